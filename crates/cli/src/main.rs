@@ -1,0 +1,2 @@
+//! The grappe command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The event loop that owns a run: refresh, apply, destroy, retry, limits, recovery.

@@ -1,0 +1,1 @@
+//! Pure kubeadm knowledge: configuration files by version, HAProxy files, CNI rules.

@@ -1,0 +1,1 @@
+//! Terraform's language: HCL to a typed configuration, references, evaluation, functions.

@@ -1,0 +1,1 @@
+//! The planner: configuration, state and readings in, operations out. Pure and synchronous.

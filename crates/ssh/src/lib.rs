@@ -1,0 +1,1 @@
+//! One pooled, multiplexed SSH connection a host, verified, with deadlines.

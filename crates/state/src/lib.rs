@@ -1,0 +1,1 @@
+//! What exists: snapshot, journal, lock, sealing, and the files they live in.

@@ -1,0 +1,2 @@
+//! Set-up, CI and benchmarks of this repository.
+fn main() {}

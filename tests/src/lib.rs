@@ -1,0 +1,1 @@
+//! End-to-end tests: the grappe binary as a user runs it.
