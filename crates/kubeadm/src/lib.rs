@@ -1,1 +1,14 @@
-//! Pure kubeadm knowledge: configuration files by version, HAProxy files, CNI rules.
+//! Pure kubeadm knowledge: what a version of Kubernetes wants to find on a machine, as text.
+//!
+//! Nothing here runs, waits, reads a clock or a file: each module turns a typed model into the file or the
+//! command a node needs, or reads what such a command answered. The providers carry the texts to the hosts.
+//!
+//! - [`version`]: Kubernetes versions and the configuration API that each one's kubeadm speaks;
+//! - [`config`]: kubeadm, kubelet and kube-proxy configuration, one model rendered for any version;
+//! - [`join`]: CA hashes, bootstrap tokens, certificate keys, and the outputs of the commands that mint them;
+//! - [`hosts`]: modules, sysctls, swap, package sources and versions of a node;
+//! - [`containerd`]: `config.toml` for each generation of containerd;
+//! - [`haproxy`]: the load balancer in front of the API servers;
+//! - [`cni`]: what each network plugin asks of the pod network and of the cloud's ports.
+
+pub mod haproxy;

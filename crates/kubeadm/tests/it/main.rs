@@ -1,0 +1,3 @@
+//! Pure knowledge put before the real programs: what we write, they must read.
+
+mod haproxy;
