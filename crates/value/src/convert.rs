@@ -1,0 +1,315 @@
+//! Conversion between types, by Terraform's rules (those of cty's `convert` package).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::{Kind, ObjectType, Path, Step, Type, Value};
+
+/// A value that does not fit a type: where inside it, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{message}", if path.0.is_empty() { String::new() } else { format!("{path}: ") })]
+pub struct ConvertError {
+    /// Where the part is that does not fit.
+    pub path: Path,
+    /// What was wanted there.
+    pub message: String,
+}
+
+/// Converts `value` to `target`. Marks stay; unknowns stay unknown, of the new type.
+///
+/// # Errors
+/// Says which part does not fit, and what is required there.
+pub fn convert(value: &Value, target: &Type) -> Result<Value, ConvertError> {
+    convert_at(value, target, &mut Vec::new())
+}
+
+fn convert_at(value: &Value, target: &Type, path: &mut Vec<Step>) -> Result<Value, ConvertError> {
+    let marks = value.marks();
+    let refuse = |path: &Vec<Step>, message: String| Err(ConvertError { path: Path(path.clone()), message });
+    let converted: Value = match (value.kind(), target) {
+        (_, Type::Any) => return Ok(value.clone()),
+        (Kind::Null(_), _) => Value::null(target.clone()),
+        (Kind::Unknown(unknown), _) => {
+            if !may_convert(&unknown.ty, target) {
+                return refuse(path, required(target));
+            }
+            if unknown.not_null {
+                Value::unknown_not_null(target.clone())
+            } else {
+                Value::unknown(target.clone())
+            }
+        }
+        (Kind::Bool(_), Type::Bool) | (Kind::Number(_), Type::Number) | (Kind::String(_), Type::String) => {
+            return Ok(value.clone());
+        }
+        (Kind::Bool(b), Type::String) => Value::from(if *b { "true" } else { "false" }),
+        (Kind::Number(n), Type::String) => Value::from(n.to_string()),
+        (Kind::String(s), Type::Bool) => match &**s {
+            "true" | "1" => Value::from(true),
+            "false" | "0" => Value::from(false),
+            other => {
+                let hint = match other {
+                    "True" | "TRUE" => "; to convert from string, use lowercase \"true\"",
+                    "False" | "FALSE" => "; to convert from string, use lowercase \"false\"",
+                    _ => "",
+                };
+                return refuse(path, format!("a bool is required{hint}"));
+            }
+        },
+        (Kind::String(s), Type::Number) => match s.parse::<crate::Number>() {
+            Ok(n) => n.into(),
+            Err(_) => return refuse(path, "a number is required".into()),
+        },
+        (Kind::List(_, items) | Kind::Set(_, items) | Kind::Tuple(items), Type::List(element)) => {
+            let (ty, items) = convert_items(items, element, path)?;
+            Value::list(ty, items)
+        }
+        (Kind::List(_, items) | Kind::Set(_, items) | Kind::Tuple(items), Type::Set(element)) => {
+            let (ty, items) = convert_items(items, element, path)?;
+            Value::set(ty, items)
+        }
+        (Kind::List(_, items) | Kind::Set(_, items) | Kind::Tuple(items), Type::Tuple(types)) => {
+            if items.len() != types.len() {
+                return refuse(path, format!("a tuple of {} elements is required", types.len()));
+            }
+            let mut out = Vec::with_capacity(items.len());
+            for (i, (item, ty)) in items.iter().zip(types.iter()).enumerate() {
+                path.push(Step::Index(i));
+                out.push(convert_at(item, ty, path)?);
+                path.pop();
+            }
+            Value::tuple(out)
+        }
+        (Kind::Map(_, entries) | Kind::Object(entries), Type::Map(element)) => {
+            let mut out = BTreeMap::new();
+            for (key, item) in entries.iter() {
+                path.push(Step::Key(key.clone()));
+                out.insert(key.clone(), convert_at(item, element, path)?);
+                path.pop();
+            }
+            let ty = settle(element, out.values());
+            let out = reconvert(&ty, element, out);
+            Kind::Map(ty, Arc::new(out)).into()
+        }
+        (Kind::Map(_, entries) | Kind::Object(entries), Type::Object(object)) => {
+            convert_object(entries, object, path)?
+        }
+        _ => return refuse(path, required(target)),
+    };
+    Ok(converted.with_marks(marks))
+}
+
+fn convert_object(
+    entries: &BTreeMap<Arc<str>, Value>,
+    object: &ObjectType,
+    path: &mut Vec<Step>,
+) -> Result<Value, ConvertError> {
+    let mut out = BTreeMap::new();
+    let mut missing = Vec::new();
+    for (name, ty) in &object.attributes {
+        match entries.get(name) {
+            Some(item) => {
+                path.push(Step::Attr(name.clone()));
+                out.insert(name.clone(), convert_at(item, ty, path)?);
+                path.pop();
+            }
+            None if object.optional.contains(name) => {
+                out.insert(name.clone(), Value::null(ty.clone()));
+            }
+            None => missing.push(format!("{name:?}")),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(Kind::Object(Arc::new(out)).into());
+    }
+    let message = match &missing[..] {
+        [one] => format!("attribute {one} is required"),
+        many => format!("attributes {} are required", many.join(", ")),
+    };
+    Err(ConvertError { path: Path(path.clone()), message })
+}
+
+/// Converts the elements of a sequence; where the target's element is `any`, to the one type that fits them all.
+fn convert_items(
+    items: &[Value],
+    element: &Type,
+    path: &mut Vec<Step>,
+) -> Result<(Type, Vec<Value>), ConvertError> {
+    let target = if element.has_any() {
+        match unify(items.iter().map(Value::ty)) {
+            Some(ty) if *element == Type::Any => ty,
+            Some(_) => element.clone(),
+            None if *element == Type::Any => {
+                return Err(ConvertError {
+                    path: Path(path.clone()),
+                    message: "all list elements must have the same type".into(),
+                });
+            }
+            None => element.clone(),
+        }
+    } else {
+        element.clone()
+    };
+    let mut out = Vec::with_capacity(items.len());
+    for (i, item) in items.iter().enumerate() {
+        path.push(Step::Index(i));
+        out.push(convert_at(item, &target, path)?);
+        path.pop();
+    }
+    let ty = settle(&target, out.iter());
+    Ok((ty, out))
+}
+
+/// The element type that is stored: the declared one, or what the elements turned out to be where it was open.
+fn settle<'a>(declared: &Type, items: impl Iterator<Item = &'a Value>) -> Type {
+    if declared.has_any() {
+        unify(items.map(Value::ty)).unwrap_or_else(|| declared.clone())
+    } else {
+        declared.clone()
+    }
+}
+
+fn reconvert(ty: &Type, declared: &Type, entries: BTreeMap<Arc<str>, Value>) -> BTreeMap<Arc<str>, Value> {
+    if !declared.has_any() {
+        return entries;
+    }
+    entries.into_iter().map(|(k, v)| (k, convert(&v, ty).unwrap_or(v))).collect()
+}
+
+fn required(target: &Type) -> String {
+    let article = match target {
+        Type::Object(_) => "an",
+        _ => "a",
+    };
+    format!("{article} {} is required", target.friendly())
+}
+
+/// Whether a value of type `from` could convert to `to`, for some value of it.
+fn may_convert(from: &Type, to: &Type) -> bool {
+    match (from, to) {
+        (Type::Any, _) | (_, Type::Any) => true,
+        (Type::Bool, Type::Number) | (Type::Number, Type::Bool) => false,
+        (a, b) if a.is_primitive() && b.is_primitive() => true,
+        (Type::List(a) | Type::Set(a), Type::List(b) | Type::Set(b)) | (Type::Map(a), Type::Map(b)) => {
+            may_convert(a, b)
+        }
+        (Type::Tuple(items), Type::List(b) | Type::Set(b)) => items.iter().all(|a| may_convert(a, b)),
+        (Type::List(a) | Type::Set(a), Type::Tuple(items)) => items.iter().all(|b| may_convert(a, b)),
+        (Type::Tuple(a), Type::Tuple(b)) => {
+            a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| may_convert(a, b))
+        }
+        (Type::Object(a), Type::Map(b)) => a.attributes.values().all(|a| may_convert(a, b)),
+        (Type::Map(a), Type::Object(b)) => b.attributes.values().all(|b| may_convert(a, b)),
+        (Type::Object(a), Type::Object(b)) => {
+            b.attributes.iter().all(|(name, want)| match a.attributes.get(name) {
+                Some(have) => may_convert(have, want),
+                None => b.optional.contains(name),
+            })
+        }
+        _ => false,
+    }
+}
+
+/// The one type that all of these convert to, as a conditional or a list literal needs it: `None` where there is none.
+pub fn unify(types: impl IntoIterator<Item = Type>) -> Option<Type> {
+    let mut result: Option<Type> = None;
+    for ty in types {
+        result = Some(match result {
+            None => ty,
+            Some(so_far) => unify_two(&so_far, &ty)?,
+        });
+    }
+    Some(result.unwrap_or(Type::Any))
+}
+
+fn unify_two(a: &Type, b: &Type) -> Option<Type> {
+    match (a, b) {
+        (a, b) if a == b => Some(a.clone()),
+        (Type::Any, other) | (other, Type::Any) => Some(other.clone()),
+        (Type::String, p) | (p, Type::String) if p.is_primitive() => Some(Type::String),
+        (Type::List(a), Type::List(b)) => unify_two(a, b).map(Type::list),
+        (Type::List(a) | Type::Set(a), Type::Set(b) | Type::List(b)) => unify_two(a, b).map(Type::list),
+        (Type::Map(a), Type::Map(b)) => unify_two(a, b).map(Type::map),
+        (Type::Tuple(items), Type::List(e)) | (Type::List(e), Type::Tuple(items)) => {
+            items.iter().try_fold((**e).clone(), |so_far, item| unify_two(&so_far, item)).map(Type::list)
+        }
+        (Type::Tuple(items), Type::Set(e)) | (Type::Set(e), Type::Tuple(items)) => {
+            items.iter().try_fold((**e).clone(), |so_far, item| unify_two(&so_far, item)).map(Type::set)
+        }
+        (Type::Tuple(a), Type::Tuple(b)) => {
+            if a.len() == b.len() {
+                a.iter()
+                    .zip(b.iter())
+                    .map(|(a, b)| unify_two(a, b))
+                    .collect::<Option<Vec<_>>>()
+                    .map(Type::tuple)
+            } else {
+                a.iter()
+                    .chain(b.iter())
+                    .try_fold(Type::Any, |so_far, item| unify_two(&so_far, item))
+                    .map(Type::list)
+            }
+        }
+        (Type::Object(o), Type::Map(e)) | (Type::Map(e), Type::Object(o)) => o
+            .attributes
+            .values()
+            .try_fold((**e).clone(), |so_far, item| unify_two(&so_far, item))
+            .map(Type::map),
+        (Type::Object(a), Type::Object(b)) => {
+            if a.attributes.keys().eq(b.attributes.keys()) {
+                let pairs = a.attributes.iter().zip(b.attributes.values());
+                let merged: Option<Vec<_>> =
+                    pairs.map(|((k, a), b)| unify_two(a, b).map(|t| (k.clone(), t))).collect();
+                merged.map(Type::object)
+            } else {
+                let all = a.attributes.values().chain(b.attributes.values());
+                all.into_iter().try_fold(Type::Any, |so_far, item| unify_two(&so_far, item)).map(Type::map)
+            }
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn primitives_convert_as_terraform_does() {
+        assert_eq!(convert(&"1".into(), &Type::Number).unwrap(), 1i64.into());
+        assert_eq!(convert(&true.into(), &Type::String).unwrap(), "true".into());
+        assert_eq!(convert(&1i64.into(), &Type::String).unwrap(), "1".into());
+        assert_eq!(convert(&"yes".into(), &Type::Bool).unwrap_err().message, "a bool is required");
+        assert!(convert(&1i64.into(), &Type::Bool).is_err());
+    }
+
+    #[test]
+    fn structures_convert_and_errors_name_the_place() {
+        let value = Value::object([("a", Value::tuple([1i64.into(), "2".into()])), ("b", "x".into())]);
+        let ty = Type::object([("a", Type::list(Type::Number))]);
+        let out = convert(&value, &ty).unwrap();
+        assert_eq!(out.get("a").unwrap(), &Value::list(Type::Number, [1i64.into(), 2i64.into()]));
+        let bad = Value::object([("a", Value::tuple([1i64.into(), "x".into()]))]);
+        assert_eq!(convert(&bad, &ty).unwrap_err().to_string(), "a[1]: a number is required");
+        assert_eq!(
+            convert(&Value::object::<&str>([]), &ty).unwrap_err().message,
+            "attribute \"a\" is required"
+        );
+    }
+
+    #[test]
+    fn any_settles_on_one_element_type() {
+        let list = convert(&Value::tuple([1i64.into(), "a".into()]), &Type::list(Type::Any)).unwrap();
+        assert_eq!(list, Value::list(Type::String, ["1".into(), "a".into()]));
+        let set =
+            convert(&Value::tuple(["b".into(), "a".into(), "b".into()]), &Type::set(Type::Any)).unwrap();
+        assert_eq!(set.as_items().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn unknowns_and_marks_survive() {
+        let out = convert(&Value::unknown(Type::Any).sensitive(), &Type::String).unwrap();
+        assert!(out.is_unknown() && out.ty() == Type::String && out.is_sensitive_deep());
+        assert!(convert(&Value::unknown(Type::list(Type::String)), &Type::String).is_err());
+    }
+}

@@ -1,0 +1,430 @@
+//! Values: what expressions give, what a resource's attributes hold.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{Number, Type};
+
+/// Marks that travel with a value through every expression. A set of bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Marks(u8);
+
+impl Marks {
+    /// No mark.
+    pub const NONE: Marks = Marks(0);
+    /// Never shown, sealed wherever it is stored.
+    pub const SENSITIVE: Marks = Marks(1);
+
+    /// The marks of both.
+    #[must_use]
+    pub const fn union(self, other: Marks) -> Marks {
+        Marks(self.0 | other.0)
+    }
+
+    /// Whether all marks of `other` are set.
+    #[must_use]
+    pub const fn contains(self, other: Marks) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether none is set.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// What is known of a value that is not known yet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Unknown {
+    /// Its type ([`Type::Any`] where even that is open).
+    pub ty: Type,
+    /// It will not be null.
+    pub not_null: bool,
+}
+
+/// What a value is, marks apart.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// Absent, of a type.
+    Null(Type),
+    /// Known only after something was created.
+    Unknown(Arc<Unknown>),
+    /// A boolean.
+    Bool(bool),
+    /// A number.
+    Number(Number),
+    /// A string.
+    String(Arc<str>),
+    /// A list: its element type (which an empty list has too) and its elements.
+    List(Type, Arc<[Value]>),
+    /// A set: sorted and distinct. Build with [`Value::set`].
+    Set(Type, Arc<[Value]>),
+    /// A map with its element type.
+    Map(Type, Arc<BTreeMap<Arc<str>, Value>>),
+    /// A tuple.
+    Tuple(Arc<[Value]>),
+    /// An object.
+    Object(Arc<BTreeMap<Arc<str>, Value>>),
+}
+
+/// An immutable value with its marks. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Value {
+    kind: Kind,
+    marks: Marks,
+}
+
+impl From<Kind> for Value {
+    fn from(kind: Kind) -> Self {
+        Value { kind, marks: Marks::NONE }
+    }
+}
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Kind::Bool(value).into()
+    }
+}
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Kind::String(value.into()).into()
+    }
+}
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Kind::String(value.into()).into()
+    }
+}
+impl From<Arc<str>> for Value {
+    fn from(value: Arc<str>) -> Self {
+        Kind::String(value).into()
+    }
+}
+impl From<Number> for Value {
+    fn from(value: Number) -> Self {
+        Kind::Number(value).into()
+    }
+}
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Kind::Number(value.into()).into()
+    }
+}
+
+impl Value {
+    /// Null of no particular type.
+    pub const NULL: Value = Value { kind: Kind::Null(Type::Any), marks: Marks::NONE };
+
+    /// Null of a type.
+    #[must_use]
+    pub fn null(ty: Type) -> Self {
+        Kind::Null(ty).into()
+    }
+
+    /// Unknown of a type.
+    #[must_use]
+    pub fn unknown(ty: Type) -> Self {
+        Kind::Unknown(Arc::new(Unknown { ty, not_null: false })).into()
+    }
+
+    /// Unknown of a type, and certainly not null.
+    #[must_use]
+    pub fn unknown_not_null(ty: Type) -> Self {
+        Kind::Unknown(Arc::new(Unknown { ty, not_null: true })).into()
+    }
+
+    /// A list of one element type.
+    pub fn list(element: Type, items: impl IntoIterator<Item = Value>) -> Self {
+        Kind::List(element, items.into_iter().collect()).into()
+    }
+
+    /// A set: sorts, drops duplicates, and gathers the elements' marks on the set (a set can't hide which element is marked).
+    pub fn set(element: Type, items: impl IntoIterator<Item = Value>) -> Self {
+        let mut marks = Marks::NONE;
+        let mut items: Vec<Value> = items
+            .into_iter()
+            .map(|v| {
+                let (v, m) = v.unmark_deep();
+                marks = marks.union(m);
+                v
+            })
+            .collect();
+        items.sort();
+        items.dedup();
+        Value { kind: Kind::Set(element, items.into()), marks }
+    }
+
+    /// A map of one element type.
+    pub fn map<K: Into<Arc<str>>>(element: Type, items: impl IntoIterator<Item = (K, Value)>) -> Self {
+        Kind::Map(element, Arc::new(items.into_iter().map(|(k, v)| (k.into(), v)).collect())).into()
+    }
+
+    /// A tuple.
+    pub fn tuple(items: impl IntoIterator<Item = Value>) -> Self {
+        Kind::Tuple(items.into_iter().collect()).into()
+    }
+
+    /// An object.
+    pub fn object<K: Into<Arc<str>>>(items: impl IntoIterator<Item = (K, Value)>) -> Self {
+        Kind::Object(Arc::new(items.into_iter().map(|(k, v)| (k.into(), v)).collect())).into()
+    }
+
+    /// What it is, marks apart.
+    #[must_use]
+    pub fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    /// Its own marks (not those of its parts).
+    #[must_use]
+    pub fn marks(&self) -> Marks {
+        self.marks
+    }
+
+    /// The same value with these marks added.
+    #[must_use]
+    pub fn with_marks(mut self, marks: Marks) -> Self {
+        self.marks = self.marks.union(marks);
+        self
+    }
+
+    /// The same value marked sensitive.
+    #[must_use]
+    pub fn sensitive(self) -> Self {
+        self.with_marks(Marks::SENSITIVE)
+    }
+
+    /// The same value without its own marks, and those marks.
+    #[must_use]
+    pub fn unmark(mut self) -> (Self, Marks) {
+        let marks = std::mem::take(&mut self.marks);
+        (self, marks)
+    }
+
+    /// The same value without any mark inside, and the union of all that were there.
+    #[must_use]
+    pub fn unmark_deep(self) -> (Self, Marks) {
+        let all = self.marks_deep();
+        if all.is_empty() { (self, all) } else { (self.strip(), all) }
+    }
+
+    fn strip(&self) -> Value {
+        let each = |items: &[Value]| items.iter().map(Value::strip).collect::<Arc<[Value]>>();
+        let pairs = |items: &BTreeMap<Arc<str>, Value>| {
+            Arc::new(items.iter().map(|(k, v)| (k.clone(), v.strip())).collect::<BTreeMap<_, _>>())
+        };
+        match &self.kind {
+            Kind::List(ty, items) => Kind::List(ty.clone(), each(items)),
+            Kind::Set(ty, items) => Kind::Set(ty.clone(), each(items)),
+            Kind::Tuple(items) => Kind::Tuple(each(items)),
+            Kind::Map(ty, items) => Kind::Map(ty.clone(), pairs(items)),
+            Kind::Object(items) => Kind::Object(pairs(items)),
+            leaf => leaf.clone(),
+        }
+        .into()
+    }
+
+    /// The union of its marks and those of all its parts.
+    #[must_use]
+    pub fn marks_deep(&self) -> Marks {
+        self.children().fold(self.marks, |marks, child| marks.union(child.marks_deep()))
+    }
+
+    /// Whether it or a part of it is sensitive.
+    #[must_use]
+    pub fn is_sensitive_deep(&self) -> bool {
+        self.marks_deep().contains(Marks::SENSITIVE)
+    }
+
+    /// Its direct parts.
+    pub fn children(&self) -> impl Iterator<Item = &Value> {
+        let (items, pairs) = match &self.kind {
+            Kind::List(_, i) | Kind::Set(_, i) | Kind::Tuple(i) => (Some(i.iter()), None),
+            Kind::Map(_, m) | Kind::Object(m) => (None, Some(m.values())),
+            _ => (None, None),
+        };
+        items.into_iter().flatten().chain(pairs.into_iter().flatten())
+    }
+
+    /// Whether it is null.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self.kind, Kind::Null(_))
+    }
+
+    /// Whether it is itself unknown (its parts may be though it is not: [`Value::is_wholly_known`]).
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        matches!(self.kind, Kind::Unknown(_))
+    }
+
+    /// Whether neither it nor a part of it is unknown.
+    #[must_use]
+    pub fn is_wholly_known(&self) -> bool {
+        !self.is_unknown() && self.children().all(Value::is_wholly_known)
+    }
+
+    /// Its type, as far as it is known.
+    #[must_use]
+    pub fn ty(&self) -> Type {
+        match &self.kind {
+            Kind::Null(ty) => ty.clone(),
+            Kind::Unknown(unknown) => unknown.ty.clone(),
+            Kind::Bool(_) => Type::Bool,
+            Kind::Number(_) => Type::Number,
+            Kind::String(_) => Type::String,
+            Kind::List(e, _) => Type::list(e.clone()),
+            Kind::Set(e, _) => Type::set(e.clone()),
+            Kind::Map(e, _) => Type::map(e.clone()),
+            Kind::Tuple(items) => Type::tuple(items.iter().map(Value::ty).collect::<Vec<_>>()),
+            Kind::Object(items) => Type::object(items.iter().map(|(k, v)| (k.clone(), v.ty()))),
+        }
+    }
+
+    /// The text of a string.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::String(s) => Some(s),
+            _ => None,
+        }
+    }
+
+    /// A boolean.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        match &self.kind {
+            Kind::Bool(b) => Some(*b),
+            _ => None,
+        }
+    }
+
+    /// A number.
+    #[must_use]
+    pub fn as_number(&self) -> Option<&Number> {
+        match &self.kind {
+            Kind::Number(n) => Some(n),
+            _ => None,
+        }
+    }
+
+    /// The elements of a list, set or tuple.
+    #[must_use]
+    pub fn as_items(&self) -> Option<&[Value]> {
+        match &self.kind {
+            Kind::List(_, items) | Kind::Set(_, items) | Kind::Tuple(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The entries of a map or object.
+    #[must_use]
+    pub fn as_entries(&self) -> Option<&BTreeMap<Arc<str>, Value>> {
+        match &self.kind {
+            Kind::Map(_, entries) | Kind::Object(entries) => Some(entries),
+            _ => None,
+        }
+    }
+
+    /// An entry of a map or attribute of an object. It does not carry the marks of the whole: [`Value::get_marked`] does.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.as_entries().and_then(|entries| entries.get(name))
+    }
+
+    /// An entry of a map or attribute of an object, with the marks of the whole added.
+    #[must_use]
+    pub fn get_marked(&self, name: &str) -> Option<Value> {
+        self.get(name).map(|v| v.clone().with_marks(self.marks))
+    }
+
+    /// The same object with one attribute replaced or added; other values are returned as they are.
+    #[must_use]
+    pub fn with_attr(self, name: &str, value: Value) -> Value {
+        match self.kind {
+            Kind::Object(mut entries) => {
+                Arc::make_mut(&mut entries).insert(name.into(), value);
+                Value { kind: Kind::Object(entries), marks: self.marks }
+            }
+            kind => Value { kind, marks: self.marks },
+        }
+    }
+
+    /// Whether both are the same, marks apart.
+    #[must_use]
+    pub fn same(&self, other: &Value) -> bool {
+        match (&self.kind, &other.kind) {
+            (Kind::List(_, a), Kind::List(_, b))
+            | (Kind::Set(_, a), Kind::Set(_, b))
+            | (Kind::Tuple(a), Kind::Tuple(b)) => {
+                a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.same(b))
+            }
+            (Kind::Map(_, a), Kind::Map(_, b)) | (Kind::Object(a), Kind::Object(b)) => {
+                a.len() == b.len() && a.iter().zip(b.iter()).all(|((ka, a), (kb, b))| ka == kb && a.same(b))
+            }
+            (Kind::Null(_), Kind::Null(_)) => true,
+            (a, b) => a == b,
+        }
+    }
+
+    /// Orders strings by code point and numbers by size; `None` for other pairs.
+    #[must_use]
+    pub fn compare(&self, other: &Value) -> Option<Ordering> {
+        match (&self.kind, &other.kind) {
+            (Kind::Number(a), Kind::Number(b)) => Some(a.cmp(b)),
+            (Kind::String(a), Kind::String(b)) => Some(a.cmp(b)),
+            _ => None,
+        }
+    }
+}
+
+/// Never shows what is sensitive.
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.marks.contains(Marks::SENSITIVE) {
+            return f.write_str("(sensitive value)");
+        }
+        match &self.kind {
+            Kind::Null(_) => f.write_str("null"),
+            Kind::Unknown(_) => f.write_str("(known after apply)"),
+            Kind::Bool(b) => write!(f, "{b}"),
+            Kind::Number(n) => write!(f, "{n}"),
+            Kind::String(s) => write!(f, "{s:?}"),
+            Kind::List(_, items) | Kind::Set(_, items) | Kind::Tuple(items) => {
+                f.debug_list().entries(items.iter()).finish()
+            }
+            Kind::Map(_, entries) | Kind::Object(entries) => f.debug_map().entries(entries.iter()).finish(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_is_sorted_distinct_and_gathers_marks() {
+        let set = Value::set(Type::String, ["b".into(), "a".into(), Value::from("b").sensitive()]);
+        assert_eq!(set.as_items().unwrap(), &["a".into(), "b".into()]);
+        assert!(set.marks().contains(Marks::SENSITIVE));
+    }
+
+    #[test]
+    fn debug_never_shows_a_secret() {
+        let value =
+            Value::object([("user", Value::from("root")), ("password", Value::from("hunter2").sensitive())]);
+        let shown = format!("{value:?}");
+        assert!(shown.contains("root") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn marks_and_unknowns_are_found_inside() {
+        let value =
+            Value::tuple([Value::tuple([Value::unknown(Type::String), Value::from("x").sensitive()])]);
+        assert!(!value.is_wholly_known() && !value.is_unknown());
+        let (bare, marks) = value.unmark_deep();
+        assert!(marks.contains(Marks::SENSITIVE) && !bare.is_sensitive_deep());
+    }
+}
