@@ -11,4 +11,9 @@
 //! - [`haproxy`]: the load balancer in front of the API servers;
 //! - [`cni`]: what each network plugin asks of the pod network and of the cloud's ports.
 
+pub mod config;
 pub mod haproxy;
+mod secret;
+pub mod version;
+
+pub use secret::Secret;
