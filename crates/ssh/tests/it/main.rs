@@ -1,0 +1,2 @@
+//! SSH against real sshd.
+fn main() {}
