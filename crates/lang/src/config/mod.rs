@@ -1,0 +1,253 @@
+//! The configuration: what the blocks of a root module and its local modules say, checked and typed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use grappe_diag::{Diagnostics, Span};
+use grappe_value::addr::Mode;
+use grappe_value::{Path, Type, Value};
+use indexmap::IndexMap;
+
+use crate::{Body, Expr, Reference};
+
+mod load;
+mod types;
+
+pub use load::load;
+pub use types::Defaults;
+
+/// A whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The root module; others hang below it, at the calls.
+    pub root: Arc<Module>,
+}
+
+/// A module as a call sees it: two calls of one folder give two of these.
+#[derive(Clone, Debug)]
+pub struct Module {
+    /// The calls that lead here, outermost first. Empty for the root.
+    pub path: Vec<Arc<str>>,
+    /// Its folder, relative to where the root module's folder is relative to.
+    pub dir: PathBuf,
+    /// `variable`
+    pub variables: IndexMap<Arc<str>, Variable>,
+    /// `locals`
+    pub locals: IndexMap<Arc<str>, Local>,
+    /// `output`
+    pub outputs: IndexMap<Arc<str>, Output>,
+    /// `resource` and `data`, by mode, type and name.
+    pub resources: IndexMap<(Mode, Arc<str>, Arc<str>), Arc<Resource>>,
+    /// `module`
+    pub calls: IndexMap<Arc<str>, ModuleCall>,
+    /// `provider`
+    pub providers: Vec<ProviderBlock>,
+    /// `terraform`
+    pub settings: Settings,
+}
+
+/// An input variable.
+#[derive(Clone, Debug)]
+pub struct Variable {
+    /// `var.name`
+    pub name: Arc<str>,
+    /// What its value is converted to; [`Type::Any`] where nothing is said.
+    pub ty: Type,
+    /// The value where the caller gives none, converted already.
+    pub default: Option<Value>,
+    /// What `optional(type, default)` says inside the type.
+    pub defaults: Defaults,
+    /// Its value is marked.
+    pub sensitive: bool,
+    /// Its value may not be stored.
+    pub ephemeral: bool,
+    /// Whether null is a value; otherwise it means the default.
+    pub nullable: bool,
+    /// `validation` blocks.
+    pub validations: Vec<Check>,
+    /// For its user.
+    pub description: Option<Arc<str>>,
+    /// The head of its block.
+    pub span: Span,
+}
+
+impl Variable {
+    /// The value that the variable has when the caller gives this one (`None`: nothing): defaults applied, converted, marked where the variable is
+    /// sensitive. `span` is where the value comes from. Validations are apart: they are evaluated in the module's scope.
+    ///
+    /// # Errors
+    /// Where the value does not fit the type, is null though it may not be, or is missing.
+    pub fn accept(&self, value: Option<Value>, span: Option<Span>) -> Result<Value, Diagnostics> {
+        let _ = span;
+        value.or(self.default.clone()).ok_or_else(Diagnostics::new)
+    }
+}
+
+/// A condition with what to say where it does not hold.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// Must be true.
+    pub condition: Expr,
+    /// What to say otherwise.
+    pub error_message: Expr,
+    /// The block.
+    pub span: Span,
+}
+
+/// A local value.
+#[derive(Clone, Debug)]
+pub struct Local {
+    /// Its value.
+    pub expr: Expr,
+    /// Its name in the block.
+    pub span: Span,
+}
+
+/// An output value.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Its value.
+    pub expr: Expr,
+    /// Its value is marked.
+    pub sensitive: bool,
+    /// `depends_on`
+    pub depends_on: Vec<Reference>,
+    /// `precondition` blocks.
+    pub preconditions: Vec<Check>,
+    /// For its user.
+    pub description: Option<Arc<str>>,
+    /// The head of its block.
+    pub span: Span,
+}
+
+/// A `resource` or `data` block.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// `resource` or `data`.
+    pub mode: Mode,
+    /// The type's name.
+    pub ty: Arc<str>,
+    /// The block's name.
+    pub name: Arc<str>,
+    /// The head of the block.
+    pub span: Span,
+    /// `count`. Never together with `for_each`.
+    pub count: Option<Expr>,
+    /// `for_each`
+    pub for_each: Option<Expr>,
+    /// `depends_on`
+    pub depends_on: Vec<Reference>,
+    /// `provider`; the one that the type's prefix names where `None`.
+    pub provider: Option<ProviderRef>,
+    /// `lifecycle`
+    pub lifecycle: Lifecycle,
+    /// All else: what the schema describes.
+    pub body: Body,
+}
+
+/// `aws.west`: which configuration of a provider.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProviderRef {
+    /// The provider's local name.
+    pub name: Arc<str>,
+    /// The alias, where it is not the default configuration.
+    pub alias: Option<Arc<str>>,
+}
+
+/// `lifecycle`
+#[derive(Clone, Debug, Default)]
+pub struct Lifecycle {
+    /// The new object is made before the old one is deleted.
+    pub create_before_destroy: bool,
+    /// A plan that deletes it is refused.
+    pub prevent_destroy: bool,
+    /// What the configuration says is ignored once the object exists.
+    pub ignore_changes: IgnoreChanges,
+    /// The object is replaced when one of these changes.
+    pub replace_triggered_by: Vec<Reference>,
+    /// Checked before.
+    pub preconditions: Vec<Check>,
+    /// Checked after.
+    pub postconditions: Vec<Check>,
+}
+
+/// `lifecycle.ignore_changes`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum IgnoreChanges {
+    /// Nothing.
+    #[default]
+    None,
+    /// `all`
+    All,
+    /// These parts.
+    Paths(Vec<Path>),
+}
+
+/// A `module` block with the module that it calls.
+#[derive(Clone, Debug)]
+pub struct ModuleCall {
+    /// `module.name`
+    pub name: Arc<str>,
+    /// As written: `./net`.
+    pub source: Arc<str>,
+    /// `count`. Never together with `for_each`.
+    pub count: Option<Expr>,
+    /// `for_each`
+    pub for_each: Option<Expr>,
+    /// `depends_on`
+    pub depends_on: Vec<Reference>,
+    /// What is given to the module's variables.
+    pub arguments: IndexMap<Arc<str>, Expr>,
+    /// `providers`: the child's configuration, and which of ours it is.
+    pub providers: Vec<(ProviderRef, ProviderRef)>,
+    /// What is called.
+    pub module: Arc<Module>,
+    /// The head of the block.
+    pub span: Span,
+}
+
+/// A `provider` block.
+#[derive(Clone, Debug)]
+pub struct ProviderBlock {
+    /// The provider's local name.
+    pub name: Arc<str>,
+    /// `alias`
+    pub alias: Option<Arc<str>>,
+    /// What the provider's schema describes.
+    pub body: Body,
+    /// The head of the block.
+    pub span: Span,
+}
+
+/// What `terraform` blocks say.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// `required_version`, as written; checked when loaded against the version of the language that this crate speaks.
+    pub required_version: Vec<(Arc<str>, Span)>,
+    /// `required_providers` by local name.
+    pub required_providers: IndexMap<Arc<str>, RequiredProvider>,
+    /// `backend`
+    pub backend: Option<Backend>,
+}
+
+/// An entry of `required_providers`.
+#[derive(Clone, Debug)]
+pub struct RequiredProvider {
+    /// `hashicorp/aws`
+    pub source: Option<Arc<str>>,
+    /// `~> 1.0`
+    pub version: Option<Arc<str>>,
+    /// The entry.
+    pub span: Span,
+}
+
+/// Where the state is kept.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    /// `local`, `s3`, …
+    pub ty: Arc<str>,
+    /// What it says.
+    pub body: Body,
+    /// The head of the block.
+    pub span: Span,
+}
