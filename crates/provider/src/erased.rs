@@ -1,0 +1,344 @@
+//! Providers and types with their Rust types taken away: values in, values out.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use grappe_value::addr::InstanceAddr;
+use grappe_value::{Kind, Schema, Type, Value, json};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Change, Context, DataSource, Fault, Limit, Problem, Provider, Resource, Run, Setup, Timeouts};
+
+/// A provider's client, whatever its type.
+pub type Client = Arc<dyn Any + Send + Sync>;
+
+/// What one operation gets from the engine.
+#[derive(Clone)]
+pub struct AnyContext {
+    /// The client that the provider's configuration made.
+    pub client: Client,
+    /// The run's side.
+    pub run: Arc<dyn Run>,
+    /// The object's address.
+    pub addr: InstanceAddr,
+    /// Its idempotency key.
+    pub key: Arc<str>,
+    /// What an interrupted creation checkpointed last.
+    pub resumed: Option<Json>,
+    /// Set when the user asked to stop now.
+    pub cancel: CancellationToken,
+}
+
+impl AnyContext {
+    fn typed<C: Send + Sync + 'static>(self) -> Result<Context<C>, Fault> {
+        let client = self.client.clone().downcast::<C>().map_err(|_| {
+            Fault::permanent("a resource type got the client of another provider (a bug in grappe)")
+        })?;
+        Ok(Context { client, inner: self, _client: PhantomData })
+    }
+}
+
+/// A resource type. See [`Resource`] for what each part promises.
+pub trait AnyResource: Send + Sync {
+    /// The type's name.
+    fn name(&self) -> &'static str;
+    /// Its schema.
+    fn schema(&self) -> &Schema;
+    /// The object type of its values.
+    fn ty(&self) -> &Type;
+    /// What is wrong beyond the schema.
+    fn validate(&self, config: &Value) -> Vec<Problem>;
+    /// Refines a planned change.
+    fn plan(&self, change: &mut Change<'_>);
+    /// Groups it takes a place in.
+    fn limits(&self, object: &Value) -> Vec<Limit>;
+    /// Whether there is anything to read.
+    fn reads(&self) -> bool;
+    /// Its deadlines.
+    fn timeouts(&self) -> Timeouts;
+    /// Reads what exists.
+    fn read<'a>(&'a self, ctx: AnyContext, state: &'a Value) -> BoxFuture<'a, Result<Option<Value>, Fault>>;
+    /// Creates `planned`, wholly known but for what the provider decides.
+    fn create<'a>(&'a self, ctx: AnyContext, planned: &'a Value) -> BoxFuture<'a, Result<Value, Fault>>;
+    /// Changes `prior` to `planned`.
+    fn update<'a>(
+        &'a self,
+        ctx: AnyContext,
+        prior: &'a Value,
+        planned: &'a Value,
+    ) -> BoxFuture<'a, Result<Value, Fault>>;
+    /// Deletes it.
+    fn delete<'a>(&'a self, ctx: AnyContext, state: &'a Value) -> BoxFuture<'a, Result<(), Fault>>;
+    /// Finds what an interrupted creation left.
+    fn adopt<'a>(
+        &'a self,
+        ctx: AnyContext,
+        planned: &'a Value,
+    ) -> BoxFuture<'a, Result<Option<Value>, Fault>>;
+    /// Lays what a checkpoint holds over what was planned: the object as far as it exists.
+    ///
+    /// # Errors
+    /// Where the checkpoint is of another shape.
+    fn checkpointed(&self, planned: &Value, checkpoint: &Json) -> Result<Value, Fault>;
+}
+
+/// A data source. See [`DataSource`].
+pub trait AnyDataSource: Send + Sync {
+    /// The type's name.
+    fn name(&self) -> &'static str;
+    /// Its schema.
+    fn schema(&self) -> &Schema;
+    /// Reads it.
+    fn read<'a>(&'a self, ctx: AnyContext, config: &'a Value) -> BoxFuture<'a, Result<Value, Fault>>;
+}
+
+/// A provider. See [`Provider`].
+pub trait AnyProvider: Send + Sync {
+    /// Its name.
+    fn name(&self) -> &'static str;
+    /// The schema of its block.
+    fn schema(&self) -> &Schema;
+    /// Its resource types.
+    fn resources(&self) -> &[Box<dyn AnyResource>];
+    /// Its data sources.
+    fn data_sources(&self) -> &[Box<dyn AnyDataSource>];
+    /// What every output must say while it is used.
+    fn notice(&self) -> Option<&'static str>;
+    /// Makes the client from a wholly known configuration.
+    fn configure<'a>(&'a self, setup: &'a Setup, config: &'a Value) -> BoxFuture<'a, Result<Client, Fault>>;
+}
+
+/// Takes the types away from a resource.
+pub fn resource<R: Resource>(inner: R) -> Box<dyn AnyResource> {
+    let schema = inner.schema();
+    let ty = schema.ty();
+    Box::new(ErasedResource { inner, schema, ty })
+}
+
+/// Takes the types away from a data source.
+pub fn data_source<D: DataSource>(inner: D) -> Box<dyn AnyDataSource> {
+    let schema = inner.schema();
+    Box::new(ErasedDataSource { inner, schema })
+}
+
+/// Takes the types away from a provider.
+pub fn provider<P: Provider>(inner: P) -> Arc<dyn AnyProvider> {
+    let (schema, resources, data_sources) = (inner.schema(), inner.resources(), inner.data_sources());
+    Arc::new(ErasedProvider { inner, schema, resources, data_sources })
+}
+
+struct ErasedResource<R> {
+    inner: R,
+    schema: Schema,
+    ty: Type,
+}
+
+struct ErasedDataSource<D> {
+    inner: D,
+    schema: Schema,
+}
+
+struct ErasedProvider<P> {
+    inner: P,
+    schema: Schema,
+    resources: Vec<Box<dyn AnyResource>>,
+    data_sources: Vec<Box<dyn AnyDataSource>>,
+}
+
+/// The typed arguments in a value.
+fn args<T: DeserializeOwned>(type_name: &str, value: &Value) -> Result<T, Fault> {
+    serde_json::from_value(json::to_args(value)).map_err(|e| {
+        // serde's message may quote a value, and a value may be a secret: only its kind is passed on.
+        let what = if value.is_sensitive_deep() {
+            "an argument has a form that the type can't take".to_owned()
+        } else {
+            e.to_string()
+        };
+        Fault::permanent(format!("the arguments of {type_name} don't fit: {what}"))
+    })
+}
+
+/// Lays what a provider returned over what was planned.
+fn overlay<S: Serialize>(schema: &Schema, type_name: &str, base: &Value, state: &S) -> Result<Value, Fault> {
+    let json = serde_json::to_value(state).map_err(|e| {
+        Fault::permanent(format!("the state of {type_name} can't be written as JSON")).source(e)
+    })?;
+    overlay_json(schema, type_name, base, &json)
+}
+
+fn overlay_json(schema: &Schema, type_name: &str, base: &Value, json: &Json) -> Result<Value, Fault> {
+    let Json::Object(fields) = json else {
+        return Err(Fault::permanent(format!(
+            "the state of {type_name} is not an object (a bug in its provider)"
+        )));
+    };
+    let types = schema
+        .attributes
+        .iter()
+        .map(|(name, a)| (name, a.ty.clone()))
+        .chain(schema.blocks.iter().map(|(name, b)| (name, b.ty())));
+    let mut out = BTreeMap::new();
+    for (name, ty) in types {
+        let planned = base.get(name);
+        let value = match fields.get(&**name) {
+            Some(json) => {
+                let value = json::from_json_typed(json, &ty).map_err(|e| {
+                    Fault::permanent(format!(
+                        "{type_name} returned a wrong {name} (a bug in its provider): {}",
+                        e.message
+                    ))
+                })?;
+                let marks = planned.map(Value::marks_deep).unwrap_or_default();
+                // Equal to what was planned: keep that, its marks lie where they belong.
+                match planned {
+                    Some(planned) if planned.same(&value) => planned.clone(),
+                    _ => value.with_marks(marks),
+                }
+            }
+            None => match planned {
+                Some(planned) if planned.is_wholly_known() => planned.clone(),
+                _ => Value::null(ty),
+            },
+        };
+        out.insert(name.clone(), value);
+    }
+    Ok(schema.mark(Kind::Object(Arc::new(out)).into()))
+}
+
+impl<R: Resource> AnyResource for ErasedResource<R> {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+    fn ty(&self) -> &Type {
+        &self.ty
+    }
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        self.inner.validate(config)
+    }
+    fn plan(&self, change: &mut Change<'_>) {
+        self.inner.plan(change);
+    }
+    fn limits(&self, object: &Value) -> Vec<Limit> {
+        self.inner.limits(object)
+    }
+    fn reads(&self) -> bool {
+        self.inner.reads()
+    }
+    fn timeouts(&self) -> Timeouts {
+        self.inner.timeouts()
+    }
+
+    fn read<'a>(&'a self, ctx: AnyContext, state: &'a Value) -> BoxFuture<'a, Result<Option<Value>, Fault>> {
+        async move {
+            let typed = args::<R::State>(self.name(), state)?;
+            match self.inner.read(&ctx.typed()?, typed).await? {
+                Some(found) => overlay(&self.schema, self.name(), state, &found).map(Some),
+                None => Ok(None),
+            }
+        }
+        .boxed()
+    }
+
+    fn create<'a>(&'a self, ctx: AnyContext, planned: &'a Value) -> BoxFuture<'a, Result<Value, Fault>> {
+        async move {
+            let typed = args::<R::Args>(self.name(), planned)?;
+            let made = self.inner.create(&ctx.typed()?, typed).await?;
+            overlay(&self.schema, self.name(), planned, &made)
+        }
+        .boxed()
+    }
+
+    fn update<'a>(
+        &'a self,
+        ctx: AnyContext,
+        prior: &'a Value,
+        planned: &'a Value,
+    ) -> BoxFuture<'a, Result<Value, Fault>> {
+        async move {
+            let (before, typed) =
+                (args::<R::State>(self.name(), prior)?, args::<R::Args>(self.name(), planned)?);
+            let made = self.inner.update(&ctx.typed()?, before, typed).await?;
+            overlay(&self.schema, self.name(), planned, &made)
+        }
+        .boxed()
+    }
+
+    fn delete<'a>(&'a self, ctx: AnyContext, state: &'a Value) -> BoxFuture<'a, Result<(), Fault>> {
+        async move {
+            let typed = args::<R::State>(self.name(), state)?;
+            self.inner.delete(&ctx.typed()?, typed).await
+        }
+        .boxed()
+    }
+
+    fn adopt<'a>(
+        &'a self,
+        ctx: AnyContext,
+        planned: &'a Value,
+    ) -> BoxFuture<'a, Result<Option<Value>, Fault>> {
+        async move {
+            let typed = args::<R::Args>(self.name(), planned)?;
+            match self.inner.adopt(&ctx.typed()?, typed).await? {
+                Some(found) => overlay(&self.schema, self.name(), planned, &found).map(Some),
+                None => Ok(None),
+            }
+        }
+        .boxed()
+    }
+
+    fn checkpointed(&self, planned: &Value, checkpoint: &Json) -> Result<Value, Fault> {
+        overlay_json(&self.schema, self.name(), planned, checkpoint)
+    }
+}
+
+impl<D: DataSource> AnyDataSource for ErasedDataSource<D> {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+    fn read<'a>(&'a self, ctx: AnyContext, config: &'a Value) -> BoxFuture<'a, Result<Value, Fault>> {
+        async move {
+            let typed = args::<D::Args>(self.name(), config)?;
+            let found = self.inner.read(&ctx.typed()?, typed).await?;
+            overlay(&self.schema, self.name(), config, &found)
+        }
+        .boxed()
+    }
+}
+
+impl<P: Provider> AnyProvider for ErasedProvider<P> {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+    fn resources(&self) -> &[Box<dyn AnyResource>] {
+        &self.resources
+    }
+    fn data_sources(&self) -> &[Box<dyn AnyDataSource>] {
+        &self.data_sources
+    }
+    fn notice(&self) -> Option<&'static str> {
+        self.inner.notice()
+    }
+    fn configure<'a>(&'a self, setup: &'a Setup, config: &'a Value) -> BoxFuture<'a, Result<Client, Fault>> {
+        async move {
+            let typed = args::<P::Config>(&format!("provider {:?}", self.name()), config)?;
+            Ok(Arc::new(self.inner.configure(setup, typed).await?) as Client)
+        }
+        .boxed()
+    }
+}

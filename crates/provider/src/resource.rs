@@ -1,0 +1,198 @@
+//! The typed traits that a provider's author implements.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use grappe_value::{Schema, Value};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{AnyDataSource, AnyResource, Change, Context, Fault, Problem};
+
+/// Where a run takes place.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The folder of the plan: relative paths in arguments start here.
+    pub plan_dir: PathBuf,
+    /// The folder of the state, where a provider may keep files of its own (the simulated world does).
+    pub data_dir: PathBuf,
+}
+
+/// At most `max` operations at once among those that name the same group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// What they share: `kubeadm join lab`.
+    pub group: String,
+    /// How many at once.
+    pub max: usize,
+}
+
+/// How long each operation may take before the engine gives it up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Of a creation.
+    pub create: Duration,
+    /// Of a read.
+    pub read: Duration,
+    /// Of an update.
+    pub update: Duration,
+    /// Of a delete.
+    pub delete: Duration,
+}
+
+impl Default for Timeouts {
+    /// 20 minutes; 2 for a read.
+    fn default() -> Self {
+        let long = Duration::from_secs(20 * 60);
+        Timeouts { create: long, read: Duration::from_secs(120), update: long, delete: long }
+    }
+}
+
+/// A resource type.
+///
+/// `Args` is what the configuration says, deserialised from an object in which null attributes are left out. `State` is deserialised from the whole stored object and serialised
+/// back onto it: attributes that it does not name stay as they were planned, so it names what the provider reads or decides, no more.
+pub trait Resource: Send + Sync + 'static {
+    /// What the provider's configuration made.
+    type Client: Send + Sync + 'static;
+    /// The arguments.
+    type Args: DeserializeOwned + Send + Sync + 'static;
+    /// What is read back.
+    type State: Serialize + DeserializeOwned + Send + Sync + 'static;
+
+    /// The type's name: `host_file`.
+    fn name(&self) -> &'static str;
+
+    /// Its arguments and attributes.
+    fn schema(&self) -> Schema;
+
+    /// What is wrong with a configuration beyond its schema. Pure; values may be unknown.
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        let _ = config;
+        Vec::new()
+    }
+
+    /// Refines a planned change. Pure; called again with all values known right before it is applied.
+    fn plan(&self, change: &mut Change<'_>) {
+        let _ = change;
+    }
+
+    /// The groups that an operation on this object takes a place in.
+    fn limits(&self, object: &Value) -> Vec<Limit> {
+        let _ = object;
+        Vec::new()
+    }
+
+    /// Whether there is anything to read: false for what lives in the state only, which is then never refreshed.
+    fn reads(&self) -> bool {
+        true
+    }
+
+    /// The deadlines of its operations.
+    fn timeouts(&self) -> Timeouts {
+        Timeouts::default()
+    }
+
+    /// Reads what exists: `None` where it is gone.
+    fn read(
+        &self,
+        ctx: &Context<Self::Client>,
+        state: Self::State,
+    ) -> impl Future<Output = Result<Option<Self::State>, Fault>> + Send;
+
+    /// Creates it, or goes on with a creation that was interrupted (see the crate's documentation).
+    fn create(
+        &self,
+        ctx: &Context<Self::Client>,
+        args: Self::Args,
+    ) -> impl Future<Output = Result<Self::State, Fault>> + Send;
+
+    /// Changes it in place.
+    fn update(
+        &self,
+        ctx: &Context<Self::Client>,
+        prior: Self::State,
+        args: Self::Args,
+    ) -> impl Future<Output = Result<Self::State, Fault>> + Send {
+        let _ = (ctx, prior, args);
+        async { Err(Fault::permanent(format!("{} can't be changed in place", self.name()))) }
+    }
+
+    /// Deletes it. What is gone already is deleted.
+    fn delete(
+        &self,
+        ctx: &Context<Self::Client>,
+        state: Self::State,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Finds what an interrupted creation with [`Context::key`] left behind, so that it can be deleted when the plan no longer wants it.
+    fn adopt(
+        &self,
+        ctx: &Context<Self::Client>,
+        args: Self::Args,
+    ) -> impl Future<Output = Result<Option<Self::State>, Fault>> + Send {
+        let _ = args;
+        let left = ctx.resumed::<Self::State>();
+        async { Ok(left) }
+    }
+}
+
+/// A data source: something that is read, never changed.
+pub trait DataSource: Send + Sync + 'static {
+    /// What the provider's configuration made.
+    type Client: Send + Sync + 'static;
+    /// The arguments.
+    type Args: DeserializeOwned + Send + Sync + 'static;
+    /// What is read.
+    type State: Serialize + Send + Sync + 'static;
+
+    /// The type's name.
+    fn name(&self) -> &'static str;
+
+    /// Its arguments and attributes.
+    fn schema(&self) -> Schema;
+
+    /// Reads it.
+    fn read(
+        &self,
+        ctx: &Context<Self::Client>,
+        args: Self::Args,
+    ) -> impl Future<Output = Result<Self::State, Fault>> + Send;
+}
+
+/// A provider: what it is configured with, and its types.
+pub trait Provider: Send + Sync + 'static {
+    /// What the types work with.
+    type Client: Send + Sync + 'static;
+    /// The arguments of its `provider` block.
+    type Config: DeserializeOwned + Send + Sync + 'static;
+
+    /// Its name in `provider "NAME"`.
+    fn name(&self) -> &'static str;
+
+    /// The arguments of its `provider` block.
+    fn schema(&self) -> Schema {
+        Schema::default()
+    }
+
+    /// Its resource types: `vec![erased::resource(HostFile), …]`.
+    fn resources(&self) -> Vec<Box<dyn AnyResource>>;
+
+    /// Its data sources: `vec![erased::data_source(LocalFile), …]`.
+    fn data_sources(&self) -> Vec<Box<dyn AnyDataSource>> {
+        Vec::new()
+    }
+
+    /// Something that every output must say while it is used: that nothing is real.
+    fn notice(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Makes the client. Called once a run for each `provider` block in use.
+    fn configure(
+        &self,
+        setup: &Setup,
+        config: Self::Config,
+    ) -> impl Future<Output = Result<Self::Client, Fault>> + Send;
+}
