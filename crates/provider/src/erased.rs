@@ -342,3 +342,127 @@ impl<P: Provider> AnyProvider for ErasedProvider<P> {
         .boxed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use grappe_value::Attribute;
+    use serde::Deserialize;
+
+    struct Machine;
+
+    #[derive(Deserialize)]
+    struct Args {
+        name: String,
+        #[serde(default)]
+        tags: Vec<String>,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct State {
+        id: String,
+    }
+
+    impl Resource for Machine {
+        type Client = String;
+        type Args = Args;
+        type State = State;
+
+        fn name(&self) -> &'static str {
+            "test_machine"
+        }
+        fn schema(&self) -> Schema {
+            Schema::new("A machine.")
+                .attr("name", Attribute::required(Type::String, "Its name."))
+                .attr("tags", Attribute::optional(Type::list(Type::String), "Its tags."))
+                .attr("password", Attribute::optional(Type::String, "A secret.").sensitive())
+                .attr("id", Attribute::computed(Type::String, "Its id."))
+                .attr("note", Attribute::computed(Type::String, "Never given."))
+        }
+        async fn read(&self, _: &Context<String>, state: State) -> Result<Option<State>, Fault> {
+            Ok((state.id != "gone").then_some(state))
+        }
+        async fn create(&self, ctx: &Context<String>, args: Args) -> Result<State, Fault> {
+            let state = State { id: format!("{}/{}/{}", ctx.client(), args.name, args.tags.len()) };
+            ctx.checkpoint(&state).await?;
+            Ok(state)
+        }
+        async fn delete(&self, _: &Context<String>, _: State) -> Result<(), Fault> {
+            Ok(())
+        }
+    }
+
+    #[derive(Default)]
+    struct Recorder(std::sync::Mutex<Vec<Json>>);
+
+    impl Run for Recorder {
+        fn progress(&self, _: &str) {}
+        fn output(&self, _: crate::Stream, _: &str) {}
+        fn checkpoint(&self, state: Json) -> BoxFuture<'_, Result<(), Fault>> {
+            self.0.lock().expect("no holder panics").push(state);
+            async { Ok(()) }.boxed()
+        }
+    }
+
+    fn context(client: Client, run: Arc<Recorder>) -> AnyContext {
+        AnyContext {
+            client,
+            run,
+            addr: "test_machine.a".parse().expect("an address"),
+            key: "k".into(),
+            resumed: None,
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_type_returns_is_laid_over_what_was_planned() {
+        let machine = resource(Machine);
+        let run = Arc::new(Recorder::default());
+        let planned = Value::object([
+            ("name", Value::from("a")),
+            ("tags", Value::null(Type::list(Type::String))),
+            ("password", Value::from("hunter2").sensitive()),
+            ("id", Value::unknown(Type::String)),
+            ("note", Value::unknown(Type::String)),
+        ]);
+        let made = machine
+            .create(context(Arc::new("cloud".to_owned()), run.clone()), &planned)
+            .await
+            .expect("created");
+        assert_eq!(made.get("id"), Some(&Value::from("cloud/a/0")));
+        assert!(made.get("password").expect("kept").is_sensitive_deep());
+        assert!(
+            made.get("note").expect("settled").is_null(),
+            "what a provider does not give is null, not unknown"
+        );
+        assert!(made.is_wholly_known());
+        assert_eq!(run.0.lock().expect("no holder panics").len(), 1);
+        let gone = made.with_attr("id", Value::from("gone"));
+        assert_eq!(
+            machine.read(context(Arc::new("cloud".to_owned()), run), &gone).await.expect("read"),
+            None
+        );
+    }
+
+    #[tokio::test]
+    async fn a_client_of_another_provider_is_refused() {
+        let machine = resource(Machine);
+        let planned = Value::object([("name", Value::from("a"))]);
+        let fault =
+            machine.create(context(Arc::new(7u8), Arc::default()), &planned).await.expect_err("refused");
+        assert!(fault.summary.contains("another provider"), "{fault}");
+    }
+
+    #[tokio::test]
+    async fn wrong_arguments_never_quote_a_secret() {
+        let machine = resource(Machine);
+        let planned =
+            Value::object([("name", Value::from(true)), ("password", Value::from("hunter2").sensitive())]);
+        let fault = machine
+            .create(context(Arc::new(String::new()), Arc::default()), &planned)
+            .await
+            .expect_err("refused");
+        assert!(!format!("{fault:?}").contains("hunter2"));
+    }
+}
