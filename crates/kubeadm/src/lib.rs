@@ -9,10 +9,16 @@
 //! - [`hosts`]: modules, sysctls, swap, package sources and versions of a node;
 //! - [`containerd`]: `config.toml` for each generation of containerd;
 //! - [`haproxy`]: the load balancer in front of the API servers;
-//! - [`cni`]: what each network plugin asks of the pod network and of the cloud's ports.
+//! - [`cni`]: what each network plugin asks of the pod network and of the cloud's ports;
+//! - [`manifest`]: the objects in a YAML text.
 
+pub mod cni;
 pub mod config;
+pub mod containerd;
 pub mod haproxy;
+pub mod hosts;
+pub mod join;
+pub mod manifest;
 mod secret;
 pub mod version;
 

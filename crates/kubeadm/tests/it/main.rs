@@ -1,3 +1,4 @@
 //! Pure knowledge put before the real programs: what we write, they must read.
 
 mod haproxy;
+mod join;
