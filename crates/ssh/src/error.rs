@@ -205,7 +205,7 @@ impl SshError {
             Cause::Resolve => "check the address, or wait until its DNS record is published".into(),
             Cause::Refused => "the host may still be starting; check the port and that sshd runs".into(),
             Cause::Timeout { what, .. } if what == crate::exec::TIMEOUT_WHAT => {
-                "the command was told to stop, but may still be running on the host".into()
+                "the host stops the command, but it may have done its work, or half of it".into()
             }
             Cause::Timeout { .. } | Cause::Unreachable => {
                 "check the address, the route (is a bastion needed?) and the firewall or security group on TCP 22".into()

@@ -123,8 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hashed_name_written_by_ssh_keygen_matches() {
-        // printf 'node-1.example ssh-ed25519 AAAA…' > f; ssh-keygen -H -f f
+    fn a_hashed_name_is_the_hmac_of_the_name() {
         let salt = b"\x01\x02\x03\x04";
         let mut mac = Hmac::<Sha1>::new_from_slice(salt).unwrap();
         mac.update(b"node-1.example");

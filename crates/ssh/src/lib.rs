@@ -27,9 +27,9 @@
 //!   and no log. File content goes by stdin, never in a command line, where `ps` would show it.
 //!
 //! # On the wire
-//! The command sent to sshd is `sh -c 'SCRIPT'`, or `sudo -n -- sh -c 'SCRIPT'`, with `'` in the script written as
-//! `'\''`: the login shell need not be a POSIX one. [`Exec::private`] sends `sh -c 'eval "$(cat)"'` and the script by
-//! stdin.
+//! The command sent to sshd is `timeout -k 2 SECONDS sh -c 'SCRIPT'`, under sudo `sudo -n -- timeout -k 2 SECONDS sh -c
+//! 'SCRIPT'`, with `'` in the script written as `'\''`: the login shell need not be a POSIX one. [`Exec::private`] sends
+//! `… sh -c 'eval "$(cat)"'` and the script by stdin.
 
 mod auth;
 mod connect;
@@ -41,6 +41,8 @@ mod host;
 mod hostkey;
 mod known_hosts;
 mod pool;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use endpoint::{Auth, Endpoint, HostKeyCheck};
 pub use error::{Cause, ErrorKind, KeyFileProblem, SshError};
