@@ -1,0 +1,131 @@
+//! What the planner is given, and what it gives back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use grappe_lang::{Config, Files};
+use grappe_provider::Registry;
+use grappe_state::Pending;
+use grappe_value::Value;
+use grappe_value::addr::{InstanceAddr, Target};
+
+use crate::model::{Plan, PlanMode, ProviderConfig, ProviderKey};
+
+/// Everything that a plan is made of. Readings grow from call to call: see [`crate::plan`].
+#[derive(Clone)]
+pub struct Input<'a> {
+    /// What is wanted.
+    pub config: &'a Config,
+    /// The types that it may name.
+    pub registry: &'a Registry,
+    /// What is remembered.
+    pub state: &'a grappe_state::State,
+    /// The objects that were read so far.
+    pub refreshed: &'a BTreeMap<InstanceAddr, Reading>,
+    /// The data sources that were read so far.
+    pub data_reads: &'a BTreeMap<InstanceAddr, DataResult>,
+    /// The root module's variables, as the user gave them: [`grappe_lang::Variable::accept`] is called on each here.
+    pub variables: &'a BTreeMap<Arc<str>, Value>,
+    /// Operations that an earlier run began and did not finish, from its journal.
+    pub pending: &'a [Pending],
+    /// Where `file()` reads.
+    pub files: &'a dyn Files,
+    /// How to plan.
+    pub options: &'a Options,
+}
+
+/// How to plan.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What kind of plan.
+    pub mode: PlanMode,
+    /// Whether objects are read before planning.
+    pub refresh: bool,
+    /// `-target`: nothing else is touched, but for what these depend on. Empty: everything.
+    pub targets: Vec<Target>,
+    /// `-replace`
+    pub replace: BTreeSet<InstanceAddr>,
+    /// When the plan is made (RFC 3339, UTC): what `plantimestamp()` gives.
+    pub timestamp: Option<Arc<str>>,
+    /// `terraform.workspace`
+    pub workspace: Arc<str>,
+    /// `path.cwd`
+    pub cwd: Arc<str>,
+}
+
+impl Default for Options {
+    /// A normal plan of everything, with a refresh, in the workspace `default`.
+    fn default() -> Self {
+        Options {
+            mode: PlanMode::Normal,
+            refresh: true,
+            targets: Vec::new(),
+            replace: BTreeSet::new(),
+            timestamp: None,
+            workspace: "default".into(),
+            cwd: ".".into(),
+        }
+    }
+}
+
+/// What reading an object gave.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reading {
+    /// It is there, like this.
+    Found(Value),
+    /// It is not there any more.
+    Gone,
+    /// It was not asked, or could not be: what the state remembers is taken as it is.
+    NotRead,
+}
+
+/// What reading a data source gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataResult {
+    /// The arguments it was asked with: [`DataRead::config`].
+    pub config: Value,
+    /// What it gave.
+    pub value: Value,
+}
+
+/// What the planner came to.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The plan.
+    Ready(Box<Plan>),
+    /// These must be read first (all at once, in parallel); then the planner is called again with what they gave.
+    NeedReads(Reads),
+}
+
+/// What must be read.
+#[derive(Clone, Debug, Default)]
+pub struct Reads {
+    /// Objects of the state. Each must get an entry in [`Input::refreshed`].
+    pub objects: Vec<ObjectRead>,
+    /// Data sources. Each must get an entry in [`Input::data_reads`].
+    pub data: Vec<DataRead>,
+    /// The configurations of the providers that these use, wholly known.
+    pub providers: Vec<ProviderConfig>,
+}
+
+/// An object of the state to read.
+#[derive(Clone, Debug)]
+pub struct ObjectRead {
+    /// Which.
+    pub addr: InstanceAddr,
+    /// With whose client.
+    pub provider: ProviderKey,
+    /// What the state remembers.
+    pub value: Value,
+}
+
+/// A data source to read.
+#[derive(Clone, Debug)]
+pub struct DataRead {
+    /// Which.
+    pub addr: InstanceAddr,
+    /// With whose client.
+    pub provider: ProviderKey,
+    /// Its arguments, wholly known.
+    pub config: Value,
+}
