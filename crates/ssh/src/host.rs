@@ -87,7 +87,7 @@ impl Host {
     /// has certainly not started, so a fresh connection is tried, once.
     async fn start(&self, command: String) -> Result<(ChannelReadHalf, Running), SshError> {
         let limit = self.endpoint.connect_timeout;
-        let mut redialled = false;
+        let (mut redialled, mut crowded) = (false, 0);
         loop {
             let slot = self.pool.slot(&self.endpoint);
             let permit = slot.channel_permit().await;
@@ -107,7 +107,14 @@ impl Host {
                     }
                 }
                 Ok(Err(russh::Error::ChannelOpenFailure(failure))) => {
+                    // sshd counts a session a little longer than we do: give it a moment.
+                    crowded += 1;
+                    if crowded <= 3 {
+                        tokio::time::sleep(Duration::from_millis(20) * crowded).await;
+                        continue;
+                    }
                     // MaxSessions is below what we thought. Others' commands will end and give us their place.
+                    crowded = 0;
                     if slot.shrink(permit) {
                         continue;
                     }
