@@ -1,1 +1,33 @@
-//! The core provider.
+//! The providers that need no network: `terraform`, `null`, `random`, `local`, `tls`.
+//!
+//! Types and arguments are those of Terraform's providers of the same names, so that a plan reads as is. One file holds one type.
+//! Where we differ on purpose, the type's own page says so: outputs that can be computed while planning are (`terraform_data.output`, the
+//! hashes of a `local_file`), drift of a file is shown as what differs, and no key type is offered that SSH refuses.
+
+pub mod local;
+pub mod null;
+pub mod random;
+pub mod terraform;
+#[cfg(test)]
+mod testing;
+pub mod tls;
+
+use std::sync::Arc;
+
+use grappe_provider::{AnyProvider, erased};
+
+/// All providers of this crate, for the registry.
+#[must_use]
+pub fn providers() -> Vec<Arc<dyn AnyProvider>> {
+    vec![
+        erased::provider(terraform::Terraform),
+        erased::provider(null::Null),
+        erased::provider(random::Random),
+        erased::provider(local::Local),
+        erased::provider(tls::Tls),
+    ]
+}
+
+/// The configuration of a provider that takes none.
+#[derive(serde::Deserialize)]
+pub struct NoConfig {}

@@ -1,0 +1,113 @@
+//! `provider "local"`: files on this machine.
+//!
+//! Relative paths start at the plan's folder. A file is written beside and renamed, with its mode from its first byte on; a reader never
+//! sees half of it, and a kill leaves the old one or the new one.
+
+mod content;
+mod data;
+mod file;
+
+use std::fs::{DirBuilder, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use grappe_provider::{AnyDataSource, AnyResource, Fault, Provider, Setup, erased};
+
+use crate::NoConfig;
+
+/// The provider of files.
+pub struct Local;
+
+/// Where relative paths start.
+pub struct Client {
+    plan_dir: PathBuf,
+}
+
+impl Provider for Local {
+    type Client = Client;
+    type Config = NoConfig;
+
+    fn name(&self) -> &'static str {
+        "local"
+    }
+
+    fn resources(&self) -> Vec<Box<dyn AnyResource>> {
+        vec![erased::resource(file::LocalFile), erased::resource(file::LocalSensitiveFile)]
+    }
+
+    fn data_sources(&self) -> Vec<Box<dyn AnyDataSource>> {
+        vec![erased::data_source(data::ReadFile), erased::data_source(data::ReadSensitiveFile)]
+    }
+
+    async fn configure(&self, setup: &Setup, _: NoConfig) -> Result<Client, Fault> {
+        Ok(Client { plan_dir: setup.plan_dir.clone() })
+    }
+}
+
+impl Client {
+    fn path(&self, name: &str) -> PathBuf {
+        self.plan_dir.join(name)
+    }
+}
+
+/// What a path holds: `None` where there is no file.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(fault("read", path, e)),
+    }
+}
+
+/// Writes a file beside and renames it. The umask applies to both modes, as for any file.
+fn write(path: &Path, bytes: &[u8], mode: u32, dir_mode: u32) -> Result<(), Fault> {
+    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(dir_mode).create(dir).map_err(|e| fault("create", dir, e))?;
+    let put = || {
+        let mut file = tempfile::Builder::new()
+            .prefix(".grappe-")
+            .permissions(Permissions::from_mode(mode))
+            .tempfile_in(dir)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|e| e.error)?;
+        std::fs::File::open(dir)?.sync_all()
+    };
+    put().map_err(|e| fault("write", path, e))
+}
+
+fn delete(path: &Path) -> Result<(), Fault> {
+    match std::fs::remove_file(path) {
+        Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Err(fault("delete", path, e))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn fault(doing: &str, path: &Path, error: io::Error) -> Fault {
+    let hint = match error.kind() {
+        io::ErrorKind::PermissionDenied => Some("run as a user who may, or choose another filename"),
+        io::ErrorKind::IsADirectory => Some("filename names a folder: add the file's name"),
+        io::ErrorKind::StorageFull => Some("make room on the disk"),
+        _ => None,
+    };
+    let fault = Fault::permanent(format!("can't {doing} {}: {error}", path.display())).source(error);
+    match hint {
+        Some(hint) => fault.hint(hint),
+        None => fault,
+    }
+}
+
+/// A mode as Terraform writes it: `"0644"`.
+fn mode(text: &str) -> Option<u32> {
+    let digits = (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
+    digits.then(|| u32::from_str_radix(text, 8).ok()).flatten()
+}
+
+/// A private file, for tests of other modules.
+#[cfg(test)]
+pub(crate) fn write_for_tests(path: &Path, bytes: &[u8]) {
+    write(path, bytes, 0o600, 0o700).unwrap();
+}

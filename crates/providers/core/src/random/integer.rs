@@ -1,0 +1,94 @@
+//! `random_integer`: a whole number in a range.
+
+use grappe_provider::{Context, Fault, Problem, Resource};
+use grappe_value::{Attribute, Schema, Type, Value};
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use super::{generator, keepers, only_in_the_state, whole};
+
+/// `random_integer`.
+pub(super) struct RandomInteger;
+
+#[derive(Deserialize)]
+pub(super) struct Args {
+    min: i64,
+    max: i64,
+    seed: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct State {
+    id: String,
+    result: i64,
+}
+
+impl Resource for RandomInteger {
+    type Client = ();
+    type Args = Args;
+    type State = State;
+
+    fn name(&self) -> &'static str {
+        "random_integer"
+    }
+
+    fn schema(&self) -> Schema {
+        Schema::new("A random whole number.")
+            .attr("keepers", keepers())
+            .attr("min", Attribute::required(Type::Number, "The least that may come.").replace())
+            .attr("max", Attribute::required(Type::Number, "The greatest that may come.").replace())
+            .attr("seed", Attribute::optional(Type::String, "The same seed gives the same number.").replace())
+            .attr("result", Attribute::computed(Type::Number, "The number."))
+            .attr("id", Attribute::computed(Type::String, "The number as text."))
+    }
+
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        match (whole(config, "min"), whole(config, "max")) {
+            (Some(min), Some(max)) if min > max => {
+                vec![Problem::new("min", format!("min is {min}, above max, which is {max}"))]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    only_in_the_state!();
+
+    async fn create(&self, _: &Context<()>, args: Args) -> Result<State, Fault> {
+        if args.min > args.max {
+            // Both were unknown while planning.
+            return Err(Fault::permanent(format!("min is {}, above max, which is {}", args.min, args.max))
+                .attribute("min"));
+        }
+        let result = generator(args.seed.as_deref()).random_range(args.min..=args.max);
+        Ok(State { id: result.to_string(), result })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+    use crate::testing::Bench;
+
+    fn draw(seed: Option<&str>) -> i64 {
+        let mut given = vec![("min", Value::from(-2)), ("max", Value::from(2_000_000))];
+        given.extend(seed.map(|s| ("seed", Value::from(s))));
+        let made = Bench::new(Random).create("random_integer", &Value::object(given));
+        let result = made.get("result").unwrap().as_number().unwrap().as_i64().unwrap();
+        assert_eq!(made.get("id").unwrap().as_str(), Some(&*result.to_string()));
+        result
+    }
+
+    #[test]
+    fn it_is_in_the_range_and_a_seed_fixes_it() {
+        for _ in 0..50 {
+            assert!((-2..=2_000_000).contains(&draw(None)));
+        }
+        assert_eq!(draw(Some("a")), draw(Some("a")));
+        assert_ne!(draw(Some("a")), draw(Some("b")));
+        let bench = Bench::new(Random);
+        let given = Value::object([("min", Value::from(2)), ("max", Value::from(1))]);
+        let config = bench.config("random_integer", &given);
+        assert_eq!(bench.resource("random_integer").validate(&config).len(), 1);
+    }
+}

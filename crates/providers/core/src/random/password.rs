@@ -1,0 +1,59 @@
+//! `random_password`: as `random_string`, never shown. Terraform's `bcrypt_hash` is not offered: nothing here needs it yet.
+
+use grappe_provider::{Context, Fault, Problem, Resource};
+use grappe_value::{Attribute, Schema, Type, Value};
+use serde::{Deserialize, Serialize};
+
+use super::{only_in_the_state, string};
+
+/// `random_password`.
+pub(super) struct RandomPassword;
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct State {
+    id: String,
+    result: String,
+}
+
+impl Resource for RandomPassword {
+    type Client = ();
+    type Args = string::Args;
+    type State = State;
+
+    fn name(&self) -> &'static str {
+        "random_password"
+    }
+
+    fn schema(&self) -> Schema {
+        string::schema("Random characters that are never shown, and sealed in what is stored.")
+            .attr("result", Attribute::computed(Type::String, "The characters.").sensitive())
+            .attr("id", Attribute::computed(Type::String, "Always `none`: an id is shown."))
+    }
+
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        string::validate(config)
+    }
+
+    only_in_the_state!();
+
+    async fn create(&self, _: &Context<()>, args: string::Args) -> Result<State, Fault> {
+        Ok(State { id: "none".into(), result: string::draw(&args)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+    use crate::testing::Bench;
+
+    #[test]
+    fn it_is_never_shown() {
+        let made =
+            Bench::new(Random).create("random_password", &Value::object([("length", Value::from(20))]));
+        let result = made.get("result").unwrap();
+        assert!(result.is_sensitive_deep());
+        assert!(!format!("{made:?}").contains(result.as_str().unwrap()));
+        assert_eq!(made.get("id").unwrap().as_str(), Some("none"));
+    }
+}
