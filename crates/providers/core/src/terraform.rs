@@ -54,7 +54,8 @@ impl Resource for TerraformData {
             .attr("output", Attribute::computed(Type::Any, "The input."))
             .attr(
                 "triggers_replace",
-                Attribute::optional(Type::Any, "Any value; the object is replaced when it changes.").replace(),
+                Attribute::optional(Type::Any, "Any value; the object is replaced when it changes.")
+                    .replace(),
             )
             .attr("id", Attribute::computed(Type::String, "A UUID, new for each object."))
     }

@@ -67,7 +67,10 @@ impl Bench {
             (name.clone(), value.unwrap_or_else(|| Value::null(a.ty.clone())))
         });
         for name in given.as_entries().unwrap().keys() {
-            assert!(schema.attributes.get(name).is_some_and(|a| a.is_settable()), "{ty} has no argument {name}");
+            assert!(
+                schema.attributes.get(name).is_some_and(|a| a.is_settable()),
+                "{ty} has no argument {name}"
+            );
         }
         schema.mark(convert(&Value::object(full), &schema.ty()).unwrap())
     }

@@ -32,8 +32,11 @@ fn schema(sensitive: bool) -> Schema {
         let attribute = Attribute::computed(Type::String, description);
         if sensitive { attribute.sensitive() } else { attribute }
     };
-    let description =
-        if sensitive { "A file of this machine whose content is never shown." } else { "A file of this machine." };
+    let description = if sensitive {
+        "A file of this machine whose content is never shown."
+    } else {
+        "A file of this machine."
+    };
     Hashes::describe(
         Schema::new(description)
             .attr(

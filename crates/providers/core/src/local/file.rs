@@ -59,10 +59,7 @@ fn schema(sensitive: bool) -> Schema {
             .attr("content", secret(text("The text in it.")))
             .attr("content_base64", secret(text("The bytes in it, in base64.")))
             .attr("source", text("A file to copy.").replace())
-            .attr(
-                "file_permission",
-                text("Its mode in octal, from which the umask is taken.").default(perm),
-            )
+            .attr("file_permission", text("Its mode in octal, from which the umask is taken.").default(perm))
             .attr(
                 "directory_permission",
                 text("The mode of folders that are created for it.").default(perm).record(),
@@ -73,7 +70,8 @@ fn schema(sensitive: bool) -> Schema {
 fn validate(config: &Value) -> Vec<Problem> {
     let mut problems = Vec::new();
     let given = |name: &str| config.get(name).is_some_and(|v| !v.is_null());
-    let sources: Vec<&str> = ["content", "content_base64", "source"].into_iter().filter(|n| given(n)).collect();
+    let sources: Vec<&str> =
+        ["content", "content_base64", "source"].into_iter().filter(|n| given(n)).collect();
     match sources[..] {
         [] => problems.push(
             Problem::new("content", "the file's content is missing")
@@ -81,7 +79,8 @@ fn validate(config: &Value) -> Vec<Problem> {
         ),
         [_] => {}
         [_, second, ..] => problems.push(
-            Problem::new(second, format!("{} exclude each other", sources.join(" and "))).hint("keep one of them"),
+            Problem::new(second, format!("{} exclude each other", sources.join(" and ")))
+                .hint("keep one of them"),
         ),
     }
     for name in ["file_permission", "directory_permission"] {
@@ -96,7 +95,9 @@ fn validate(config: &Value) -> Vec<Problem> {
     if let Some(text) = config.get("content_base64").and_then(Value::as_str)
         && STANDARD.decode(text).is_err()
     {
-        problems.push(Problem::new("content_base64", "it is not base64").hint("use filebase64() or base64encode()"));
+        problems.push(
+            Problem::new("content_base64", "it is not base64").hint("use filebase64() or base64encode()"),
+        );
     }
     problems
 }
@@ -315,8 +316,7 @@ mod tests {
     fn bytes_come_in_base64_and_secrets_stay_private() {
         let dir = tempfile::tempdir().unwrap();
         let bench = Bench::at(Local, dir.path().to_owned());
-        let given =
-            text(&[("filename", "key"), ("content_base64", "AP8K"), ("file_permission", "0600")]);
+        let given = text(&[("filename", "key"), ("content_base64", "AP8K"), ("file_permission", "0600")]);
         let made = bench.create("local_sensitive_file", &given);
         let path = dir.path().join("key");
         assert_eq!(fs::read(&path).unwrap(), [0, 255, 10]);
@@ -349,7 +349,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("a")).unwrap();
         let bench = Bench::at(Local, dir.path().to_owned());
-        let fault = bench.try_create("local_file", &text(&[("filename", "a"), ("content", "x")])).unwrap_err();
+        let fault =
+            bench.try_create("local_file", &text(&[("filename", "a"), ("content", "x")])).unwrap_err();
         assert!(fault.summary.contains("can't write") && fault.hint.is_some(), "{fault}");
     }
 }

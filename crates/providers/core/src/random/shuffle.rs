@@ -54,7 +54,10 @@ impl Resource for RandomShuffle {
     fn validate(&self, config: &Value) -> Vec<Problem> {
         match whole(config, "result_count") {
             Some(n) if !(0..=1_000_000).contains(&n) => {
-                vec![Problem::new("result_count", format!("result_count is {n}; it must be from 0 to 1000000"))]
+                vec![Problem::new(
+                    "result_count",
+                    format!("result_count is {n}; it must be from 0 to 1000000"),
+                )]
             }
             _ => Vec::new(),
         }
@@ -88,7 +91,13 @@ mod tests {
         let mut given = vec![("input", input), ("seed", seed.into())];
         given.extend(count.map(|n| ("result_count", Value::from(n))));
         let made = Bench::new(Random).create("random_shuffle", &Value::object(given));
-        made.get("result").unwrap().as_items().unwrap().iter().map(|v| v.as_str().unwrap().to_owned()).collect()
+        made.get("result")
+            .unwrap()
+            .as_items()
+            .unwrap()
+            .iter()
+            .map(|v| v.as_str().unwrap().to_owned())
+            .collect()
     }
 
     #[test]

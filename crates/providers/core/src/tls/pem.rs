@@ -5,6 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use p256::elliptic_curve::Generate;
 use p256::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
 use rsa::pkcs1::EncodeRsaPrivateKey;
 use ssh_key::private::{EcdsaKeypair, Ed25519Keypair, KeypairData, RsaKeypair};
@@ -41,7 +42,7 @@ pub(super) type Error = Box<dyn std::error::Error + Send + Sync>;
 
 macro_rules! ecdsa {
     ($curve:ident, $variant:ident) => {{
-        let secret = $curve::SecretKey::try_generate()?;
+        let secret = $curve::SecretKey::generate_from_rng(&mut rand::rng());
         let public = secret.public_key();
         Texts {
             private: secret.to_sec1_pem(LineEnding::LF)?.to_string(),
@@ -78,7 +79,11 @@ pub(super) fn generate(algorithm: Algorithm) -> Result<Texts, Error> {
             Texts {
                 private_pkcs8: private.clone(),
                 private,
-                public: pem("PUBLIC KEY", b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00", &pair.public.0),
+                public: pem(
+                    "PUBLIC KEY",
+                    b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00",
+                    &pair.public.0,
+                ),
                 pair: pair.into(),
             }
         }

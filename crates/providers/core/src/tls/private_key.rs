@@ -51,12 +51,12 @@ impl Resource for PrivateKey {
                 "ecdsa_curve",
                 Attribute::optional(Type::String, "P256, P384 or P521.").default("P256").replace(),
             )
-            .attr(
-                "rsa_bits",
-                Attribute::optional(Type::Number, "From 2048 to 8192.").default(2048).replace(),
-            )
+            .attr("rsa_bits", Attribute::optional(Type::Number, "From 2048 to 8192.").default(2048).replace())
             .attr("id", shown("The SHA-1 of the public key in PEM."))
-            .attr("private_key_pem", secret("The private key: PKCS #1 (RSA), SEC 1 (ECDSA), PKCS #8 (ED25519)."))
+            .attr(
+                "private_key_pem",
+                secret("The private key: PKCS #1 (RSA), SEC 1 (ECDSA), PKCS #8 (ED25519)."),
+            )
             .attr("private_key_pem_pkcs8", secret("The private key in PKCS #8."))
             .attr("private_key_openssh", secret("The private key as OpenSSH writes it."))
             .attr("public_key_pem", shown("The public key in PEM."))
@@ -69,7 +69,10 @@ impl Resource for PrivateKey {
         let text = |name| config.get(name).and_then(Value::as_str);
         let bits = config.get("rsa_bits").and_then(Value::as_number).and_then(grappe_value::Number::as_i64);
         let Some(algorithm) = text("algorithm") else { return Vec::new() };
-        parse(algorithm, text("ecdsa_curve").unwrap_or("P256"), bits.unwrap_or(2048)).err().into_iter().collect()
+        parse(algorithm, text("ecdsa_curve").unwrap_or("P256"), bits.unwrap_or(2048))
+            .err()
+            .into_iter()
+            .collect()
     }
 
     fn reads(&self) -> bool {
@@ -171,9 +174,11 @@ mod tests {
 
     #[test]
     fn ecdsa() {
-        for (curve, ssh) in
-            [("P256", "ecdsa-sha2-nistp256 "), ("P384", "ecdsa-sha2-nistp384 "), ("P521", "ecdsa-sha2-nistp521 ")]
-        {
+        for (curve, ssh) in [
+            ("P256", "ecdsa-sha2-nistp256 "),
+            ("P384", "ecdsa-sha2-nistp384 "),
+            ("P521", "ecdsa-sha2-nistp521 "),
+        ] {
             let made = make(&[("algorithm", "ECDSA".into()), ("ecdsa_curve", curve.into())]);
             check(&made, "EC PRIVATE KEY", ssh);
         }
