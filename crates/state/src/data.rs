@@ -249,14 +249,14 @@ impl<'de> Deserialize<'de> for State {
     }
 }
 
-mod one_addr {
+pub(crate) mod one_addr {
     use super::*;
 
-    pub(super) fn serialize<S: Serializer>(addr: &InstanceAddr, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(addr: &InstanceAddr, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(addr)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<InstanceAddr, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<InstanceAddr, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
         text.parse().map_err(D::Error::custom)
     }

@@ -1,5 +1,28 @@
 //! What exists: snapshot, journal, lock, sealing, and the files they live in.
+//!
+//! ```text
+//! Session ── append(Record) ─► Ledger (in memory)          read: snapshot ─► Ledger ◄─ journal
+//!                         └──► Writer (thread) ─► grappe.journal          (the same Ledger::apply)
+//!         ── close() ────────► grappe.state.json, backups/
+//! ```
+//!
+//! A run takes the [`Lock`], opens a [`Session`] on a [`LocalStore`], and appends a [`Record`] for each thing that happens. Memory moves at
+//! once, and the answer resolves when the record is on disk: before an effect, its intent is waited for; before an operation goes on, its
+//! checkpoint is. A kill at any instant leaves a snapshot and a journal whose replay is what was true. Nothing is ever truncated in place.
 
 pub mod data;
+mod error;
+pub mod files;
+pub mod journal;
+pub mod ledger;
+pub mod lock;
+pub mod seal;
+mod store;
 
 pub use data::{Action, Object, OutputValue, Pending, State};
+pub use error::StateError;
+pub use journal::Durable;
+pub use ledger::{Change, Ledger, Record, Subject};
+pub use lock::{Holder, Lock, LockError};
+pub use seal::{SealError, Sealer};
+pub use store::{LocalStore, Session};

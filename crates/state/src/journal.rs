@@ -1,0 +1,377 @@
+//! The journal: what happened since the snapshot, one record a line.
+//!
+//! ```text
+//! {"line":7,"batch":6,"sum":"9f86d081884c7d65","record":{"intent":…}}
+//! ```
+//!
+//! Records are only ever appended. [`Writer`] is a thread that takes all records that wait, writes them at once, fsyncs once, and then says so to
+//! everybody who waits: fifty operations that finish together cost one fsync (group commit). Records reach the disk in the order in which they were
+//! given, so who waits for one has all before it too.
+//!
+//! `sum` is the start of the SHA-256 of the line's numbers and its record; `batch` is the first line of the write that the line was part of. Together
+//! they tell a torn end from a damaged middle: after a power failure, pages of the last write may be missing in any order, but nobody was told
+//! that any of that write was durable; so it is left out as a whole from the first torn line on. A damaged line that a *later* write follows was durable
+//! once: that is refused.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::task::Poll;
+use std::thread::JoinHandle;
+
+use futures::channel::oneshot;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+
+use crate::files::FileError;
+use crate::ledger::{Impossible, Record};
+
+/// The version of the form of a journal.
+pub const FORMAT: u32 = 1;
+
+/// A journal that can't be followed.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum JournalError {
+    /// A record that was durable is damaged, and later ones are there.
+    #[error("line {line} is damaged; the {before} records before it are good, and so are {after} after it")]
+    Damaged {
+        /// Where, from 1.
+        line: usize,
+        /// Good records before it.
+        before: usize,
+        /// Good records after it.
+        after: usize,
+    },
+    /// A newer program wrote it.
+    #[error("line {line} has format {format}, and this program knows formats up to {FORMAT}")]
+    Newer {
+        /// Where.
+        line: usize,
+        /// Its format.
+        format: u64,
+    },
+    /// A record that can't follow those before it.
+    #[error("line {line} can't follow those before it: {why}")]
+    Impossible {
+        /// Where.
+        line: usize,
+        /// What is wrong.
+        why: Impossible,
+    },
+    /// A record that is whole and says nothing that this program knows.
+    #[error("line {line} holds a record that this program does not know: {why}")]
+    Unknown {
+        /// Where.
+        line: usize,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// What a journal holds.
+#[derive(Debug, Default, PartialEq)]
+pub struct Replay {
+    /// Its records, sealed values as they are on disk.
+    pub records: Vec<serde_json::Value>,
+    /// How many bytes of the file they take: what is behind is a torn end.
+    pub good_bytes: u64,
+}
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    line: u64,
+    batch: u64,
+    sum: &'a str,
+    #[serde(borrow)]
+    record: &'a RawValue,
+}
+
+fn sum(line: u64, batch: u64, record: &[u8]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(line.to_le_bytes());
+    hash.update(batch.to_le_bytes());
+    hash.update(record);
+    hash.finalize()[..8].iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Reads what [`Writer`] wrote, whatever a crash did to its end.
+///
+/// # Errors
+/// [`JournalError::Damaged`] where something that was durable is damaged.
+pub fn read(bytes: &[u8]) -> Result<Replay, JournalError> {
+    let mut replay = Replay::default();
+    let mut torn_at = None;
+    let mut after = 0;
+    for raw in bytes.split_inclusive(|b| *b == b'\n') {
+        let whole = raw.strip_suffix(b"\n").and_then(|text| serde_json::from_slice::<Line<'_>>(text).ok());
+        let whole = whole.filter(|l| l.sum == sum(l.line, l.batch, l.record.get().as_bytes()));
+        let expected = replay.records.len() as u64 + 1;
+        match (whole, torn_at) {
+            (Some(line), None) if line.line == expected => {
+                let record: serde_json::Value = serde_json::from_str(line.record.get()).map_err(|e| {
+                    JournalError::Unknown { line: replay.records.len() + 1, why: e.to_string() }
+                })?;
+                if let Some(format) = record["begin"]["format"].as_u64()
+                    && format > u64::from(FORMAT)
+                {
+                    return Err(JournalError::Newer { line: replay.records.len() + 1, format });
+                }
+                replay.records.push(record);
+                replay.good_bytes += raw.len() as u64;
+            }
+            // A line that is good but not where it belongs: what was between is lost.
+            (Some(line), None) => {
+                torn_at = Some(expected);
+                after += usize::from(line.batch > expected);
+            }
+            (Some(line), Some(torn)) => after += usize::from(line.batch > torn),
+            (None, _) => torn_at = torn_at.or(Some(expected)),
+        }
+    }
+    if after > 0 {
+        let before = replay.records.len();
+        return Err(JournalError::Damaged { line: before + 1, before, after });
+    }
+    Ok(replay)
+}
+
+/// The end of a write: resolves once the record is on disk.
+///
+/// Dropping it does not take the record back.
+#[derive(Debug)]
+#[must_use = "an effect must wait until its record is durable"]
+pub struct Durable(oneshot::Receiver<Result<(), Arc<FileError>>>);
+
+impl Durable {
+    /// One that can't be had.
+    pub(crate) fn failed(path: &Path) -> Self {
+        let (answer, durable) = oneshot::channel();
+        let _ = answer.send(Err(gone(path)));
+        Durable(durable)
+    }
+
+    /// Waits, blocking the thread.
+    ///
+    /// # Errors
+    /// Where it could not be written.
+    pub fn wait(self) -> Result<(), Arc<FileError>> {
+        futures::executor::block_on(self)
+    }
+}
+
+impl Future for Durable {
+    type Output = Result<(), Arc<FileError>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(|answer| {
+            // The thread answers everybody before it ends.
+            answer.unwrap_or_else(|_| Err(gone(Path::new("grappe.journal"))))
+        })
+    }
+}
+
+fn gone(path: &Path) -> Arc<FileError> {
+    Arc::new(FileError {
+        path: path.to_owned(),
+        doing: "write",
+        source: std::io::Error::other("its writer has ended"),
+    })
+}
+
+struct Message {
+    record: Vec<u8>,
+    done: oneshot::Sender<Result<(), Arc<FileError>>>,
+}
+
+/// The thread that appends to a journal.
+#[derive(Debug)]
+pub struct Writer {
+    queue: Option<mpsc::Sender<Message>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Appends to `file` (opened for appending, holding `lines` good lines and nothing behind them).
+    ///
+    /// # Errors
+    /// Where no thread can be made.
+    pub fn start(file: File, path: &Path, lines: u64) -> Result<Self, FileError> {
+        let (queue, messages) = mpsc::channel();
+        let log = Log { file, path: path.to_owned(), lines };
+        let thread = std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || log.run(&messages))
+            .map_err(FileError::new(path, "start the writer of"))?;
+        Ok(Writer { queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// Queues a record, given as JSON.
+    pub fn append(&self, record: Vec<u8>) -> Durable {
+        let (done, durable) = oneshot::channel();
+        if let Some(queue) = &self.queue {
+            // Where the thread is gone, the answer is dropped with the message, and the future says so.
+            let _ = queue.send(Message { record, done });
+        }
+        Durable(durable)
+    }
+}
+
+/// Ends the thread once all that was queued is written.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Log {
+    file: File,
+    path: std::path::PathBuf,
+    lines: u64,
+}
+
+impl Log {
+    fn run(mut self, messages: &mpsc::Receiver<Message>) {
+        let mut failed: Option<Arc<FileError>> = None;
+        while let Ok(first) = messages.recv() {
+            let batch: Vec<Message> = std::iter::once(first).chain(messages.try_iter()).collect();
+            if failed.is_none() {
+                failed = self.write(&batch).err().map(Arc::new);
+            }
+            // After a failure nothing more is written: what is on disk must have no hole.
+            for message in batch {
+                let _ = message.done.send(failed.clone().map_or(Ok(()), Err));
+            }
+        }
+    }
+
+    fn write(&mut self, batch: &[Message]) -> Result<(), FileError> {
+        let start = self.lines + 1;
+        let mut bytes = Vec::new();
+        for (line, message) in (start..).zip(batch) {
+            let sum = sum(line, start, &message.record);
+            bytes.extend_from_slice(
+                format!("{{\"line\":{line},\"batch\":{start},\"sum\":\"{sum}\",\"record\":").as_bytes(),
+            );
+            bytes.extend_from_slice(&message.record);
+            bytes.extend_from_slice(b"}\n");
+        }
+        self.file.write_all(&bytes).map_err(FileError::new(&self.path, "write"))?;
+        self.file.sync_data().map_err(FileError::new(&self.path, "fsync"))?;
+        self.lines += batch.len() as u64;
+        Ok(())
+    }
+}
+
+/// A record as the journal holds it, for [`crate::store`].
+pub(crate) fn parse(record: serde_json::Value, line: usize) -> Result<Record, JournalError> {
+    serde_json::from_value(record).map_err(|e| JournalError::Unknown { line, why: e.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A journal with one record a batch entry, written by the real writer.
+    fn journal(batches: &[usize]) -> Vec<u8> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let file = crate::files::open_private(&path, true).unwrap();
+        let mut log = Log { file, path: path.clone(), lines: 0 };
+        let mut n = 0;
+        for size in batches {
+            let batch: Vec<Message> = (0..*size)
+                .map(|_| {
+                    n += 1;
+                    Message { record: json!({ "n": n }).to_string().into_bytes(), done: oneshot::channel().0 }
+                })
+                .collect();
+            log.write(&batch).unwrap();
+        }
+        std::fs::read(path).unwrap()
+    }
+
+    fn offsets(bytes: &[u8]) -> Vec<usize> {
+        let ends = bytes.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(i, _)| i + 1);
+        std::iter::once(0).chain(ends).collect()
+    }
+
+    #[test]
+    fn a_torn_last_write_is_left_out_from_its_first_torn_line() {
+        let mut bytes = journal(&[1, 1, 3]);
+        let lines = offsets(&bytes);
+        // The first page of the last write is missing, the rest of it is there.
+        bytes[lines[2] + 40..lines[3] - 1].fill(0);
+        let replay = read(&bytes).unwrap();
+        assert_eq!((replay.records.len(), replay.good_bytes as usize), (2, lines[2]));
+    }
+
+    #[test]
+    fn a_damaged_middle_is_refused_with_its_place() {
+        let good = journal(&[1, 1, 3, 1]);
+        let lines = offsets(&good);
+        let mut bytes = good.clone();
+        bytes[lines[1] + 50] ^= 1;
+        assert_eq!(read(&bytes), Err(JournalError::Damaged { line: 2, before: 1, after: 4 }));
+        // A line that is missing altogether.
+        let cut = [&good[..lines[1]], &good[lines[2]..]].concat();
+        assert_eq!(read(&cut), Err(JournalError::Damaged { line: 2, before: 1, after: 4 }));
+    }
+
+    #[test]
+    fn a_newer_format_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let writer = Writer::start(crate::files::open_private(&path, true).unwrap(), &path, 0).unwrap();
+        writer.append(br#"{"begin":{"format":9}}"#.to_vec()).wait().unwrap();
+        let error = read(&std::fs::read(&path).unwrap()).unwrap_err();
+        assert_eq!(error, JournalError::Newer { line: 1, format: 9 });
+    }
+
+    #[test]
+    fn all_that_was_queued_is_written_and_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let writer = Writer::start(crate::files::open_private(&path, true).unwrap(), &path, 0).unwrap();
+        let waits: Vec<Durable> = (0..500).map(|n| writer.append(n.to_string().into_bytes())).collect();
+        for wait in waits {
+            wait.wait().unwrap();
+        }
+        drop(writer);
+        let replay = read(&std::fs::read(&path).unwrap()).unwrap();
+        assert_eq!(replay.records, (0..500).map(|n| json!(n)).collect::<Vec<_>>());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn cut_anywhere_it_reads_as_a_prefix(batches in proptest::collection::vec(1usize..4, 0..6)) {
+            let bytes = journal(&batches);
+            let whole = read(&bytes).unwrap();
+            for end in 0..=bytes.len() {
+                let cut = read(&bytes[..end]).unwrap();
+                proptest::prop_assert_eq!(&cut.records[..], &whole.records[..cut.records.len()]);
+                let complete = bytes[..end].iter().filter(|b| **b == b'\n').count();
+                proptest::prop_assert_eq!(cut.records.len(), complete, "a whole line is lost");
+            }
+        }
+
+        #[test]
+        fn any_changed_byte_is_noticed(at in 0usize..400, flip in 1u8..=255) {
+            let mut bytes = journal(&[1, 2, 1, 1]);
+            let at = at % bytes.len();
+            let whole = read(&bytes).unwrap();
+            bytes[at] ^= flip;
+            if let Ok(read) = read(&bytes) {
+                proptest::prop_assert!(read.records.len() < whole.records.len(), "a changed record was taken");
+                proptest::prop_assert_eq!(&read.records[..], &whole.records[..read.records.len()]);
+            }
+        }
+    }
+}
