@@ -1,0 +1,212 @@
+//! `host_file`: a file on a host, whole, with its mode and owner.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use grappe_provider::{Change, Context, Fault, Problem, Resource};
+use grappe_ssh::{RemoteFile, WriteFile};
+use grappe_value::{Attribute, Schema, Type, Value};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{Connection, Hosts};
+
+/// The resource type `host_file`.
+pub struct HostFile;
+
+/// The arguments of a `host_file`.
+#[derive(Deserialize)]
+pub struct Args {
+    host: Connection,
+    path: String,
+    content: Option<String>,
+    sensitive_content: Option<String>,
+    content_base64: Option<String>,
+    mode: String,
+    owner: Option<String>,
+    group: Option<String>,
+}
+
+/// What is kept of a `host_file`. The content stays in the argument that gave it.
+#[derive(Serialize, Deserialize)]
+pub struct State {
+    #[serde(skip_serializing)]
+    host: Connection,
+    #[serde(skip_serializing)]
+    path: String,
+    content: Option<String>,
+    sensitive_content: Option<String>,
+    content_base64: Option<String>,
+    mode: String,
+    owner: Option<String>,
+    group: Option<String>,
+    sha256: Option<String>,
+}
+
+/// The arguments of which exactly one gives the content.
+const CONTENTS: [&str; 3] = ["content", "sensitive_content", "content_base64"];
+
+impl Resource for HostFile {
+    type Client = Hosts;
+    type Args = Args;
+    type State = State;
+
+    fn name(&self) -> &'static str {
+        "host_file"
+    }
+
+    fn schema(&self) -> Schema {
+        Schema::new(
+            "A file on a host. It is replaced in one step, and what is changed on the host is shown as a difference. Give one of \
+             `content`, `sensitive_content`, `content_base64`; missing folders are made.",
+        )
+        .attr("host", Connection::attribute())
+        .attr("path", Attribute::required(Type::String, "Its absolute path.").replace())
+        .attr("content", Attribute::optional(Type::String, "Its content as text."))
+        .attr("sensitive_content", Attribute::optional(Type::String, "Its content as text that is never shown.").sensitive())
+        .attr("content_base64", Attribute::optional(Type::String, "Its content in base64, for what is no text."))
+        .attr("mode", Attribute::optional(Type::String, "Its permissions in octal.").default("0644"))
+        .attr("owner", Attribute::optional_computed(Type::String, "Its owner's name. Not managed where it is left out."))
+        .attr("group", Attribute::optional_computed(Type::String, "Its group's name. Not managed where it is left out."))
+        .attr("sha256", Attribute::computed(Type::String, "SHA-256 of its content, in hexadecimal."))
+    }
+
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let given =
+            CONTENTS.iter().filter(|name| config.get(name).is_some_and(|value| !value.is_null())).count();
+        if given != 1 {
+            problems.push(Problem {
+                attribute: Default::default(),
+                message: format!("{given} of content, sensitive_content and content_base64 are given"),
+                hint: Some("give exactly one of them; an empty file has content = \"\"".into()),
+            });
+        }
+        if let Some(path) = config.get("path").and_then(Value::as_str)
+            && (!path.starts_with('/') || path.ends_with('/') || path.contains(['\0', '\n']))
+        {
+            problems.push(Problem::new("path", format!("{path:?} is not the absolute path of a file")));
+        }
+        if let Some(mode) = config.get("mode").and_then(Value::as_str)
+            && let Err(why) = parse_mode(mode)
+        {
+            problems.push(Problem::new("mode", why));
+        }
+        if let Some(text) = config.get("content_base64").and_then(Value::as_str)
+            && let Err(error) = BASE64.decode(text)
+        {
+            problems.push(Problem::new("content_base64", format!("this is not base64: {error}")));
+        }
+        problems
+    }
+
+    fn plan(&self, change: &mut Change<'_>) {
+        let planned = |name: &str| change.planned().get(name).filter(|value| !value.is_null());
+        let content = CONTENTS.iter().find_map(|name| planned(name).map(|value| (*name, value)));
+        let sha256 = match content {
+            Some((name, value)) => match value.as_str() {
+                Some(text) if name == "content_base64" => {
+                    BASE64.decode(text).ok().map(|bytes| sha256(&bytes).into())
+                }
+                Some(text) => Some(Value::from(sha256(text.as_bytes())).with_marks(value.marks())),
+                None => None,
+            },
+            None => None,
+        };
+        match sha256 {
+            Some(sum) => change.set("sha256", sum),
+            None => change.set_unknown("sha256"),
+        }
+    }
+
+    async fn read(&self, ctx: &Context<Hosts>, state: State) -> Result<Option<State>, Fault> {
+        let session = ctx.client().session(ctx, &state.host).await?;
+        Ok(session.read_file(&state.path).await?.map(|file| found(state, &file)))
+    }
+
+    async fn create(&self, ctx: &Context<Hosts>, args: Args) -> Result<State, Fault> {
+        put(ctx, args).await
+    }
+
+    async fn update(&self, ctx: &Context<Hosts>, _: State, args: Args) -> Result<State, Fault> {
+        put(ctx, args).await
+    }
+
+    async fn delete(&self, ctx: &Context<Hosts>, state: State) -> Result<(), Fault> {
+        ctx.client().session(ctx, &state.host).await?.remove_file(&state.path).await
+    }
+}
+
+async fn put(ctx: &Context<Hosts>, args: Args) -> Result<State, Fault> {
+    let session = ctx.client().session(ctx, &args.host).await?;
+    let content = match (&args.content, &args.sensitive_content, &args.content_base64) {
+        (Some(text), None, None) | (None, Some(text), None) => text.clone().into_bytes(),
+        (None, None, Some(text)) => {
+            BASE64.decode(text).map_err(|e| Fault::permanent(format!("content_base64 is not base64: {e}")))?
+        }
+        _ => return Err(Fault::permanent("exactly one content must be given").attribute("content")),
+    };
+    let mode = parse_mode(&args.mode).map_err(|why| Fault::permanent(why).attribute("mode"))?;
+    let file = WriteFile {
+        path: args.path.clone(),
+        content,
+        mode,
+        owner: args.owner.clone(),
+        group: args.group.clone(),
+    };
+    session.write_file(&file).await?;
+    // What was left out is what the host made of it.
+    let (owner, group) = match (args.owner, args.group) {
+        (Some(owner), Some(group)) => (owner, group),
+        (owner, group) => {
+            let stat = session.host().stat_file(&args.path).await.map_err(crate::fault)?;
+            let stat = stat.ok_or_else(|| Fault::transient(format!("{} vanished", args.path)))?;
+            (owner.unwrap_or(stat.owner), group.unwrap_or(stat.group))
+        }
+    };
+    Ok(State {
+        host: args.host,
+        path: args.path,
+        sha256: Some(sha256(&file.content)),
+        content: args.content,
+        sensitive_content: args.sensitive_content,
+        content_base64: args.content_base64,
+        mode: args.mode,
+        owner: Some(owner),
+        group: Some(group),
+    })
+}
+
+/// The state as the host shows it. What differs only in how it is written stays as it was.
+fn found(state: State, file: &RemoteFile) -> State {
+    let same = state.sha256.as_deref() == Some(&file.sha256);
+    let text = || Some(String::from_utf8_lossy(&file.content).into_owned());
+    let now = |was: Option<String>, now: &dyn Fn() -> Option<String>| match was {
+        Some(was) if same => Some(was),
+        Some(_) => now(),
+        None => None,
+    };
+    State {
+        content: now(state.content, &text),
+        sensitive_content: now(state.sensitive_content, &text),
+        content_base64: now(state.content_base64, &|| Some(BASE64.encode(&file.content))),
+        mode: match parse_mode(&state.mode) {
+            Ok(mode) if mode == file.mode => state.mode,
+            _ => format!("{:04o}", file.mode),
+        },
+        owner: Some(file.owner.clone()),
+        group: Some(file.group.clone()),
+        sha256: Some(file.sha256.clone()),
+        ..state
+    }
+}
+
+fn parse_mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o7777 && !text.starts_with('+') => Ok(mode),
+        _ => Err(format!("{text:?} is not a file mode: write it in octal, as in \"0644\"")),
+    }
+}
+
+fn sha256(content: &[u8]) -> String {
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+}
