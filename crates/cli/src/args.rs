@@ -1,0 +1,428 @@
+//! The command line: Terraform's flags, with one dash or two.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use grappe_value::addr::{InstanceAddr, Target};
+
+/// Brings clusters up from plans in Terraform's language, and keeps them so.
+#[derive(Debug, Parser)]
+#[command(name = "grappe", version, max_term_width = 80, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Start in another folder: plan folders and files are found from there.
+    #[arg(long, value_name = "DIR", global = true)]
+    pub chdir: Option<PathBuf>,
+    /// Print without colour (as with NO_COLOR set).
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Flags may have one dash or two. Exit codes: 0 done, 1 error, 2 changes \
+(plan -detailed-exitcode), 3 the state is locked, 130 interrupted.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what would be done.
+    Plan(PlanArgs),
+    /// Do it: a plan folder, or a file that `plan -out` wrote.
+    Apply(ApplyArgs),
+    /// Destroy all that the state knows.
+    Destroy(DestroyArgs),
+    /// Check a plan folder without a state or a network.
+    Validate(ValidateArgs),
+    /// Show the state, or a saved plan.
+    Show(ShowArgs),
+    /// Show outputs.
+    Output(OutputArgs),
+    /// Look into the state.
+    #[command(subcommand)]
+    State(StateCommand),
+    /// Draw what depends on what.
+    Graph(GraphArgs),
+    /// Look into the simulated world, and break it.
+    Sim(SimArgs),
+    /// Show the version and the providers.
+    Version(VersionArgs),
+}
+
+/// Where the state is, and how long to wait for it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct StateArgs {
+    /// The folder of the state (the plan folder's grappe.state/ otherwise).
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Values of variables.
+#[derive(Clone, Debug, Default, Args)]
+pub struct VariableArgs {
+    /// Set a variable. May be repeated; the last one wins, over files and TF_VAR_NAME.
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    pub vars: Vec<String>,
+    /// Read variables from a file. May be repeated; in turn with -var.
+    #[arg(long = "var-file", value_name = "FILE")]
+    pub var_files: Vec<PathBuf>,
+    /// Ask for variables that have no value, where somebody is there to answer.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
+    pub input: bool,
+}
+
+/// What every planning takes.
+#[derive(Clone, Debug, Args)]
+pub struct PlanningArgs {
+    /// The state.
+    #[command(flatten)]
+    pub state: StateArgs,
+    /// The variables.
+    #[command(flatten)]
+    pub variables: VariableArgs,
+    /// Touch only this and what it depends on. May be repeated.
+    #[arg(long = "target", value_name = "ADDRESS")]
+    pub targets: Vec<Target>,
+    /// Create this instance anew. May be repeated.
+    #[arg(long, value_name = "ADDRESS")]
+    pub replace: Vec<InstanceAddr>,
+    /// Read what exists before planning.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
+    pub refresh: bool,
+    /// Only record in the state what exists.
+    #[arg(long, conflicts_with = "destroy_all")]
+    pub refresh_only: bool,
+    /// At most this many operations at once.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    pub parallelism: u16,
+    /// How long to wait for a locked state: 30s, 10m.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
+    pub lock_timeout: Duration,
+    /// One JSON object a line, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `grappe plan`
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// How to plan.
+    #[command(flatten)]
+    pub planning: PlanningArgs,
+    /// Plan to destroy all.
+    #[arg(long = "destroy", id = "destroy_all")]
+    pub destroy: bool,
+    /// Save the plan, for `grappe apply FILE`.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Exit with 2 where there is anything to do.
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// The plan folder.
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+}
+
+/// `grappe apply`
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// How to plan.
+    #[command(flatten)]
+    pub planning: PlanningArgs,
+    /// Destroy all, as `grappe destroy` does.
+    #[arg(long = "destroy", id = "destroy_all")]
+    pub destroy: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub auto_approve: bool,
+    /// The plan folder, or a saved plan.
+    #[arg(default_value = ".", value_name = "DIR|PLANFILE")]
+    pub what: PathBuf,
+}
+
+/// `grappe destroy`
+#[derive(Debug, Args)]
+pub struct DestroyArgs {
+    /// How to plan.
+    #[command(flatten)]
+    pub planning: PlanningArgs,
+    /// Always set; `-refresh-only` can't be combined with it.
+    #[arg(long = "destroy", id = "destroy_all", hide = true)]
+    pub destroy: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub auto_approve: bool,
+    /// The plan folder.
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+}
+
+/// `grappe validate`
+#[derive(Debug, Args)]
+pub struct ValidateArgs {
+    /// The answer as JSON, in the shape of `terraform validate -json`.
+    #[arg(long)]
+    pub json: bool,
+    /// The plan folder.
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+}
+
+/// `grappe show`
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The state.
+    #[command(flatten)]
+    pub state: StateArgs,
+    /// JSON, in a shape like Terraform's. Sensitive values are left out.
+    #[arg(long)]
+    pub json: bool,
+    /// The plan folder, whose state is shown, or a saved plan.
+    #[arg(default_value = ".", value_name = "DIR|PLANFILE")]
+    pub what: PathBuf,
+}
+
+/// `grappe output`
+#[derive(Debug, Args)]
+pub struct OutputArgs {
+    /// The state.
+    #[command(flatten)]
+    pub state: StateArgs,
+    /// JSON.
+    #[arg(long, conflicts_with = "raw")]
+    pub json: bool,
+    /// The value alone, without quotes and newline.
+    #[arg(long, requires = "name")]
+    pub raw: bool,
+    /// The plan folder.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// One output. Sensitive ones are shown when they are named.
+    pub name: Option<String>,
+}
+
+/// `grappe state …`
+#[derive(Debug, Subcommand)]
+pub enum StateCommand {
+    /// List the objects.
+    List {
+        /// The state.
+        #[command(flatten)]
+        state: StateArgs,
+        /// The plan folder.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        dir: PathBuf,
+        /// Only these: a module, a resource or an instance.
+        addresses: Vec<Target>,
+    },
+    /// Show one object.
+    Show {
+        /// The state.
+        #[command(flatten)]
+        state: StateArgs,
+        /// The plan folder.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        dir: PathBuf,
+        /// Which.
+        address: InstanceAddr,
+    },
+}
+
+/// What to draw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GraphType {
+    /// The operations of a plan.
+    Plan,
+    /// The blocks of the configuration.
+    Config,
+}
+
+/// In which language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// Graphviz.
+    Dot,
+    /// Mermaid, which Markdown pages draw.
+    Mermaid,
+}
+
+/// `grappe graph`
+#[derive(Debug, Args)]
+pub struct GraphArgs {
+    /// What to draw.
+    #[arg(long = "type", value_enum, default_value = "plan")]
+    pub kind: GraphType,
+    /// In which language.
+    #[arg(long, value_enum, default_value = "dot")]
+    pub format: GraphFormat,
+    /// The state.
+    #[command(flatten)]
+    pub state: StateArgs,
+    /// The variables.
+    #[command(flatten)]
+    pub variables: VariableArgs,
+    /// The plan folder.
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+}
+
+/// `grappe sim`
+#[derive(Debug, Args)]
+pub struct SimArgs {
+    /// The state, beside which the world is kept.
+    #[command(flatten)]
+    pub state: StateArgs,
+    /// The plan folder.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: SimCommand,
+}
+
+/// What to do in the simulated world.
+#[derive(Debug, Subcommand)]
+pub enum SimCommand {
+    /// List networks, machines and the nodes of clusters.
+    List {
+        /// JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stop a machine.
+    Stop {
+        /// Its name.
+        machine: String,
+    },
+    /// Start a machine.
+    Start {
+        /// Its name.
+        machine: String,
+    },
+    /// Remove a file from a machine.
+    RemoveFile {
+        /// The machine's name.
+        machine: String,
+        /// The file's path on it.
+        path: String,
+    },
+    /// Delete a node from its cluster, as `kubectl delete node`.
+    DropNode {
+        /// The node's name.
+        node: String,
+    },
+    /// Set or (`KEY-`) remove a label of a node, as `kubectl label`.
+    Label {
+        /// The node's name.
+        node: String,
+        /// `KEY=VALUE` or `KEY-`.
+        label: String,
+    },
+}
+
+/// `grappe version`
+#[derive(Debug, Args)]
+pub struct VersionArgs {
+    /// JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Gives Terraform's one-dash flags their second dash: `-out=x` becomes `--out=x`. What follows `--` is left alone.
+pub fn two_dashes(args: impl IntoIterator<Item = std::ffi::OsString>) -> Vec<std::ffi::OsString> {
+    let mut verbatim = false;
+    args.into_iter()
+        .map(|arg| {
+            let Some(text) = arg.to_str() else { return arg };
+            verbatim |= text == "--";
+            let mut chars = text.chars();
+            let flag = chars.next() == Some('-') && chars.next().is_some_and(char::is_alphabetic);
+            // Two characters are a short flag of clap's: -h, -V.
+            if flag && !verbatim && text.len() > 2 { format!("-{text}").into() } else { arg }
+        })
+        .collect()
+}
+
+/// `90s`, `10m`, `1h30m`, as Go writes durations.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let refuse = || format!("{text:?} is not a duration: write 30s, 10m or 1h30m");
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    if text == "0" {
+        return Ok(total);
+    }
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(refuse)?;
+        let number: u64 = rest[..end].parse().map_err(|_| refuse())?;
+        let unit = rest[end..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |i| end + i);
+        let scale = match &rest[end..unit] {
+            "ms" => Duration::from_millis(1),
+            "s" => Duration::from_secs(1),
+            "m" => Duration::from_secs(60),
+            "h" => Duration::from_secs(3600),
+            _ => return Err(refuse()),
+        };
+        total += u32::try_from(number).ok().and_then(|n| scale.checked_mul(n)).ok_or_else(refuse)?;
+        rest = &rest[unit..];
+    }
+    if text.is_empty() { Err(refuse()) } else { Ok(total) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(two_dashes(args.iter().map(Into::into)))
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_read_as_terraforms_do() {
+        let cli = parse(&[
+            "grappe", "-chdir=plans/lab", "plan", "-out=x", "-var", "a=b", "-var=c=-1", "-var-file", "f",
+            "-detailed-exitcode", "-refresh=false", "-target=module.m.a.b[\"x\"]", "-parallelism=10", "-no-color",
+            "-lock-timeout=1h30m", "-input=false",
+        ])
+        .unwrap();
+        assert_eq!(cli.chdir, Some("plans/lab".into()));
+        assert!(cli.no_color);
+        let Command::Plan(plan) = cli.command else { panic!("not a plan") };
+        assert_eq!(plan.out, Some("x".into()));
+        assert_eq!(plan.planning.variables.vars, ["a=b", "c=-1"]);
+        assert_eq!(plan.planning.variables.var_files, [PathBuf::from("f")]);
+        assert!(plan.detailed_exitcode && !plan.planning.refresh && !plan.planning.variables.input);
+        assert_eq!(plan.planning.targets[0].to_string(), "module.m.a.b[\"x\"]");
+        assert_eq!((plan.planning.parallelism, plan.planning.lock_timeout.as_secs()), (10, 5400));
+        assert_eq!(plan.dir, PathBuf::from("."));
+
+        let Command::Apply(apply) = parse(&["grappe", "apply", "--auto-approve", "lab"]).unwrap().command else {
+            panic!("not an apply")
+        };
+        assert!(apply.auto_approve && apply.planning.refresh);
+        assert_eq!(apply.what, PathBuf::from("lab"));
+        assert!(parse(&["grappe", "plan", "-help"]).unwrap_err().to_string().contains("-detailed-exitcode"));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for args in [
+            &["grappe", "plan", "-refresh-only", "-destroy"][..],
+            &["grappe", "plan", "-lock-timeout=5"],
+            &["grappe", "plan", "-lock-timeout=5d"],
+            &["grappe", "plan", "-target=a"],
+            &["grappe", "apply", "-parallelism=0"],
+            &["grappe", "output", "-raw"],
+            &["grappe", "frobnicate"],
+        ] {
+            assert!(parse(args).is_err(), "{args:?}");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! How a command ends.
+
+use std::process::ExitCode;
+
+/// What the exit code says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done. 0
+    Done,
+    /// Something went wrong; it was said. 1
+    Error,
+    /// There is something to do: `plan -detailed-exitcode`. 2
+    Changes,
+    /// Somebody else holds the state. 3
+    Locked,
+    /// Ctrl-C, or SIGTERM. 130
+    Interrupted,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(match exit {
+            Exit::Done => 0,
+            Exit::Error => 1,
+            Exit::Changes => 2,
+            Exit::Locked => 3,
+            Exit::Interrupted => 130,
+        })
+    }
+}
+
+/// An error that was shown already: only its exit code is left to give.
+#[derive(Debug, thiserror::Error)]
+#[error("the command failed")]
+pub struct Said(pub Exit);

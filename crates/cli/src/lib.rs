@@ -1,0 +1,3 @@
+//! The `grappe` command.
+
+pub mod ui;

@@ -1,0 +1,393 @@
+//! A plan for people.
+//!
+//! Changes of the same block stand together. Instances that are created alike are one entry, with what differs between them listed by instance;
+//! instances that change alike are one entry too. What does not change is counted. Each entry says why.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use grappe_graph::{Graph, critical_path};
+use grappe_plan::{Action, Change, Drift, OpAction, OutputChange, Plan, PlanMode, Reason};
+use grappe_value::addr::{InstanceAddr, InstanceKey, Mode};
+use grappe_value::{Path, Value};
+
+use super::diff::{Differ, Mark};
+use super::style::{Style, Tone, columns, duration, wrap};
+use super::value::{SENSITIVE, entry_name, inline, padded};
+
+/// How many instances of one block are listed with what is their own.
+const LISTED: usize = 24;
+
+/// The whole plan: what was found different, what will happen, outputs, the sum and the expected time.
+#[must_use]
+pub fn render(plan: &Plan, style: Style) -> Vec<String> {
+    let mut out = Vec::new();
+    drift(&plan.drift, style, &mut out);
+    let acting: Vec<&Change> = plan.changes.iter().filter(|c| c.action != Action::NoOp).collect();
+    if plan.is_empty() || (acting.is_empty() && outputs_change(plan) == 0) {
+        out.extend(nothing_to_do(plan, style));
+        return out;
+    }
+    if !acting.is_empty() {
+        out.extend(wrap(&format!("grappe will do this ({}):", legend(&acting, style)), style.width));
+        out.push(String::new());
+        for group in groups(&acting) {
+            entry(&group, style, &mut out);
+            out.push(String::new());
+        }
+    }
+    outputs(&plan.outputs, style, &mut out);
+    out.push(summary(plan, style));
+    out.extend(expected(plan, style));
+    out
+}
+
+/// How many are added, changed and destroyed, as Terraform counts: a replacement is an addition and a destruction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Creations.
+    pub add: usize,
+    /// Updates.
+    pub change: usize,
+    /// Deletions.
+    pub destroy: usize,
+    /// Taken out of the state.
+    pub forget: usize,
+}
+
+impl Counts {
+    /// Of a plan.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
+        let mut counts = Counts::default();
+        for change in &plan.changes {
+            match change.action {
+                Action::Create => counts.add += 1,
+                Action::Update => counts.change += 1,
+                Action::Delete => counts.destroy += 1,
+                Action::Forget => counts.forget += 1,
+                Action::Replace { .. } => {
+                    counts.add += 1;
+                    counts.destroy += 1;
+                }
+                Action::NoOp | Action::Read => {}
+            }
+        }
+        counts
+    }
+}
+
+fn summary(plan: &Plan, style: Style) -> String {
+    let Counts { add, change, destroy, forget } = Counts::of(plan);
+    let head = style.paint(Tone::Strong, "Plan:");
+    let mut text = format!("{head} {add} to add, {change} to change, {destroy} to destroy");
+    if forget > 0 {
+        text.push_str(&format!(", {forget} to forget"));
+    }
+    text + "."
+}
+
+/// What is said where nothing is to be done.
+fn nothing_to_do(plan: &Plan, style: Style) -> Vec<String> {
+    let found = match plan.mode {
+        PlanMode::Destroy => "Nothing to destroy: the state holds no object.",
+        PlanMode::RefreshOnly => "No changes: the world is as the state remembers it.",
+        PlanMode::Normal => "No changes: the world is as the plan says.",
+    };
+    let mut out = vec![style.paint(Tone::Strong, found)];
+    if !plan.operations.is_empty() {
+        out.push("Applying only brings the state's records up to date.".into());
+    }
+    out
+}
+
+/// The time that it will probably take, and the chain of operations that decides it. Nothing where nothing is known about any of them.
+fn expected(plan: &Plan, style: Style) -> Vec<String> {
+    let times: Vec<Duration> = plan.operations.iter().map(|o| o.estimate).collect();
+    let edges = plan.operations.iter().flat_map(|o| o.requires.iter().map(|r| (r.index(), o.id.index())));
+    let Ok(path) = critical_path(&Graph::new(times.len(), edges), &times) else { return Vec::new() };
+    if path.length < Duration::from_secs(1) {
+        return Vec::new();
+    }
+    let steps: Vec<String> = path
+        .nodes
+        .iter()
+        .map(|n| &plan.operations[*n])
+        .filter(|o| o.action.acts() && !o.estimate.is_zero())
+        .map(|o| match o.action {
+            OpAction::Create { .. } => o.addr.to_string(),
+            _ => format!("{} {}", o.action.verb(), o.addr),
+        })
+        .collect();
+    let mut out = vec![format!("Expected time: about {}.", duration(path.length))];
+    if steps.len() > 1 {
+        let text = format!("The longest way: {}", steps.join(" > "));
+        out.extend(wrap(&text, style.width).iter().map(|l| style.paint(Tone::Dim, l)));
+    }
+    out
+}
+
+fn symbol(action: Action) -> (&'static str, Tone, &'static str) {
+    match action {
+        Action::NoOp => (" ", Tone::Dim, "unchanged"),
+        Action::Create => ("+", Tone::Add, "create"),
+        Action::Update => ("~", Tone::Change, "update in place"),
+        Action::Replace { create_first: false } => ("-/+", Tone::Remove, "replace"),
+        Action::Replace { create_first: true } => ("+/-", Tone::Change, "replace, new one first"),
+        Action::Delete => ("-", Tone::Remove, "destroy"),
+        Action::Read => ("<=", Tone::Read, "read"),
+        Action::Forget => (".", Tone::Dim, "forget"),
+    }
+}
+
+fn legend(acting: &[&Change], style: Style) -> String {
+    let mut actions: Vec<Action> = acting.iter().map(|c| c.action).collect();
+    actions.sort();
+    actions.dedup();
+    let words = actions.into_iter().map(|action| {
+        let (sign, tone, word) = symbol(action);
+        format!("{} {word}", style.paint(tone, sign))
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// Changes that are told together: of one block, with the same action for the same reason; creations and deletions as they are, updates where
+/// they read the same.
+fn groups<'a>(acting: &[&'a Change]) -> Vec<Vec<&'a Change>> {
+    let mut order: Vec<Vec<&Change>> = Vec::new();
+    let mut known: BTreeMap<String, usize> = BTreeMap::new();
+    for change in acting {
+        let mut key = format!("{} {:?} {:?}", change.addr.resource, change.action, change.reason);
+        match change.action {
+            Action::Create | Action::Delete | Action::Forget if change.deposed.is_none() => {}
+            Action::Update => key.push_str(&body(change, Style::default()).join("\n")),
+            _ => key.push_str(&format!("{} {:?}", change.addr, change.deposed)),
+        }
+        match known.get(&key) {
+            Some(at) => order[*at].push(change),
+            None => {
+                known.insert(key, order.len());
+                order.push(vec![change]);
+            }
+        }
+    }
+    order
+}
+
+fn entry(group: &[&Change], style: Style, out: &mut Vec<String>) {
+    let [first, ..] = group else { return };
+    let (sign, tone, _) = symbol(first.action);
+    let comment = |text: &str, out: &mut Vec<String>| {
+        for line in wrap(text, style.width.saturating_sub(4)) {
+            out.push(format!("  {}", style.paint(Tone::Dim, format!("# {line}"))));
+        }
+    };
+    let what = headline(first.action);
+    if group.len() == 1 {
+        let deposed = first.deposed.as_ref().map_or(String::new(), |k| format!(" (deposed object {k})"));
+        out.push(format!("  # {}{deposed} {what}", style.paint(Tone::Strong, &first.addr)));
+    } else {
+        let block = style.paint(Tone::Strong, &first.addr.resource);
+        out.push(format!("  # {block}: {} instances {what}", group.len()));
+        comment(&keys(group), out);
+    }
+    if let Some(why) = first.reason.as_ref().and_then(because) {
+        comment(&format!("({why})"), out);
+    }
+    let keyword = if first.addr.resource.mode == Mode::Data { "data" } else { "resource" };
+    let (ty, name) = (&first.addr.resource.ty, &first.addr.resource.name);
+    let head = format!("  {} {keyword} \"{ty}\" \"{name}\"", style.paint(tone, sign));
+    let lines = if group.len() > 1 && first.action == Action::Create {
+        together(group, style)
+    } else if group.len() > 1 && first.action != Action::Update {
+        Vec::new()
+    } else {
+        body(first, style)
+    };
+    if lines.is_empty() {
+        out.push(head);
+    } else {
+        out.push(format!("{head} {{"));
+        out.extend(lines);
+        out.push("    }".into());
+    }
+}
+
+/// `["a"], ["b"] and 3 more`
+fn keys(group: &[&Change]) -> String {
+    let all: Vec<String> = group.iter().take(LISTED).map(|c| short(&c.addr)).collect();
+    let more = group.len().saturating_sub(LISTED);
+    if more == 0 { all.join(", ") } else { format!("{} and {more} more", all.join(", ")) }
+}
+
+fn short(addr: &InstanceAddr) -> String {
+    match &addr.key {
+        InstanceKey::None => addr.to_string(),
+        key => key.to_string(),
+    }
+}
+
+/// What differs, or what will be.
+fn body(change: &Change, style: Style) -> Vec<String> {
+    let forces = match &change.reason {
+        Some(Reason::Attributes(paths)) => paths.clone(),
+        _ => Vec::new(),
+    };
+    let mut differ = Differ::new(style, forces);
+    match change.action {
+        Action::Create => differ.entries(6, &Path::default(), None, change.after.as_ref()),
+        Action::Update | Action::Replace { .. } => {
+            differ.entries(6, &Path::default(), change.before.as_ref(), change.after.as_ref());
+        }
+        Action::Read => {
+            for (name, value) in change.after.iter().filter_map(Value::as_entries).flatten() {
+                if !value.is_null() {
+                    differ.value(6, Mark::Same, &format!("{name} = "), value, "");
+                }
+            }
+        }
+        // What goes is known by its name; the rest is of no use to anybody.
+        Action::Delete | Action::Forget => {
+            for name in ["id", "name"] {
+                if let Some(value) = change.before.as_ref().and_then(|b| b.get(name)).filter(|v| !v.is_null())
+                {
+                    differ.value(6, Mark::Same, &format!("{} = ", padded(name, 4)), value, "");
+                }
+            }
+        }
+        Action::NoOp => {}
+    }
+    differ.out
+}
+
+/// Several creations as one: what they share once, what is their own by instance.
+fn together(group: &[&Change], style: Style) -> Vec<String> {
+    let values: Vec<(String, &Value)> =
+        group.iter().filter_map(|c| c.after.as_ref().map(|v| (short(&c.addr), v))).collect();
+    let names: std::collections::BTreeSet<_> =
+        values.iter().filter_map(|(_, v)| v.as_entries()).flat_map(BTreeMap::keys).collect();
+    let rows: Vec<(String, Vec<(&str, Option<&Value>)>)> = names
+        .into_iter()
+        .map(|name| {
+            let each = values.iter().map(|(key, v)| (key.as_str(), v.get(name).filter(|v| !v.is_null())));
+            (entry_name(name, false), each.collect::<Vec<_>>())
+        })
+        .filter(|(_, each)| each.iter().any(|(_, v)| v.is_some()))
+        .collect();
+    let pad = rows.iter().map(|(name, _)| columns(name)).max().unwrap_or(0);
+    let mut differ = Differ::new(style, Vec::new());
+    for (name, each) in rows {
+        let head = format!("{} = ", padded(&name, pad));
+        let first = each.first().and_then(|(_, v)| *v);
+        if each.iter().all(|(_, v)| *v == first) {
+            if let Some(value) = first {
+                differ.value(6, Mark::Add, &head, value, "");
+            }
+            continue;
+        }
+        differ.line(6, Mark::Add, &format!("{head}(of each)"));
+        let keys = each.iter().take(LISTED).map(|(key, _)| columns(key)).max().unwrap_or(0);
+        for (key, value) in each.iter().take(LISTED) {
+            if let Some(value) = value {
+                differ.value(10, Mark::Same, &format!("{} = ", padded(key, keys)), value, "");
+            }
+        }
+        if let Some(more) = each.len().checked_sub(LISTED).filter(|n| *n > 0) {
+            differ.note(10, &format!("(and {more} more; -json shows all)"));
+        }
+    }
+    differ.out
+}
+
+fn headline(action: Action) -> &'static str {
+    match action {
+        Action::NoOp => "stays as it is",
+        Action::Create => "will be created",
+        Action::Update => "will be updated in place",
+        Action::Replace { create_first: false } => "must be replaced",
+        Action::Replace { create_first: true } => "must be replaced (the new one comes first)",
+        Action::Delete => "will be destroyed",
+        Action::Read => "will be read while applying",
+        Action::Forget => "will be forgotten, and left as is",
+    }
+}
+
+/// Why, in words; `None` where that goes without saying.
+#[must_use]
+pub fn because(reason: &Reason) -> Option<String> {
+    let list = |items: Vec<String>| items.join(", ");
+    Some(match reason {
+        Reason::Attributes(paths) => {
+            format!("{} can't be changed in place", list(paths.iter().map(Path::to_string).collect()))
+        }
+        Reason::Tainted => "its creation did not finish".into(),
+        Reason::Requested => "-replace asks for it".into(),
+        Reason::TriggeredBy(what) => {
+            format!("{} changes, and replace_triggered_by names it", list(what.clone()))
+        }
+        Reason::GoneOutside => "it was there and is gone: something else deleted it".into(),
+        Reason::Destroy => return None,
+        Reason::NotInConfiguration => "its block is no longer in the configuration".into(),
+        Reason::IndexOutOfCount => "its index is not below count".into(),
+        Reason::KeyNotInForEach => "its key is not in for_each".into(),
+        Reason::RepetitionChanged => "its block has, or no longer has, count or for_each".into(),
+        Reason::Deposed => "a new object took its place, and an earlier run did not get to destroy it".into(),
+        Reason::Abandoned => "an earlier run began to create it, and it is not wanted any more".into(),
+        Reason::Resumed => "an earlier run began to create it; this one goes on".into(),
+        Reason::ArgumentsUnknown => "its arguments are known only then".into(),
+        Reason::DependenciesChange => "what it depends on changes first".into(),
+    })
+}
+
+fn drift(found: &[Drift], style: Style, out: &mut Vec<String>) {
+    if found.is_empty() {
+        return;
+    }
+    out.push(style.paint(Tone::Change, "Something else has changed these since the last run:"));
+    out.push(String::new());
+    for drift in found {
+        let what = if drift.after.is_none() { "is gone" } else { "has changed" };
+        out.push(format!("  # {} {what}", style.paint(Tone::Strong, &drift.addr)));
+        if drift.after.is_some() {
+            let mut differ = Differ::new(style, Vec::new());
+            differ.entries(2, &Path::default(), drift.before.as_ref(), drift.after.as_ref());
+            out.extend(differ.out);
+        }
+        out.push(String::new());
+    }
+}
+
+fn outputs_change(plan: &Plan) -> usize {
+    plan.outputs.values().filter(|o| o.action != Action::NoOp).count()
+}
+
+fn outputs(all: &BTreeMap<std::sync::Arc<str>, OutputChange>, style: Style, out: &mut Vec<String>) {
+    let changed: Vec<_> = all.iter().filter(|(_, o)| o.action != Action::NoOp).collect();
+    if changed.is_empty() {
+        return;
+    }
+    out.push(style.paint(Tone::Strong, "Outputs:"));
+    let hide = |value: &Option<Value>, sensitive: bool| {
+        value.as_ref().map(|v| if sensitive { v.clone().sensitive() } else { v.clone() })
+    };
+    let side = |pick: &dyn Fn(&OutputChange) -> Option<Value>| {
+        Value::object(changed.iter().filter_map(|(name, o)| Some(((*name).clone(), pick(o)?))))
+    };
+    let before = side(&|o| hide(&o.before, o.sensitive));
+    let after = side(&|o| hide(&o.after, o.sensitive));
+    let mut differ = Differ::new(style, Vec::new());
+    // Not at the root: an output called "name" is like any other.
+    differ.entries(2, &Path::attr("output"), Some(&before), Some(&after));
+    out.extend(differ.out);
+    out.push(String::new());
+}
+
+/// A value on one line, for messages.
+#[must_use]
+pub fn brief(value: &Value) -> String {
+    if value.is_sensitive_deep() { SENSITIVE.into() } else { inline(value).unwrap_or_else(|| "…".into()) }
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;
