@@ -87,6 +87,11 @@ pub trait Scope {
     /// Where `file`, `templatefile` and the like read. Paths are given as written in the expression.
     fn files(&self) -> &dyn Files;
 
+    /// The user's home folder, for `pathexpand`; `~` stays where `None`.
+    fn home(&self) -> Option<Arc<str>> {
+        None
+    }
+
     /// What `timestamp()` gives, as RFC 3339 in UTC (`2024-01-31T12:00:00Z`); unknown where `None`, as while planning.
     fn timestamp(&self) -> Option<Arc<str>> {
         None

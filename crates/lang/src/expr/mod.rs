@@ -1,13 +1,21 @@
 //! Expressions: a compact tree with spans, and what it refers to.
 
+mod conditional;
+mod eval;
 mod node;
+mod operators;
+mod resolve;
+mod traverse;
 
 use std::sync::Arc;
 
 use grappe_diag::{Diagnostics, Span};
 use grappe_value::Value;
 
-pub(crate) use node::Node;
+pub(crate) use eval::Eval;
+pub(crate) use node::{Binary, Call, For, Node, NodeKind, Ref, Step, Unary};
+pub(crate) use operators::equal;
+pub(crate) use resolve::Resolver;
 
 use crate::{Reference, Scope};
 
@@ -21,13 +29,25 @@ struct Inner {
 }
 
 impl Expr {
+    /// From what the parser made: resolves its names. `bound` are those that a surrounding `dynamic` block binds.
+    pub(crate) fn new(mut node: Node, bound: &[Arc<str>], diags: &mut Diagnostics) -> Self {
+        let mut resolver = Resolver::new(bound, diags);
+        resolver.node(&mut node);
+        let references = resolver.into_references();
+        Expr(Arc::new(Inner { node, references }))
+    }
+
+    /// From a part of a resolved tree.
+    pub(crate) fn from_resolved(node: Node, references: Vec<Reference>) -> Self {
+        Expr(Arc::new(Inner { node, references }))
+    }
+
     /// Its value in a scope. Several errors at once where its parts are independent.
     ///
     /// # Errors
     /// What is wrong, each with its place.
     pub fn eval(&self, scope: &dyn Scope) -> Result<Value, Diagnostics> {
-        let _ = (scope, &self.0.node);
-        Err(grappe_diag::Diagnostic::error("Expressions can't be evaluated yet").span(self.span()).into())
+        Eval::new(scope).node(&self.0.node)
     }
 
     /// What it refers to, in the order written; found once, when it was loaded.
@@ -45,12 +65,16 @@ impl Expr {
     /// Its value where it is a literal (`0`, `"a"`, `true`, `null`).
     #[must_use]
     pub fn literal(&self) -> Option<Value> {
-        None
+        self.0.node.literal().cloned()
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        &self.0.node
     }
 }
 
 impl std::fmt::Debug for Expr {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Expr({:?})", self.0.node.span)
+        write!(f, "Expr({}..{})", self.span().start, self.span().end)
     }
 }

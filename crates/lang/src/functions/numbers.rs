@@ -1,0 +1,89 @@
+//! Numbers.
+
+use grappe_value::{Kind, Number, Value};
+
+use super::{Function, Outcome, P, any, f, integer, number, refuse, refuse_arg};
+
+pub(super) static FUNCTIONS: &[Function] = &[
+    f("abs", "the number without its sign", &[number("num")], P::Number, |args| {
+        let n = num(args, 0);
+        Ok(if n.is_negative() { n.neg() } else { n }.into())
+    }),
+    f("ceil", "the next whole number not below", &[number("num")], P::Number, |args| {
+        Ok(num(args, 0).ceil().into())
+    }),
+    f("floor", "the next whole number not above", &[number("num")], P::Number, |args| {
+        Ok(num(args, 0).floor().into())
+    }),
+    f("log", "the logarithm to a base", &[number("num"), number("base")], P::Number, |args| {
+        from_double(num(args, 0).to_f64().ln() / num(args, 1).to_f64().ln())
+    }),
+    f("max", "the greatest of numbers", &[], P::Number, |args| {
+        best(args, |a, b| a > b)
+    })
+    .rest(number("numbers")),
+    f("min", "the least of numbers", &[], P::Number, |args| best(args, |a, b| a < b)).rest(number("numbers")),
+    f("parseint", "the whole number that a text writes in a base", &[any("number"), number("base")], P::Number, parseint),
+    f("pow", "a number raised to a power", &[number("num"), number("power")], P::Number, |args| {
+        from_double(num(args, 0).to_f64().powf(num(args, 1).to_f64()))
+    }),
+    f("signum", "-1, 0 or 1 by the sign", &[number("num")], P::Number, |args| {
+        let n = num(args, 0);
+        Ok(Value::from(i64::from(!n.is_zero()) * if n.is_negative() { -1 } else { 1 }))
+    }),
+];
+
+pub(super) fn num(args: &[Value], i: usize) -> Number {
+    args.get(i).and_then(Value::as_number).cloned().unwrap_or_else(|| 0i64.into())
+}
+
+fn from_double(value: f64) -> Outcome {
+    match Number::from_f64(value) {
+        Some(number) => Ok(number.into()),
+        None => refuse("the result is not a finite number"),
+    }
+}
+
+fn best(args: &[Value], better: fn(&Number, &Number) -> bool) -> Outcome {
+    let mut numbers = args.iter().filter_map(Value::as_number);
+    let Some(first) = numbers.next() else { return refuse("must pass at least one number") };
+    let found = numbers.fold(first, |best, n| if better(n, best) { n } else { best });
+    Ok(found.clone().into())
+}
+
+fn parseint(args: &[Value]) -> Outcome {
+    let text = match args[0].kind() {
+        Kind::String(s) => s.to_string(),
+        Kind::Number(n) => n.to_string(),
+        _ => return refuse_arg(0, format!("first argument must be a string, not {}", args[0].ty().friendly())),
+    };
+    let base = integer(args, 1)?;
+    let Some(base) = u8::try_from(base).ok().filter(|b| (2..=62).contains(b)) else {
+        return refuse_arg(1, "base must be a whole number between 2 and 62 inclusive");
+    };
+    let bad = || refuse_arg(0, format!("cannot parse \"{text}\" as a base {base} integer"));
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(&text)),
+    };
+    if digits.is_empty() {
+        return bad();
+    }
+    let radix = Number::from(i64::from(base));
+    let mut result = Number::from(0i64);
+    for c in digits.bytes() {
+        // Up to 36 the case does not matter; beyond, small letters come first.
+        let digit = match c {
+            b'0'..=b'9' => c - b'0',
+            b'a'..=b'z' => c - b'a' + 10,
+            b'A'..=b'Z' if base <= 36 => c - b'A' + 10,
+            b'A'..=b'Z' => c - b'A' + 36,
+            _ => return bad(),
+        };
+        if digit >= base {
+            return bad();
+        }
+        result = result.mul(&radix).add(&i64::from(digit).into());
+    }
+    Ok(if negative { result.neg() } else { result }.into())
+}
