@@ -184,18 +184,7 @@ async fn install(
             None => quote(name),
         })
         .collect();
-    if !missing.is_empty() {
-        session.progress(format!("installing {}", missing.join(" ").replace('\'', "")));
-        let install =
-            format!("{APT} install --no-install-recommends --allow-downgrades --allow-change-held-packages");
-        let missing = missing.join(" ");
-        // The lists of a fresh machine are empty, those of an old one stale: they are fetched when they turn out to be. What a
-        // kill left half configured is finished first.
-        let script = format!(
-            "dpkg --configure -a && {{ {install} {missing} || {{ {APT} update && {install} {missing}; }}; }}"
-        );
-        apt(&session, "install packages", &script).await?;
-    }
+    apt_install(&session, &missing).await?;
     let held = state.names.iter().all(|name| before.get(name).is_some_and(|package| package.held));
     if state.hold && !held {
         mark(&session, "hold", &state.names).await?;
@@ -204,6 +193,35 @@ async fn install(
     }
     state.versions = versions(query(&session, &state.names).await?);
     Ok(state)
+}
+
+/// Installs what is missing of these packages: for types whose service comes in one.
+///
+/// # Errors
+/// The host has no apt, or apt fails.
+pub async fn ensure(session: &Session, names: &[&str]) -> Result<(), Fault> {
+    let names = names.iter().map(|&name| name.to_owned()).collect();
+    let there = query(session, &names).await?;
+    let missing: Vec<String> =
+        names.iter().filter(|name| !there.contains_key(*name)).map(|name| quote(name)).collect();
+    apt_install(session, &missing).await
+}
+
+/// Installs `NAME` or `NAME=VERSION`, quoted.
+async fn apt_install(session: &Session, wanted: &[String]) -> Result<(), Fault> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let wanted = wanted.join(" ");
+    session.progress(format!("installing {}", wanted.replace('\'', "")));
+    let install =
+        format!("{APT} install --no-install-recommends --allow-downgrades --allow-change-held-packages");
+    // The lists of a fresh machine are empty, those of an old one stale: they are fetched when they turn out to be. What a
+    // kill left half configured is finished first.
+    let script = format!(
+        "dpkg --configure -a && {{ {install} {wanted} || {{ {APT} update && {install} {wanted}; }}; }}"
+    );
+    apt(session, "install packages", &script).await
 }
 
 async fn remove(session: &Session, names: &BTreeSet<String>) -> Result<(), Fault> {

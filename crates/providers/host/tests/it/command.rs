@@ -72,6 +72,7 @@ async fn the_environment_is_passed_and_never_shown() {
     assert_eq!(bench.run.output(), ["the token is (sensitive)", "(sensitive)", "0"]);
     let fault = bench.resource("host_command").delete(bench.context(), &made).await.unwrap_err();
     assert_eq!(fault.details, ["(sensitive)", "(sensitive)"]);
+    let _ = fs::remove_file(format!("/var/lib/grappe/commands/{}", bench.key));
     assert!(fault.summary.contains("undo on") && fault.summary.contains("exit status 3"), "{fault:?}");
     assert!(
         bench.problems(
