@@ -120,6 +120,25 @@ pub fn token_ids_from_list(stdout: &str) -> Vec<String> {
         .collect()
 }
 
+/// A line of kubeadm's output with tokens and certificate keys taken out: `kubeadm init` prints both.
+pub fn redact(text: &str) -> String {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '.';
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(word) {
+        let (before, from) = rest.split_at(start);
+        let (candidate, after) = from.split_at(from.find(|c| !word(c)).unwrap_or(from.len()));
+        out.push_str(before);
+        // A hash of the CA has the same form as a key, but it is no secret, and joins are debugged with it.
+        let hash = out.ends_with("sha256:");
+        let secret =
+            BootstrapToken::parse(candidate).is_ok() || (certificate_key(candidate).is_ok() && !hash);
+        out.push_str(if secret { "(secret)" } else { candidate });
+        rest = after;
+    }
+    out + rest
+}
+
 /// `sha256:…` of the public key of the first certificate in a PEM text, as `caCertHashes` wants it.
 ///
 /// It is the hash of the DER `SubjectPublicKeyInfo` (RFC 7469, section 2.4).
@@ -256,6 +275,27 @@ mod tests {
             "the output of `kubeadm token create` holds no token; it ended with: \"timed out waiting for the condition\""
         );
         assert!(certificate_key_from_output("").is_err());
+    }
+
+    #[test]
+    fn tokens_and_keys_are_taken_out_of_what_is_shown() {
+        let key = "0a".repeat(32);
+        let line = format!(
+            "  kubeadm join 10.0.0.1:6443 --token abcdef.0123456789abcdef --discovery-token-ca-cert-hash sha256:{key} \\\n\
+             \t--control-plane --certificate-key {key}"
+        );
+        assert_eq!(
+            redact(&line),
+            format!(
+                "  kubeadm join 10.0.0.1:6443 --token (secret) --discovery-token-ca-cert-hash sha256:{key} \\\n\
+                 \t--control-plane --certificate-key (secret)"
+            )
+        );
+        assert_eq!(
+            redact("[init] Using Kubernetes version: v1.34.2"),
+            "[init] Using Kubernetes version: v1.34.2"
+        );
+        assert_eq!(redact("\"abcdef.0123456789abcdef\""), "\"(secret)\"");
     }
 
     #[test]

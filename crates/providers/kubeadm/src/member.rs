@@ -1,0 +1,248 @@
+//! `kubeadm_control_plane` and `kubeadm_worker`: a machine as a node of a cluster.
+//!
+//! Workers join in parallel, any number. Control planes of one cluster join and leave one at a time (etcd takes one learner),
+//! with no fixed pause between them: each waits for its own member and API server. The machine that `kubeadm_cluster`
+//! made the cluster on may be a `kubeadm_control_plane` too: it is adopted, and can then be replaced like any other.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use grappe_kubeadm::config::{LocalEndpoint, NodeRegistration};
+use grappe_provider::{Context, Fault, Limit, Problem, Resource, Timeouts};
+use grappe_provider_host::{Connection, duration};
+use grappe_value::{Attribute, Schema, Type, Value};
+use serde::{Deserialize, Serialize};
+
+use crate::access::ClusterRef;
+use crate::client::Client;
+use crate::cluster::cluster_attribute;
+use crate::drain::Policy;
+use crate::node::{self, Joining, Leaving, Role};
+use crate::standing::Standing;
+use crate::taints::{self, Taint};
+
+/// What kind of node a type makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Member {
+    /// `kubeadm_control_plane`
+    ControlPlane,
+    /// `kubeadm_worker`
+    Worker,
+}
+
+/// What the configuration says.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Args {
+    cluster: ClusterRef,
+    host: Connection,
+    node_name: Option<String>,
+    node_ip: Option<String>,
+    advertise_address: Option<String>,
+    bind_port: Option<u16>,
+    #[serde(default)]
+    kubelet_extra_args: BTreeMap<String, String>,
+    taints: Option<Vec<Taint>>,
+    #[serde(default)]
+    skip_phases: Vec<String>,
+    patches: Option<String>,
+    #[serde(default)]
+    ignore_preflight_errors: Vec<String>,
+}
+
+/// What is known of a node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct State {
+    /// `CLUSTER/NODE`
+    id: String,
+    /// The node's name.
+    node_name: String,
+    /// The kubelet's release.
+    #[serde(default)]
+    kubelet_version: Option<String>,
+    #[serde(skip_serializing)]
+    cluster: ClusterRef,
+    #[serde(skip_serializing)]
+    host: Connection,
+    #[serde(default, skip_serializing)]
+    drain_policy: Policy,
+    #[serde(default, skip_serializing)]
+    drain_timeout: Option<String>,
+}
+
+impl Resource for Member {
+    type Client = Client;
+    type Args = Args;
+    type State = State;
+
+    fn name(&self) -> &'static str {
+        match self {
+            Member::ControlPlane => "kubeadm_control_plane",
+            Member::Worker => "kubeadm_worker",
+        }
+    }
+
+    fn schema(&self) -> Schema {
+        let strings = || Type::list(Type::String);
+        let description = match self {
+            Member::ControlPlane => "A machine as a control plane of a cluster, with a member of etcd.",
+            Member::Worker => "A machine as a worker of a cluster.",
+        };
+        let schema = Schema::new(description)
+            .attr("cluster", cluster_attribute())
+            .attr("host", Connection::attribute())
+            .attr("node_name", Attribute::optional_computed(Type::String, "The node's name; the machine's host name by default.").replace())
+            .attr("node_ip", Attribute::optional(Type::String, "The node's address, on machines with several; the host's address by default.").replace())
+            .attr("kubelet_extra_args", Attribute::optional(Type::map(Type::String), "Arguments of this node's kubelet, by name without dashes.").replace())
+            .attr("taints", Attribute::optional(Type::list(taints::ty()), "The taints it registers with; by default kubeadm's own on control planes, none on workers. Later changes are `kube_node`'s.").record())
+            .attr("skip_phases", Attribute::optional(strings(), "Phases of join to leave out.").record())
+            .attr("patches", Attribute::optional(Type::String, "A folder on the machine with patches for its static pods and kubelet.").record())
+            .attr("ignore_preflight_errors", Attribute::optional(strings(), "Preflight checks whose errors are only warnings.").record())
+            .attr("drain_policy", Attribute::optional(Type::String, "What becomes of pods that will not go when the node leaves: `fail` (give up, and open the node again), `force` (delete them), `skip` (do not drain).").default("fail").record())
+            .attr("drain_timeout", Attribute::optional(Type::String, "How long pods have to go.").default("5m").record())
+            .attr("id", Attribute::computed(Type::String, "The cluster's id and the node's name."))
+            .attr("kubelet_version", Attribute::computed(Type::String, "The release its kubelet runs."));
+        match self {
+            Member::Worker => schema,
+            Member::ControlPlane => schema
+                .attr("advertise_address", Attribute::optional(Type::String, "The address its API server advertises; `node_ip`, or else the host's address, by default.").replace())
+                .attr("bind_port", Attribute::optional(Type::Number, "Its API server's port; 6443 by default.").replace()),
+        }
+    }
+
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        let text = |name: &str| config.get(name).and_then(Value::as_str);
+        let mut problems = Vec::new();
+        if let Some(policy) =
+            text("drain_policy").filter(|policy| !["fail", "force", "skip"].contains(policy))
+        {
+            problems.push(Problem::new(
+                "drain_policy",
+                format!("{policy:?} is not a policy: it is `fail`, `force` or `skip`"),
+            ));
+        }
+        if let Some(Err(problem)) = text("drain_timeout").map(duration::parse) {
+            problems.push(Problem::new("drain_timeout", problem));
+        }
+        for name in ["node_ip", "advertise_address"] {
+            if let Some(address) = text(name).filter(|address| address.parse::<IpAddr>().is_err()) {
+                problems.push(Problem::new(name, format!("{address:?} is not an IP address")));
+            }
+        }
+        problems
+    }
+
+    fn limits(&self, object: &Value) -> Vec<Limit> {
+        let id = object.get("cluster").and_then(|cluster| cluster.get("id")).and_then(Value::as_str);
+        match (self, id) {
+            (Member::ControlPlane, Some(id)) => {
+                vec![Limit { group: format!("control planes of {id}"), max: 1 }]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn timeouts(&self) -> Timeouts {
+        Timeouts { create: node::TIMEOUT, delete: node::TIMEOUT, ..Timeouts::default() }
+    }
+
+    async fn read(&self, ctx: &Context<Client>, state: State) -> Result<Option<State>, Fault> {
+        let known = node::read(ctx, &state.cluster, &state.host, &state.node_name).await?;
+        Ok(known.map(|known| State { kubelet_version: Some(known.version), ..state }))
+    }
+
+    async fn create(&self, ctx: &Context<Client>, args: Args) -> Result<State, Fault> {
+        let remote = ctx.client().reach(ctx, &args.host).await?;
+        let name = match &args.node_name {
+            Some(name) => name.clone(),
+            None => node::host_name(&remote).await?,
+        };
+        let state = args.state(&name);
+        ctx.checkpoint(&state).await?;
+        let joining = Joining {
+            ctx,
+            cluster: &args.cluster,
+            connection: &args.host,
+            role: self.role(&args)?,
+            node: args.node_registration(&name),
+            skip_phases: args.skip_phases.clone(),
+            patches: args.patches.clone(),
+        };
+        let known = joining.run().await?;
+        Ok(State { kubelet_version: Some(known.version), ..state })
+    }
+
+    async fn delete(&self, ctx: &Context<Client>, state: State) -> Result<(), Fault> {
+        let limit =
+            duration::parse(state.drain_timeout.as_deref().unwrap_or("5m")).map_err(Fault::permanent)?;
+        let leaving = Leaving {
+            ctx,
+            cluster: &state.cluster,
+            connection: &state.host,
+            name: &state.node_name,
+            control_plane: *self == Member::ControlPlane,
+            policy: state.drain_policy,
+            limit,
+        };
+        leaving.run().await
+    }
+
+    async fn adopt(&self, ctx: &Context<Client>, args: Args) -> Result<Option<State>, Fault> {
+        let remote = ctx.client().reach(ctx, &args.host).await?;
+        let standing = Standing::read(&remote).await?;
+        if standing.is_clean() || !standing.node_is(ctx.key()) {
+            return Ok(None);
+        }
+        let name = match &args.node_name {
+            Some(name) => name.clone(),
+            None => node::host_name(&remote).await?,
+        };
+        Ok(Some(args.state(&name)))
+    }
+}
+
+impl Member {
+    fn role(self, args: &Args) -> Result<Role, Fault> {
+        if self == Member::Worker {
+            return Ok(Role::Worker);
+        }
+        let address = args.advertise_address.as_ref().or(args.node_ip.as_ref()).unwrap_or(&args.host.address);
+        if address.parse::<IpAddr>().is_err() {
+            return Err(Fault::permanent(format!(
+                "{address:?} is not an IP address, and an API server advertises one"
+            ))
+            .attribute("advertise_address")
+            .hint("set advertise_address, for example to kubeadm_host.NAME.node_ip"));
+        }
+        let endpoint = LocalEndpoint { advertise_address: Some(address.clone()), bind_port: args.bind_port };
+        Ok(Role::ControlPlane { endpoint })
+    }
+}
+
+impl Args {
+    fn state(&self, name: &str) -> State {
+        State {
+            id: format!("{}/{name}", self.cluster.id),
+            node_name: name.into(),
+            kubelet_version: None,
+            cluster: self.cluster.clone(),
+            host: self.host.clone(),
+            drain_policy: Policy::default(),
+            drain_timeout: None,
+        }
+    }
+
+    fn node_registration(&self, name: &str) -> NodeRegistration {
+        let mut kubelet_extra_args = self.kubelet_extra_args.clone();
+        let ip = self.node_ip.as_ref().or(self.advertise_address.as_ref()).unwrap_or(&self.host.address);
+        if ip.parse::<IpAddr>().is_ok() {
+            kubelet_extra_args.entry("node-ip".into()).or_insert_with(|| ip.clone());
+        }
+        NodeRegistration {
+            name: Some(name.into()),
+            taints: self.taints.as_ref().map(|taints| taints.iter().map(Taint::to_config).collect()),
+            kubelet_extra_args,
+            ignore_preflight_errors: self.ignore_preflight_errors.clone(),
+            ..NodeRegistration::default()
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Making a node a plain machine again.
+
+use std::time::Duration;
+
+use grappe_provider::Fault;
+use grappe_ssh::Exec;
+
+use crate::remote::{LONG, Remote};
+use crate::standing::MARKER;
+
+/// How long a kubeadm that an earlier, cut-off run left behind may take to end.
+const OTHER_KUBEADM: Duration = Duration::from_secs(300);
+
+/// Waits for a kubeadm that still runs here: the connection of the run that started it was lost.
+///
+/// # Errors
+/// It does not end.
+pub async fn wait_for_other_kubeadm(remote: &Remote) -> Result<(), Fault> {
+    let script = format!(
+        "n=0\nwhile pgrep -x kubeadm >/dev/null 2>&1; do\n\
+         n=$((n+1))\nif [ $n -gt {} ]; then exit 75; fi\nsleep 1\ndone",
+        OTHER_KUBEADM.as_secs()
+    );
+    let output = remote.ask(Exec::new(script).timeout(OTHER_KUBEADM * 2)).await?;
+    if output.code() == Some(75) {
+        return Err(Fault::transient(format!("{}: another kubeadm is still running", remote.name()))
+            .hint("look at it with `ps -C kubeadm -f`"));
+    }
+    Ok(())
+}
+
+/// `kubeadm reset`, and then what it leaves: the network plugin's configuration, rules and interfaces, an admin's copy of
+/// the kubeconfig, the marker. On a control plane that can reach the cluster this takes its etcd member out first.
+///
+/// # Errors
+/// The host could not be asked, or kubeadm failed.
+pub async fn reset(remote: &Remote) -> Result<(), Fault> {
+    wait_for_other_kubeadm(remote).await?;
+    // Only chains that Kubernetes and its network plugins made; others' rules stay.
+    let chains = "KUBE-|CNI-|FLANNEL-|FLANNEL|KUBE-ROUTER|WEAVE|cali-|cali:|ANTREA-|CILIUM_|OLD_CILIUM_";
+    let script = format!(
+        "if [ -s /etc/kubernetes/admin.conf ] && [ -s /root/.kube/config ] && cmp -s /etc/kubernetes/admin.conf /root/.kube/config; then\n\
+         rm -f /root/.kube/config\nfi\n\
+         if command -v kubeadm >/dev/null; then kubeadm reset -f || exit 1; fi\n\
+         rm -rf /etc/cni/net.d /var/lib/cni /etc/kubernetes/pki /etc/kubernetes/manifests\n\
+         rm -f /etc/kubernetes/admin.conf /etc/kubernetes/super-admin.conf /etc/kubernetes/kubelet.conf /etc/kubernetes/bootstrap-kubelet.conf\n\
+         for save in iptables-save ip6tables-save; do\n\
+         restore=$(echo $save | sed s/save/restore/)\n\
+         if command -v $save >/dev/null && command -v $restore >/dev/null; then $save | grep -v -E '{chains}' | $restore; fi\n\
+         done\n\
+         if command -v ipvsadm >/dev/null; then ipvsadm --clear; fi\n\
+         for link in cni0 flannel.1 kube-bridge kube-ipvs0 weave antrea-gw0 cilium_host cilium_vxlan vxlan.calico; do\n\
+         if [ -e /sys/class/net/$link ]; then ip link delete $link; fi\n\
+         done\n\
+         rm -f {MARKER}"
+    );
+    remote.long("kubeadm reset", Exec::new(script).timeout(LONG)).await.map(|_| ())
+}
