@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 use grappe_value::addr::{InstanceAddr, Target};
 
 /// Brings clusters up from plans in Terraform's language, and keeps them so.
@@ -59,17 +59,62 @@ pub struct StateArgs {
 }
 
 /// Values of variables.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default)]
 pub struct VariableArgs {
+    /// `-var` and `-var-file`, in the order in which they stand.
+    pub given: Vec<Given>,
+    /// Whether to ask for what is missing.
+    pub input: bool,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// `-var NAME=VALUE`
+    Var(String),
+    /// `-var-file FILE`
+    File(PathBuf),
+}
+
+/// The flags behind [`VariableArgs`]: clap keeps their order apart from their values.
+#[derive(Args)]
+struct VariableFlags {
     /// Set a variable. May be repeated; the last one wins, over files and TF_VAR_NAME.
     #[arg(long = "var", value_name = "NAME=VALUE")]
-    pub vars: Vec<String>,
+    var: Vec<String>,
     /// Read variables from a file. May be repeated; in turn with -var.
-    #[arg(long = "var-file", value_name = "FILE")]
-    pub var_files: Vec<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    var_file: Vec<PathBuf>,
     /// Ask for variables that have no value, where somebody is there to answer.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
-    pub input: bool,
+    input: bool,
+}
+
+impl FromArgMatches for VariableArgs {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let flags = VariableFlags::from_arg_matches(matches)?;
+        let at = |id: &str| matches.indices_of(id).into_iter().flatten().collect::<Vec<_>>();
+        let vars = at("var").into_iter().zip(flags.var.into_iter().map(Given::Var));
+        let files = at("var_file").into_iter().zip(flags.var_file.into_iter().map(Given::File));
+        let mut all: Vec<(usize, Given)> = vars.chain(files).collect();
+        all.sort_by_key(|(at, _)| *at);
+        Ok(VariableArgs { given: all.into_iter().map(|(_, given)| given).collect(), input: flags.input })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for VariableArgs {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        VariableFlags::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        VariableFlags::augment_args_for_update(command)
+    }
 }
 
 /// What every planning takes.
@@ -387,23 +432,37 @@ mod tests {
     #[test]
     fn flags_read_as_terraforms_do() {
         let cli = parse(&[
-            "grappe", "-chdir=plans/lab", "plan", "-out=x", "-var", "a=b", "-var=c=-1", "-var-file", "f",
-            "-detailed-exitcode", "-refresh=false", "-target=module.m.a.b[\"x\"]", "-parallelism=10", "-no-color",
-            "-lock-timeout=1h30m", "-input=false",
+            "grappe",
+            "-chdir=plans/lab",
+            "plan",
+            "-out=x",
+            "-var",
+            "a=b",
+            "-var-file",
+            "f",
+            "-var=c=-1",
+            "-detailed-exitcode",
+            "-refresh=false",
+            "-target=module.m.a.b[\"x\"]",
+            "-parallelism=10",
+            "-no-color",
+            "-lock-timeout=1h30m",
+            "-input=false",
         ])
         .unwrap();
         assert_eq!(cli.chdir, Some("plans/lab".into()));
         assert!(cli.no_color);
         let Command::Plan(plan) = cli.command else { panic!("not a plan") };
         assert_eq!(plan.out, Some("x".into()));
-        assert_eq!(plan.planning.variables.vars, ["a=b", "c=-1"]);
-        assert_eq!(plan.planning.variables.var_files, [PathBuf::from("f")]);
+        let given = [Given::Var("a=b".into()), Given::File("f".into()), Given::Var("c=-1".into())];
+        assert_eq!(plan.planning.variables.given, given, "in the order in which they stand");
         assert!(plan.detailed_exitcode && !plan.planning.refresh && !plan.planning.variables.input);
         assert_eq!(plan.planning.targets[0].to_string(), "module.m.a.b[\"x\"]");
         assert_eq!((plan.planning.parallelism, plan.planning.lock_timeout.as_secs()), (10, 5400));
         assert_eq!(plan.dir, PathBuf::from("."));
 
-        let Command::Apply(apply) = parse(&["grappe", "apply", "--auto-approve", "lab"]).unwrap().command else {
+        let Command::Apply(apply) = parse(&["grappe", "apply", "--auto-approve", "lab"]).unwrap().command
+        else {
             panic!("not an apply")
         };
         assert!(apply.auto_approve && apply.planning.refresh);

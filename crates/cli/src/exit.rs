@@ -28,8 +28,3 @@ impl From<Exit> for ExitCode {
         })
     }
 }
-
-/// An error that was shown already: only its exit code is left to give.
-#[derive(Debug, thiserror::Error)]
-#[error("the command failed")]
-pub struct Said(pub Exit);

@@ -1,3 +1,46 @@
-//! The `grappe` command.
+//! The `grappe` command: reads the command line, puts the rooms of the house together, and shows what they say.
+//!
+//! One file holds one command ([`commands`]); one type prints ([`ui`]); [`registry`] lists the providers. Nothing here decides anything: plans come from
+//! `grappe-plan`, runs from `grappe-engine`.
 
+pub mod args;
+pub mod commands;
+mod error;
+mod exit;
+mod files;
+mod project;
+pub mod registry;
+mod saved;
 pub mod ui;
+mod variables;
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use clap::Parser;
+
+pub use exit::Exit;
+use ui::Ui;
+
+/// Runs a command line; the first argument is the program's name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match args::Cli::try_parse_from(args::two_dashes(args)) {
+        Ok(cli) => cli,
+        Err(asked) => {
+            // Help and version are answers; anything else is an error.
+            let done = !asked.use_stderr();
+            let _ = asked.print().and_then(|()| std::io::stdout().flush());
+            return if done { Exit::Done } else { Exit::Error };
+        }
+    };
+    let ui = Ui::new(cli.no_color, cli.command.is_json());
+    let result = match &cli.chdir {
+        Some(dir) => std::env::set_current_dir(dir)
+            .map_err(|e| error::Explained::new(format!("can't go to {}: {e}", dir.display())).into()),
+        None => Ok(()),
+    };
+    match result.and_then(|()| commands::run(&ui, cli.command)) {
+        Ok(exit) => exit,
+        Err(error) => error::show(&ui, &error),
+    }
+}

@@ -1,2 +1,7 @@
 //! The grappe command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    grappe_cli::run(std::env::args_os()).into()
+}

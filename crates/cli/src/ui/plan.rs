@@ -266,7 +266,8 @@ fn together(group: &[&Change], style: Style) -> Vec<String> {
         group.iter().filter_map(|c| c.after.as_ref().map(|v| (short(&c.addr), v))).collect();
     let names: std::collections::BTreeSet<_> =
         values.iter().filter_map(|(_, v)| v.as_entries()).flat_map(BTreeMap::keys).collect();
-    let rows: Vec<(String, Vec<(&str, Option<&Value>)>)> = names
+    type Row<'a> = (String, Vec<(&'a str, Option<&'a Value>)>);
+    let rows: Vec<Row<'_>> = names
         .into_iter()
         .map(|name| {
             let each = values.iter().map(|(key, v)| (key.as_str(), v.get(name).filter(|v| !v.is_null())));

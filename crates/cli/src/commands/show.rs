@@ -1,0 +1,54 @@
+//! `grappe show`: the state, or a saved plan.
+
+use grappe_provider::Registry;
+use grappe_state::{LocalStore, State};
+
+use crate::Exit;
+use crate::args::ShowArgs;
+use crate::project::store_of;
+use crate::registry::registry;
+use crate::saved::Saved;
+use crate::ui::{Ui, json, plan};
+
+pub(super) fn run(ui: &Ui, args: &ShowArgs) -> anyhow::Result<Exit> {
+    let registry = registry();
+    if args.what.is_file() {
+        let saved = Saved::read(&args.what)?;
+        if args.json {
+            let state = LocalStore::open(&saved.state_dir).load()?.state;
+            ui.raw(&format!("{:#}\n", json::plan(&saved.plan, &state, &registry)));
+        } else {
+            ui.lines(plan::render(&saved.plan, ui.style()));
+        }
+        return Ok(Exit::Done);
+    }
+    let state = store_of(&args.what, &args.state)?.load()?.state;
+    if args.json {
+        ui.raw(&format!("{:#}\n", json::state(&state, &registry)));
+    } else {
+        people(ui, &state, &registry);
+    }
+    Ok(Exit::Done)
+}
+
+fn people(ui: &Ui, state: &State, registry: &Registry) {
+    if state.is_empty() {
+        ui.line("The state is empty: nothing was applied yet, or all was destroyed.");
+    }
+    for (addr, object) in &state.objects {
+        ui.lines(super::state::render(registry, addr, object, ui.style()));
+        ui.line("");
+    }
+    for ((addr, key), object) in &state.deposed {
+        ui.line(format!("# (deposed object {key}: to be destroyed)"));
+        ui.lines(super::state::render(registry, addr, object, ui.style()));
+        ui.line("");
+    }
+    if !state.outputs.is_empty() {
+        ui.line(format!(
+            "{} output{}: see \"grappe output\".",
+            state.outputs.len(),
+            crate::ui::diff::plural(state.outputs.len())
+        ));
+    }
+}

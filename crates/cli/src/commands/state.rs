@@ -1,0 +1,105 @@
+//! `grappe state list` and `grappe state show`.
+
+use grappe_provider::Registry;
+use grappe_state::{Object, State};
+use grappe_value::addr::{InstanceAddr, Mode, Target};
+use grappe_value::{Value, wire};
+
+use crate::Exit;
+use crate::args::StateCommand;
+use crate::error::Explained;
+use crate::project::store_of;
+use crate::registry::registry;
+use crate::ui::diff::{Differ, Mark};
+use crate::ui::value::{entry_name, padded};
+use crate::ui::{Style, Ui};
+
+pub(super) fn run(ui: &Ui, command: &StateCommand) -> anyhow::Result<Exit> {
+    match command {
+        StateCommand::List { state, dir, addresses } => {
+            let state = store_of(dir, state)?.load()?.state;
+            let wanted =
+                |addr: &InstanceAddr| addresses.is_empty() || addresses.iter().any(|t| t.matches(addr));
+            let unknown = addresses.iter().find(|t| !state.objects.keys().any(|addr| t.matches(addr)));
+            if let Some(target) = unknown {
+                return Err(absent(&target.to_string(), &state).into());
+            }
+            ui.lines(state.objects.keys().filter(|a| wanted(a)).map(ToString::to_string));
+            ui.lines(
+                state
+                    .deposed
+                    .keys()
+                    .filter(|(a, _)| wanted(a))
+                    .map(|(a, key)| format!("{a} (deposed object {key})")),
+            );
+        }
+        StateCommand::Show { state, dir, address } => {
+            let state = store_of(dir, state)?.load()?.state;
+            let object = state.objects.get(address).ok_or_else(|| absent(&address.to_string(), &state))?;
+            ui.lines(render(&registry(), address, object, ui.style()));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn absent(address: &str, state: &State) -> Explained {
+    let error = Explained::new(format!("the state has no object {address}"));
+    let known: Vec<String> = state.objects.keys().map(ToString::to_string).collect();
+    let near = grappe_diag::suggest(address, known.iter().map(String::as_str)).map(str::to_owned);
+    let as_target = address.parse::<Target>().ok();
+    let instances: Vec<&str> = state
+        .objects
+        .keys()
+        .zip(&known)
+        .filter(|(addr, _)| as_target.as_ref().is_some_and(|t| t.matches(addr)))
+        .map(|(_, text)| text.as_str())
+        .collect();
+    match (near, instances.first()) {
+        (_, Some(first)) => error.hint(format!("it has instances, such as {first}")),
+        (Some(near), None) => error.hint(format!("did you mean {near}?")),
+        (None, None) => error.hint("grappe state list shows what it has"),
+    }
+}
+
+/// An object of the state as a block.
+pub(super) fn render(registry: &Registry, addr: &InstanceAddr, object: &Object, style: Style) -> Vec<String> {
+    let keyword = if addr.resource.mode == Mode::Data { "data" } else { "resource" };
+    let tainted = if object.tainted { " (tainted)" } else { "" };
+    let mut differ = Differ::new(style, Vec::new());
+    if let Some(entries) = decode(registry, addr, object).as_entries() {
+        let shown: Vec<_> = entries.iter().filter(|(_, v)| !v.is_null()).collect();
+        let pad = shown.iter().map(|(k, _)| entry_name(k, false).len()).max().unwrap_or(0);
+        for (name, value) in shown {
+            let head = format!("{} = ", padded(&entry_name(name, false), pad));
+            differ.value(2, Mark::Same, &head, value, "");
+        }
+    }
+    let mut out = vec![
+        format!("# {addr}{tainted}"),
+        format!("{keyword} \"{}\" \"{}\" {{", addr.resource.ty, addr.resource.name),
+    ];
+    out.extend(differ.out);
+    out.push("}".into());
+    out
+}
+
+/// The attributes of an object; of a type that this program does not know, as they are.
+pub(crate) fn decode(registry: &Registry, addr: &InstanceAddr, object: &Object) -> Value {
+    let schema = match addr.resource.mode {
+        Mode::Managed => registry.resource(&addr.resource.ty).map(|r| r.schema()),
+        Mode::Data => registry.data_source(&addr.resource.ty).map(|d| d.schema()),
+    };
+    let typed = schema.and_then(|s| Some(s.mark(wire::decode(&object.attributes, &s.ty()).ok()?)));
+    typed.unwrap_or_else(|| grappe_value::json::from_json(&without_secrets(&object.attributes)))
+}
+
+/// What stands under `$sensitive` is taken out: without its schema, the rest can be shown as it is.
+fn without_secrets(attributes: &serde_json::Value) -> serde_json::Value {
+    use serde_json::Value as Json;
+    match attributes {
+        Json::Object(map) if map.contains_key("$sensitive") => crate::ui::value::SENSITIVE.into(),
+        Json::Object(map) => Json::Object(map.iter().map(|(k, v)| (k.clone(), without_secrets(v))).collect()),
+        Json::Array(items) => items.iter().map(without_secrets).collect(),
+        leaf => leaf.clone(),
+    }
+}

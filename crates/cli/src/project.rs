@@ -1,0 +1,102 @@
+//! A plan folder: its configuration, and where its state is.
+
+use std::path::{Path, PathBuf};
+
+use grappe_diag::{Diagnostics, Sources};
+use grappe_lang::{Config, ConstantScope, load};
+use grappe_state::LocalStore;
+use grappe_value::{Attribute, Schema, Type, Value};
+
+use crate::args::StateArgs;
+use crate::error::{Explained, Rejected};
+use crate::files::PlanFiles;
+
+/// The folder of the state, where neither a flag nor the configuration names one.
+pub(crate) const STATE_DIR: &str = "grappe.state";
+
+/// A plan folder that was read.
+#[derive(Debug)]
+pub(crate) struct Project {
+    /// The folder, as the user named it.
+    pub(crate) dir: PathBuf,
+    /// What is in it.
+    pub(crate) config: Config,
+    /// The texts of it.
+    pub(crate) sources: Sources,
+    /// How it is read.
+    pub(crate) files: PlanFiles,
+    /// What was found that is no error.
+    pub(crate) warnings: Diagnostics,
+}
+
+impl Project {
+    /// Reads a plan folder.
+    ///
+    /// # Errors
+    /// [`Rejected`] with all that is wrong with it.
+    pub(crate) fn load(dir: &Path) -> anyhow::Result<Self> {
+        if !dir.is_dir() {
+            return Err(Explained::new(format!("there is no plan folder {}", dir.display()))
+                .hint("name a folder that holds *.tf files; without one, the working folder is taken")
+                .into());
+        }
+        let files = PlanFiles::new(dir);
+        // Paths in the configuration start at its own folder, wherever the program was started: as with Terraform's -chdir.
+        let (config, sources, found) = load(&files, Path::new("."));
+        match config {
+            Some(config) if !found.has_errors() => {
+                Ok(Project { dir: dir.to_owned(), config, sources, files, warnings: found })
+            }
+            _ => Err(Rejected { found, sources }.into()),
+        }
+    }
+
+    /// The state of this folder: where `-state-dir` says, or `backend "local" { path }`, or `grappe.state/` in the folder itself.
+    ///
+    /// # Errors
+    /// Where the configuration names a backend that there is not.
+    pub(crate) fn store(&self, args: &StateArgs) -> anyhow::Result<LocalStore> {
+        if let Some(dir) = &args.state_dir {
+            return Ok(LocalStore::open(dir));
+        }
+        let Some(backend) = &self.config.root.settings.backend else {
+            return Ok(LocalStore::open(self.dir.join(STATE_DIR)));
+        };
+        let reject = |found: Diagnostics| Rejected { found, sources: self.sources.clone() };
+        if &*backend.ty != "local" {
+            let wrong = grappe_diag::Diagnostic::error("A backend that grappe does not have")
+                .detail(format!("The state can't be kept in backend {:?}.", backend.ty))
+                .hint("use backend \"local\" { path = \"FOLDER\" }, or -state-dir")
+                .span(backend.span);
+            return Err(reject(wrong.into()).into());
+        }
+        let schema = Schema::new("The state in a folder.")
+            .attr("path", Attribute::optional(Type::String, "The folder, from the plan's folder."))
+            .attr("workspace_dir", Attribute::optional(Type::String, "Not used."));
+        let found = backend.body.check(&schema);
+        if found.has_errors() {
+            return Err(reject(found).into());
+        }
+        let value = backend.body.decode(&schema, &ConstantScope).map_err(reject)?;
+        let path = value.get("path").and_then(Value::as_str).unwrap_or(STATE_DIR);
+        // Terraform names a file there: the folder of ours stands beside it.
+        let folder =
+            path.strip_suffix(".tfstate").map_or_else(|| path.to_owned(), |p| format!("{p}.{STATE_DIR}"));
+        Ok(LocalStore::open(self.dir.join(folder)))
+    }
+}
+
+/// The state of a plan folder that need not be valid: `show` and `output` work while the configuration is broken.
+///
+/// # Errors
+/// As [`Project::store`], where the configuration can be read.
+pub(crate) fn store_of(dir: &Path, args: &StateArgs) -> anyhow::Result<LocalStore> {
+    if let Some(dir) = &args.state_dir {
+        return Ok(LocalStore::open(dir));
+    }
+    match Project::load(dir) {
+        Ok(project) => project.store(args),
+        Err(_) if dir.join(STATE_DIR).is_dir() => Ok(LocalStore::open(dir.join(STATE_DIR))),
+        Err(error) => Err(error),
+    }
+}

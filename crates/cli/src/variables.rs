@@ -1,0 +1,159 @@
+//! Values of variables from outside, in Terraform's order: `TF_VAR_x`, `terraform.tfvars`, `terraform.tfvars.json`, `*.auto.tfvars` (and
+//! `.json`) by name, then `-var` and `-var-file` as they stand on the command line. The last one wins.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use grappe_diag::{Diagnostic, Diagnostics, Sources};
+use grappe_lang::{Config, Files, Variable, parse_tfvars, parse_var_value};
+use grappe_value::Value;
+
+use crate::args::{Given, VariableArgs};
+use crate::ui::Ui;
+
+/// What the user gave for the root module's variables, not converted yet. Says all that is wrong with it.
+///
+/// # Errors
+/// Where a value can't be read, or names a variable that there is not.
+pub(crate) fn gather(
+    ui: &Ui,
+    args: &VariableArgs,
+    config: &Config,
+    files: &dyn Files,
+    sources: &mut Sources,
+) -> (BTreeMap<Arc<str>, Value>, Diagnostics) {
+    let environment = std::env::vars().filter_map(|(k, v)| Some((k.strip_prefix("TF_VAR_")?.to_owned(), v)));
+    let mut gather = Gather {
+        declared: &config.root.variables,
+        files,
+        sources,
+        values: BTreeMap::new(),
+        found: Diagnostics::new(),
+    };
+    for (name, text) in environment {
+        // One that is not declared belongs to another plan.
+        if gather.declared.contains_key(&*name) {
+            gather.text(&name, &text, &format!("TF_VAR_{name}"));
+        }
+    }
+    let mut automatic: Vec<String> = files.list(Path::new(".")).unwrap_or_default();
+    automatic.retain(|n| n.ends_with(".auto.tfvars") || n.ends_with(".auto.tfvars.json"));
+    automatic.sort();
+    let known = files.list(Path::new(".")).unwrap_or_default();
+    for name in ["terraform.tfvars", "terraform.tfvars.json"] {
+        if known.iter().any(|n| n == name) {
+            gather.file(Path::new(name), name, false);
+        }
+    }
+    for name in automatic {
+        gather.file(Path::new(&name), &name, false);
+    }
+    for given in &args.given {
+        match given {
+            Given::File(path) => gather.file(path, &path.display().to_string(), true),
+            Given::Var(text) => match text.split_once('=') {
+                Some((name, value)) if gather.declared.contains_key(name.trim()) => {
+                    gather.text(name.trim(), value, &format!("-var {}", name.trim()));
+                }
+                Some((name, _)) => gather.undeclared(name.trim(), None, true),
+                None => gather.found.push(
+                    Diagnostic::error("A variable without a value")
+                        .detail(format!("-var {text:?} has no \"=\"."))
+                        .hint("write -var NAME=VALUE"),
+                ),
+            },
+        }
+    }
+    let (mut values, mut found) = (gather.values, gather.found);
+    if args.input && ui.is_interactive() && !found.has_errors() {
+        for (name, variable) in &config.root.variables {
+            if variable.default.is_none() && !values.contains_key(name) {
+                match ask(ui, variable, sources) {
+                    Ok(value) => values.insert(name.clone(), value),
+                    Err(wrong) => {
+                        found.extend(wrong);
+                        None
+                    }
+                };
+            }
+        }
+    }
+    (values, found)
+}
+
+fn ask(ui: &Ui, variable: &Variable, sources: &mut Sources) -> Result<Value, Diagnostics> {
+    let described = variable.description.as_ref().map_or(String::new(), |d| format!("  {d}\n"));
+    let prompt = format!("var.{}\n{described}  Enter a value: ", variable.name);
+    let missing = || {
+        Diagnostic::error("No value for a variable")
+            .detail(format!("The input ended before a value for var.{} was given.", variable.name))
+            .span(variable.span)
+    };
+    let text = ui.ask(&prompt).ok_or_else(missing)?;
+    parse_var_value(sources, &format!("var.{}", variable.name), &text, &variable.ty)
+}
+
+struct Gather<'a> {
+    declared: &'a indexmap::IndexMap<Arc<str>, Variable>,
+    files: &'a dyn Files,
+    sources: &'a mut Sources,
+    values: BTreeMap<Arc<str>, Value>,
+    found: Diagnostics,
+}
+
+impl Gather<'_> {
+    fn text(&mut self, name: &str, text: &str, from: &str) {
+        let Some(variable) = self.declared.get(name) else { return };
+        match parse_var_value(self.sources, from, text, &variable.ty) {
+            Ok(value) => {
+                self.values.insert(name.into(), value);
+            }
+            Err(found) => self.found.extend(found),
+        }
+    }
+
+    /// `asked`: on the command line, where a path starts at the working folder rather than at the plan's.
+    fn file(&mut self, path: &Path, name: &str, asked: bool) {
+        let read = if asked { std::fs::read(path) } else { self.files.read(path) };
+        let text = match read.map(String::from_utf8) {
+            Ok(Ok(text)) => text,
+            Ok(Err(_)) => {
+                self.found.push(
+                    Diagnostic::error("A variables file is not text")
+                        .detail(format!("{name} is not UTF-8."))
+                        .hint("save it as UTF-8"),
+                );
+                return;
+            }
+            Err(error) => {
+                self.found.push(
+                    Diagnostic::error("A variables file can't be read")
+                        .detail(format!("{name}: {error}."))
+                        .hint("-var-file names a file from the working folder"),
+                );
+                return;
+            }
+        };
+        let (values, found) = parse_tfvars(self.sources, name, &text);
+        self.found.extend(found);
+        for (name, (value, span)) in values {
+            if self.declared.contains_key(&name) {
+                self.values.insert(name, value);
+            } else {
+                self.undeclared(&name, Some(span), false);
+            }
+        }
+    }
+
+    fn undeclared(&mut self, name: &str, span: Option<grappe_diag::Span>, wrong: bool) {
+        let summary = "Value for a variable that is not declared";
+        let diagnostic = if wrong { Diagnostic::error(summary) } else { Diagnostic::warning(summary) };
+        let diagnostic = diagnostic
+            .detail(format!("The plan has no variable {name:?}."))
+            .hint(format!("declare it: variable \"{name}\" {{}}"))
+            .did_you_mean(name, self.declared.keys().map(|k| &**k))
+            .span(span);
+        self.found.push(diagnostic);
+    }
+}
