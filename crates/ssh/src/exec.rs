@@ -235,7 +235,7 @@ impl Lines {
         self.rest.extend_from_slice(data);
         while let Some(end) = self.rest.iter().position(|&byte| byte == b'\n') {
             let line: Vec<u8> = self.rest.drain(..=end).collect();
-            callback(self.kind, String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']));
+            callback(self.kind, visible(&String::from_utf8_lossy(&line)));
         }
     }
 
@@ -244,10 +244,16 @@ impl Lines {
         if let Some(callback) = &self.callback
             && !self.rest.is_empty()
         {
-            callback(self.kind, &String::from_utf8_lossy(&self.rest));
+            callback(self.kind, visible(&String::from_utf8_lossy(&self.rest)));
             self.rest.clear();
         }
     }
+}
+
+/// What a terminal would show of a line: progress bars overwrite themselves after each carriage return.
+fn visible(line: &str) -> &str {
+    let line = line.trim_end_matches(['\r', '\n']);
+    line.rsplit_once('\r').map_or(line, |(_, last)| last)
 }
 
 #[cfg(test)]
@@ -298,7 +304,7 @@ mod tests {
             StreamKind::Stdout,
             Some(Arc::new(move |_, line| sink.lock().unwrap().push(line.to_owned()))),
         );
-        for part in ["one\ntw", "o\r\n", "\nthr", "ee"] {
+        for part in ["one\ntw", "o\r\n", "\n5%\r100%\rthr", "ee"] {
             lines.push(part.as_bytes());
         }
         lines.finish();
