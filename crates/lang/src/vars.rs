@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use grappe_diag::{Diagnostics, Sources, Span};
-use grappe_value::{Type, Value};
+use grappe_diag::{Diagnostic, Diagnostics, Sources, Span};
+use grappe_value::{Type, Value, json};
 use indexmap::IndexMap;
+
+use crate::config::constant;
+use crate::syntax;
 
 /// Reads a tfvars file (JSON where the name ends in `.json`). The text is added to the sources, so that spans name it.
 pub fn parse_tfvars(
@@ -12,22 +15,70 @@ pub fn parse_tfvars(
     name: &str,
     text: &str,
 ) -> (IndexMap<Arc<str>, (Value, Span)>, Diagnostics) {
-    sources.add(name, text);
-    (IndexMap::new(), Diagnostics::new())
+    let source = sources.add(name, text);
+    let mut diags = Diagnostics::new();
+    let mut values = IndexMap::new();
+    if name.ends_with(".json") {
+        match serde_json::from_str(text) {
+            Ok(serde_json::Value::Object(entries)) => {
+                let whole = Span::new(source, 0, 0);
+                for (key, value) in entries {
+                    values.insert(key.as_str().into(), (json::from_json(&value), whole));
+                }
+            }
+            Ok(_) => diags.push(
+                Diagnostic::error("Invalid variables file")
+                    .detail("The file holds one JSON object: variable names with their values.")
+                    .span(Span::new(source, 0, 1)),
+            ),
+            Err(error) => {
+                let before: usize =
+                    text.lines().take(error.line().saturating_sub(1)).map(|l| l.len() + 1).sum();
+                let at = before + error.column().saturating_sub(1);
+                diags.push(Diagnostic::error("Invalid JSON").detail(format!("{error}.")).span(Span::new(
+                    source,
+                    at,
+                    at + 1,
+                )));
+            }
+        }
+        return (values, diags);
+    }
+    let body = syntax::parse_file(source, text, &mut diags);
+    for attribute in body.attributes {
+        let span = attribute.name.span.to(attribute.value.span);
+        if let Some(value) = diags.keep(constant(attribute.value)) {
+            values.insert(attribute.name.name, (value, span));
+        }
+    }
+    for block in body.blocks {
+        diags.push(
+            Diagnostic::error("Unexpected block")
+                .detail(format!(
+                    "A variables file holds values only (name = value), no blocks like \"{}\".",
+                    block.ty.name
+                ))
+                .hint("to declare a variable, put the block into a .tf file")
+                .span(block.head()),
+        );
+    }
+    (values, diags)
 }
 
-/// Reads the value of a variable from `-var name=text` or `TF_VAR_name`: literally where a string (or anything, which includes strings) is wanted,
-/// as an HCL expression otherwise. `name` is how messages call it: `-var x`.
+/// Reads the value of a variable from `-var name=text` or `TF_VAR_name`: literally where a primitive type (or any) is wanted, as an HCL
+/// expression otherwise. `name` is how messages call it: `-var x`.
 ///
 /// # Errors
-/// Where it is no expression. The value is not converted to the type yet: [`crate::Variable::accept`] does.
+/// Where it is no expression, or not a constant one. The value is not converted to the type yet: [`crate::Variable::accept`] does.
 pub fn parse_var_value(
     sources: &mut Sources,
     name: &str,
     text: &str,
     ty: &Type,
 ) -> Result<Value, Diagnostics> {
-    sources.add(name, text);
-    let _ = ty;
-    Ok(text.into())
+    if ty.is_primitive() || *ty == Type::Any {
+        return Ok(text.into());
+    }
+    let source = sources.add(format!("<{name}>"), text);
+    syntax::parse_expr(source, text).and_then(constant)
 }

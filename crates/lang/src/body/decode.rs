@@ -71,7 +71,8 @@ impl Body {
         if value.is_null()
             && let Some(default) = &attribute.default
         {
-            value = convert(default, &attribute.ty).unwrap_or_else(|_| default.clone()).with_marks(value.marks());
+            value =
+                convert(default, &attribute.ty).unwrap_or_else(|_| default.clone()).with_marks(value.marks());
         }
         if attribute.sensitive && !value.is_null() { value.sensitive() } else { value }
     }
@@ -142,7 +143,9 @@ impl Gathered {
         self.marks = self.marks.union(marks);
         let mut bad = |detail: String| {
             diags.push(
-                Diagnostic::error("Invalid dynamic for_each value").detail(detail).span(dynamic.for_each.span()),
+                Diagnostic::error("Invalid dynamic for_each value")
+                    .detail(detail)
+                    .span(dynamic.for_each.span()),
             );
             None
         };

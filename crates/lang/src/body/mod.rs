@@ -186,7 +186,9 @@ fn dynamic(block: RawBlock, bound: &[Arc<str>], diags: &mut Diagnostics) -> Opti
             .span(head)
     };
     match (for_each, content) {
-        (Some(for_each), Some(body)) => Some(Nested { name, body, dynamic: Some(Dynamic { for_each, iterator }) }),
+        (Some(for_each), Some(body)) => {
+            Some(Nested { name, body, dynamic: Some(Dynamic { for_each, iterator }) })
+        }
         (None, _) => {
             diags.push(missing("for_each"));
             None

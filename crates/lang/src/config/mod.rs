@@ -3,16 +3,22 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use grappe_diag::{Diagnostics, Span};
+use grappe_diag::{Diagnostic, Diagnostics, Span};
 use grappe_value::addr::Mode;
-use grappe_value::{Path, Type, Value};
+use grappe_value::{Path, Type, Value, convert};
 use indexmap::IndexMap;
 
 use crate::{Body, Expr, Reference};
 
+mod blocks;
+mod fields;
 mod load;
+mod meta;
+mod references;
 mod types;
+mod version;
 
+pub(crate) use fields::constant;
 pub use load::load;
 pub use types::Defaults;
 
@@ -78,8 +84,38 @@ impl Variable {
     /// # Errors
     /// Where the value does not fit the type, is null though it may not be, or is missing.
     pub fn accept(&self, value: Option<Value>, span: Option<Span>) -> Result<Value, Diagnostics> {
-        let _ = span;
-        value.or(self.default.clone()).ok_or_else(Diagnostics::new)
+        let name = &self.name;
+        let invalid = |detail: String| {
+            Diagnostics::from(
+                Diagnostic::error("Invalid value for input variable")
+                    .detail(detail)
+                    .span(span)
+                    .related(self.span, "declared here"),
+            )
+        };
+        let mark = |value: Value| if self.sensitive { value.sensitive() } else { value };
+        // Null stands for the default, where null is no value of its own.
+        let given = value.filter(|v| self.nullable || !v.is_null() || self.default.is_none());
+        let Some(given) = given else {
+            return match &self.default {
+                Some(default) => Ok(mark(default.clone())),
+                None => Err(Diagnostic::error("No value for required variable")
+                    .detail(format!(
+                        "The root module input variable \"{name}\" is not set, and has no default value."
+                    ))
+                    .hint(format!("give it with -var {name}=…, TF_VAR_{name}, or in a .tfvars file"))
+                    .span(self.span)
+                    .into()),
+            };
+        };
+        let value = convert(&self.defaults.apply(given), &self.ty)
+            .map_err(|error| invalid(format!("The given value is not suitable for var.{name}: {error}.")))?;
+        if value.is_null() && !self.nullable {
+            return Err(invalid(format!(
+                "The given value is not suitable for var.{name}: required variable may not be set to null."
+            )));
+        }
+        Ok(mark(value))
     }
 }
 

@@ -14,9 +14,8 @@ impl Eval<'_> {
     pub(super) fn conditional(&mut self, parts: &[Node; 3], span: Span) -> Outcome {
         let [condition, yes, no] = parts;
         let (test, marks) = self.node(condition)?.unmark();
-        let bad = |summary: &str, detail: String| {
-            Diagnostic::error(summary).detail(detail).span(condition.span)
-        };
+        let bad =
+            |summary: &str, detail: String| Diagnostic::error(summary).detail(detail).span(condition.span);
         if test.is_null() {
             return Err(bad(
                 "Null condition",
@@ -25,7 +24,10 @@ impl Eval<'_> {
             .into());
         }
         let test = convert(&test, &Type::Bool).map_err(|e| {
-            bad("Incorrect condition type", format!("The condition expression must be of type bool: {}.", e.message))
+            bad(
+                "Incorrect condition type",
+                format!("The condition expression must be of type bool: {}.", e.message),
+            )
         })?;
         let Some(taken) = test.as_bool() else {
             let (yes, no) = (self.node(yes)?, self.node(no)?);
@@ -67,13 +69,11 @@ impl Eval<'_> {
                 _ => Type::Bool,
             },
             NodeKind::Parens(inner) | NodeKind::Wrap(inner) => return self.type_of(inner),
-            NodeKind::Call(call) => functions::fixed_type(call.function)?,
-            NodeKind::Tuple(items) => {
-                Type::tuple(items.iter().map(|i| self.type_of(i).map(|(t, _)| t)).collect::<Option<Vec<_>>>()?)
-            }
-            NodeKind::Conditional(parts) => {
-                unify([self.type_of(&parts[1])?.0, self.type_of(&parts[2])?.0])?
-            }
+            NodeKind::Call(call) => functions::fixed_type(call.function?)?,
+            NodeKind::Tuple(items) => Type::tuple(
+                items.iter().map(|i| self.type_of(i).map(|(t, _)| t)).collect::<Option<Vec<_>>>()?,
+            ),
+            NodeKind::Conditional(parts) => unify([self.type_of(&parts[1])?.0, self.type_of(&parts[2])?.0])?,
             NodeKind::For(each) if each.join => Type::String,
             _ => return None,
         };
@@ -130,10 +130,11 @@ fn reads(node: &Node) -> bool {
         NodeKind::Object(items) => items.iter().any(|(k, v)| reads(k) || reads(v)),
         NodeKind::Binary(first, rest) => reads(first) || rest.iter().any(|(_, n)| reads(n)),
         NodeKind::Conditional(parts) => parts.iter().any(reads),
-        NodeKind::Call(call) => functions::reads_files(call.function) || call.args.iter().any(reads),
+        NodeKind::Call(call) => {
+            call.function.is_some_and(functions::reads_files) || call.args.iter().any(reads)
+        }
         NodeKind::For(each) => {
-            reads(&each.collection)
-                || each.key.iter().chain([&each.value]).chain(&each.condition).any(reads)
+            reads(&each.collection) || each.key.iter().chain([&each.value]).chain(&each.condition).any(reads)
         }
         NodeKind::Traverse(base, steps) => reads(base) || in_steps(steps),
         NodeKind::Ref(reference) => {

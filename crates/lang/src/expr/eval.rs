@@ -131,8 +131,7 @@ impl<'s> Eval<'s> {
                 Err(diagnostic) => diags.push(*diagnostic),
             }
         }
-        let value =
-            if known { Kind::Object(Arc::new(entries)).into() } else { Value::unknown(Type::Any) };
+        let value = if known { Kind::Object(Arc::new(entries)).into() } else { Value::unknown(Type::Any) };
         diags.into_result(value.with_marks(marks)).map(|(value, _)| value)
     }
 
@@ -154,15 +153,18 @@ impl<'s> Eval<'s> {
             Kind::Unknown(unknown) => {
                 let ty = if each.join { Type::String } else { Type::Any };
                 return match &unknown.ty {
-                    Type::Bool | Type::Number | Type::String => {
-                        fail(&format!("A value of type {} cannot be used as the collection in a 'for' expression.", unknown.ty.friendly()))
-                    }
+                    Type::Bool | Type::Number | Type::String => fail(&format!(
+                        "A value of type {} cannot be used as the collection in a 'for' expression.",
+                        unknown.ty.friendly()
+                    )),
                     _ => Ok(Value::unknown_not_null(ty).with_marks(marks)),
                 };
             }
-            Kind::List(_, items) | Kind::Tuple(items) => {
-                items.iter().enumerate().map(|(i, v)| (grappe_value::Number::from(i).into(), v.clone())).collect()
-            }
+            Kind::List(_, items) | Kind::Tuple(items) => items
+                .iter()
+                .enumerate()
+                .map(|(i, v)| (grappe_value::Number::from(i).into(), v.clone()))
+                .collect(),
             Kind::Set(_, items) => items.iter().map(|v| (v.clone(), v.clone())).collect(),
             Kind::Map(_, entries) | Kind::Object(entries) => {
                 entries.iter().map(|(k, v)| (Value::from(k.clone()), v.clone())).collect()
@@ -332,9 +334,13 @@ impl<'s> Eval<'s> {
             Kind::String(key) => Ok(Some((InstanceKey::Str(key.clone()), marks))),
             Kind::Number(n) => match n.as_i64().and_then(|i| u64::try_from(i).ok()) {
                 Some(i) => Ok(Some((InstanceKey::Int(i), marks))),
-                None => Err(invalid("The given key does not identify an element in this collection value: an index is a whole number, and not negative.")),
+                None => Err(invalid(
+                    "The given key does not identify an element in this collection value: an index is a whole number, and not negative.",
+                )),
             },
-            _ => Err(invalid("The given key does not identify an element in this collection value: a number or a string is required.")),
+            _ => Err(invalid(
+                "The given key does not identify an element in this collection value: a number or a string is required.",
+            )),
         }
     }
 
@@ -442,9 +448,7 @@ impl ForResults {
 fn object_key(key: &Value, node: &Node) -> Result<Option<Arc<str>>, Box<Diagnostic>> {
     if key.is_null() {
         return Err(Box::new(
-            Diagnostic::error("Null value as key")
-                .detail("Can't use a null value as a key.")
-                .span(node.span),
+            Diagnostic::error("Null value as key").detail("Can't use a null value as a key.").span(node.span),
         ));
     }
     match convert(key, &Type::String) {

@@ -82,7 +82,10 @@ pub(crate) struct For {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
-    pub(crate) function: &'static Function,
+    pub(crate) name: Arc<str>,
+    pub(crate) name_span: Span,
+    /// `None` where there is none of that name, which resolving reports: a type constraint is written as calls too.
+    pub(crate) function: Option<&'static Function>,
     pub(crate) args: Box<[Node]>,
     /// `f(xs...)`: the last argument is many.
     pub(crate) expand: bool,

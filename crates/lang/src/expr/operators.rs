@@ -105,7 +105,11 @@ pub(crate) fn equal(a: &Value, b: &Value) -> Option<bool> {
         (Kind::Unknown(u), _) => different(&u.ty, &b.ty()),
         (_, Kind::Unknown(u)) => different(&u.ty, &a.ty()),
         (Kind::List(ta, a), Kind::List(tb, b)) => {
-            if different(ta, tb).is_some() { Some(false) } else { sequences(a, b) }
+            if different(ta, tb).is_some() {
+                Some(false)
+            } else {
+                sequences(a, b)
+            }
         }
         (Kind::Set(ta, a), Kind::Set(tb, b)) => {
             if different(ta, tb).is_some() {

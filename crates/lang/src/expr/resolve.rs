@@ -6,7 +6,7 @@ use grappe_diag::{Diagnostic, Diagnostics, Span};
 use grappe_value::addr::Mode;
 
 use super::{Expr, Node, NodeKind, Ref, Step};
-use crate::{RefStep, Reference, Subject};
+use crate::{RefStep, Reference, Subject, functions};
 
 /// Where an expression stands, which says what names can be.
 #[derive(Clone, Copy, PartialEq)]
@@ -64,7 +64,10 @@ impl<'d> Resolver<'d> {
             }
             NodeKind::Conditional(parts) => self.all(&mut **parts),
             NodeKind::Call(call) => {
-                let name = call.function.name;
+                let name = &call.name;
+                if call.function.is_none() {
+                    self.diags.push(unknown_function(name, call.name_span));
+                }
                 if self.place == Place::Template && name.starts_with("template") {
                     self.diags.push(
                         Diagnostic::error("Function not allowed here")
@@ -204,7 +207,8 @@ impl<'d> Resolver<'d> {
             _ => None,
         };
         // `each` and its like have a fixed set of attributes.
-        let fixed = |subject: Subject, known: &[&str]| match attr(0) {
+        let fixed = |subject: Subject, known: &[&str]| {
+            match attr(0) {
             Some(a) if known.contains(&&*a) => Ok((subject, 0)),
             Some(a) => Err(Box::new(
                 Diagnostic::error(format!("Invalid \"{name}\" attribute"))
@@ -220,6 +224,7 @@ impl<'d> Resolver<'d> {
                     .detail(format!("The \"{name}\" object cannot be accessed directly. Instead, access one of its attributes: {}.", known.join(", ")))
                     .span(name_span),
             )),
+        }
         };
         match &**name {
             "var" | "local" | "module" => {
@@ -278,4 +283,15 @@ impl<'d> Resolver<'d> {
             },
         }
     }
+}
+
+fn unknown_function(name: &str, span: Span) -> Diagnostic {
+    let diagnostic = if functions::is_planned(name) {
+        Diagnostic::error("Function not supported yet")
+            .detail(format!("The function \"{name}\" is one of Terraform's, but is not supported yet."))
+    } else {
+        Diagnostic::error("Call to unknown function")
+            .detail(format!("There is no function named \"{name}\"."))
+    };
+    diagnostic.span(span).did_you_mean(name, functions::names())
 }

@@ -125,10 +125,7 @@ pub(crate) fn get_index(value: &Value, key: &Value, span: Span) -> Got {
                 None => Err(Diagnostic::error("Invalid index")
                     .detail("The given key does not identify an element in this collection value.")
                     .span(span)
-                    .did_you_mean(
-                        name,
-                        value.as_entries().into_iter().flat_map(|e| e.keys()).map(|k| &**k),
-                    )),
+                    .did_you_mean(name, value.as_entries().into_iter().flat_map(|e| e.keys()).map(|k| &**k))),
             }
         }
         Kind::Unknown(of) => match &of.ty {
@@ -147,7 +144,9 @@ pub(crate) fn get_index(value: &Value, key: &Value, span: Span) -> Got {
                     None => unknown(Type::Any),
                     Some(number) => match number.as_usize().and_then(|i| types.get(i)) {
                         Some(ty) => unknown(ty.clone()),
-                        None => invalid("The given key does not identify an element in this collection value: the given index is greater than or equal to the length of the collection."),
+                        None => invalid(
+                            "The given key does not identify an element in this collection value: the given index is greater than or equal to the length of the collection.",
+                        ),
                     },
                 }
             }

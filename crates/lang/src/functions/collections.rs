@@ -7,19 +7,47 @@ use super::{Function, Outcome, P, any, arg, f, items, of, refuse, refuse_arg, st
 use crate::expr::equal;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    f("alltrue", "whether all elements are true (also where there is none)", &[arg("list", P::Bools)], P::Bool, |args| {
-        truth(args, false)
-    }),
+    f(
+        "alltrue",
+        "whether all elements are true (also where there is none)",
+        &[arg("list", P::Bools)],
+        P::Bool,
+        |args| truth(args, false),
+    ),
     f("anytrue", "whether an element is true", &[arg("list", P::Bools)], P::Bool, |args| truth(args, true)),
     of("coalesce", "the first argument that is neither null nor an empty text", &[], first_type, coalesce)
         .rest(any("vals").null().unknown()),
     of("coalescelist", "the first list that is not empty", &[], first_list_type, coalescelist)
         .rest(any("vals").null().unknown()),
-    f("contains", "whether a list, set or tuple has an element", &[any("list"), any("value").unknown()], P::Bool, contains),
-    f("index", "the position of the first element with this value", &[any("list"), any("value")], P::Number, index),
-    f("length", "how many elements a collection has, or characters a text", &[any("value").unknown().marked()], P::Number, length),
-    of("lookup", "the element of a map under a key, or a default", &[any("inputMap").marked(), string("key")], lookup_type, lookup)
-        .rest(any("default").null().unknown().marked()),
+    f(
+        "contains",
+        "whether a list, set or tuple has an element",
+        &[any("list"), any("value").unknown()],
+        P::Bool,
+        contains,
+    ),
+    f(
+        "index",
+        "the position of the first element with this value",
+        &[any("list"), any("value")],
+        P::Number,
+        index,
+    ),
+    f(
+        "length",
+        "how many elements a collection has, or characters a text",
+        &[any("value").unknown().marked()],
+        P::Number,
+        length,
+    ),
+    of(
+        "lookup",
+        "the element of a map under a key, or a default",
+        &[any("inputMap").marked(), string("key")],
+        lookup_type,
+        lookup,
+    )
+    .rest(any("default").null().unknown().marked()),
     of("one", "the only element, or null where there is none", &[any("list")], element_type, one),
     f("sum", "the sum of numbers", &[any("list")], P::Number, sum).whole(),
 ];

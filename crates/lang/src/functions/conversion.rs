@@ -16,13 +16,29 @@ pub(super) static FUNCTIONS: &[Function] = &[
     f("issensitive", "whether a value is sensitive", ANY_VALUE, P::Bool, |args| {
         Ok(args[0].marks().contains(grappe_value::Marks::SENSITIVE).into())
     }),
-    function("nonsensitive", "the value without its sensitivity", ANY_VALUE, super::Returns::Of(|_| Type::Any), super::Run::Plain(|args| {
-        Ok(args[0].clone().unmark().0)
-    })),
-    of("sensitive", "the value, marked sensitive", ANY_VALUE, |_| Type::Any, |args| Ok(args[0].clone().sensitive())),
+    function(
+        "nonsensitive",
+        "the value without its sensitivity",
+        ANY_VALUE,
+        super::Returns::Of(|_| Type::Any),
+        super::Run::Plain(|args| Ok(args[0].clone().unmark().0)),
+    ),
+    of(
+        "sensitive",
+        "the value, marked sensitive",
+        ANY_VALUE,
+        |_| Type::Any,
+        |args| Ok(args[0].clone().sensitive()),
+    ),
     f("tobool", "the value as a bool", VALUE, P::Bool, |args| to(args, &Type::Bool)),
     f("tolist", "the value as a list", VALUE, P::List, |args| to(args, &Type::list(Type::Any))),
-    of("tomap", "the value as a map", VALUE, |_| Type::map(Type::Any), |args| to(args, &Type::map(Type::Any))),
+    of(
+        "tomap",
+        "the value as a map",
+        VALUE,
+        |_| Type::map(Type::Any),
+        |args| to(args, &Type::map(Type::Any)),
+    ),
     f("tonumber", "the value as a number", VALUE, P::Number, |args| to(args, &Type::Number)),
     f("toset", "the value as a set", VALUE, P::Set, |args| to(args, &Type::set(Type::Any))),
     f("tostring", "the value as a text", VALUE, P::String, |args| to(args, &Type::String)),
@@ -31,7 +47,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
 fn to(args: &[Value], ty: &Type) -> Outcome {
     convert(&args[0], ty).or_else(|error| {
         let shown = match args[0].kind() {
-            Kind::String(s) if args[0].marks().is_empty() => format!("cannot convert \"{s}\" to {}", ty.friendly()),
+            Kind::String(s) if args[0].marks().is_empty() => {
+                format!("cannot convert \"{s}\" to {}", ty.friendly())
+            }
             Kind::String(_) => format!("cannot convert this sensitive string to {}", ty.friendly()),
             _ => format!("cannot convert {} to {}", args[0].ty().friendly(), ty.friendly()),
         };

@@ -4,8 +4,13 @@ use grappe_value::{Type, Value};
 
 use super::{Function, Outcome, P, f, refuse, string, text};
 
-pub(super) static FUNCTIONS: &[Function] =
-    &[f("csvdecode", "the rows of a CSV text, each an object by the names of the first row", &[string("str")], P::List, csvdecode)];
+pub(super) static FUNCTIONS: &[Function] = &[f(
+    "csvdecode",
+    "the rows of a CSV text, each an object by the names of the first row",
+    &[string("str")],
+    P::List,
+    csvdecode,
+)];
 
 fn csvdecode(args: &[Value]) -> Outcome {
     let records = match records(text(args, 0)) {

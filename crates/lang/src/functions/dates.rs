@@ -5,17 +5,37 @@ use grappe_value::{Type, Value};
 use super::{Function, Outcome, P, Refused, f, refuse, refuse_arg, scoped, string, text};
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    f("formatdate", "a timestamp in a form of letters (YYYY-MM-DD, hh:mm:ss, …)", &[string("format"), string("time")], P::String, formatdate),
-    scoped("plantimestamp", "when the plan was made", &[], P::String, |_, scope| Ok(instant(scope.plan_timestamp()))),
-    f("timeadd", "a timestamp later by a duration (1h30m)", &[string("timestamp"), string("duration")], P::String, timeadd),
-    f("timecmp", "-1, 0 or 1 as the first is earlier, the same, or later", &[string("timestamp_a"), string("timestamp_b")], P::Number, |args| {
-        let (a, b) = (Time::parse(text(args, 0), 0)?, Time::parse(text(args, 1), 1)?);
-        Ok(Value::from(match a.nanos.cmp(&b.nanos) {
-            std::cmp::Ordering::Less => -1i64,
-            std::cmp::Ordering::Equal => 0,
-            std::cmp::Ordering::Greater => 1,
-        }))
+    f(
+        "formatdate",
+        "a timestamp in a form of letters (YYYY-MM-DD, hh:mm:ss, …)",
+        &[string("format"), string("time")],
+        P::String,
+        formatdate,
+    ),
+    scoped("plantimestamp", "when the plan was made", &[], P::String, |_, scope| {
+        Ok(instant(scope.plan_timestamp()))
     }),
+    f(
+        "timeadd",
+        "a timestamp later by a duration (1h30m)",
+        &[string("timestamp"), string("duration")],
+        P::String,
+        timeadd,
+    ),
+    f(
+        "timecmp",
+        "-1, 0 or 1 as the first is earlier, the same, or later",
+        &[string("timestamp_a"), string("timestamp_b")],
+        P::Number,
+        |args| {
+            let (a, b) = (Time::parse(text(args, 0), 0)?, Time::parse(text(args, 1), 1)?);
+            Ok(Value::from(match a.nanos.cmp(&b.nanos) {
+                std::cmp::Ordering::Less => -1i64,
+                std::cmp::Ordering::Equal => 0,
+                std::cmp::Ordering::Greater => 1,
+            }))
+        },
+    ),
     scoped("timestamp", "the time now, in UTC", &[], P::String, |_, scope| Ok(instant(scope.timestamp()))),
 ];
 
@@ -24,8 +44,18 @@ fn instant(time: Option<std::sync::Arc<str>>) -> Value {
 }
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-    "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 const DAYS: [&str; 7] = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
 
@@ -63,7 +93,9 @@ impl Time {
                 .and_then(|t| t.parse::<i64>().ok())
                 .ok_or(why)
         };
-        let mark = |at: usize, c: char, why| if text[at.min(text.len())..].starts_with(c) { Ok(()) } else { Err(why) };
+        let mark = |at: usize, c: char, why| {
+            if text[at.min(text.len())..].starts_with(c) { Ok(()) } else { Err(why) }
+        };
         if !text.is_ascii() {
             return Err("it has characters that timestamps don't have");
         }
@@ -112,7 +144,8 @@ impl Time {
         if second > 59 {
             return Err("second must be between 0 and 59 inclusive");
         }
-        let seconds = days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset;
+        let seconds =
+            days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset;
         Ok(Time { nanos: i128::from(seconds) * SECOND + nanos, offset })
     }
 
@@ -286,10 +319,15 @@ fn duration(text: &str) -> Result<i128, String> {
             other => return Err(format!("time: unknown unit \"{other}\" in duration \"{text}\"")),
         };
         let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
-        if whole.len() + fraction.len() == 0 || whole.len() > 18 || fraction.len() > 18 || fraction.contains('.') {
+        if whole.len() + fraction.len() == 0
+            || whole.len() > 18
+            || fraction.len() > 18
+            || fraction.contains('.')
+        {
             return Err(invalid());
         }
-        let number = |digits: &str| if digits.is_empty() { Ok(0i128) } else { digits.parse().map_err(|_| invalid()) };
+        let number =
+            |digits: &str| if digits.is_empty() { Ok(0i128) } else { digits.parse().map_err(|_| invalid()) };
         let exponent = u32::try_from(fraction.len()).unwrap_or(0);
         total += number(whole)? * scale + number(fraction)? * scale / 10i128.pow(exponent);
         rest = after;

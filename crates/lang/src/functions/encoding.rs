@@ -8,7 +8,9 @@ use super::{Function, Outcome, P, any, f, of, refuse, string, text};
 
 pub(super) static FUNCTIONS: &[Function] = &[
     f("base64decode", "the text that a Base64 text stands for", &[string("str")], P::String, base64decode),
-    f("base64encode", "the text in Base64", &[string("str")], P::String, |args| Ok(STANDARD.encode(text(args, 0)).into())),
+    f("base64encode", "the text in Base64", &[string("str")], P::String, |args| {
+        Ok(STANDARD.encode(text(args, 0)).into())
+    }),
     of("jsondecode", "the value that a JSON text writes", &[string("str")], |_| Type::Any, jsondecode),
     f("jsonencode", "the value as JSON", &[any("val").null()], P::String, jsonencode).whole(),
     f("urlencode", "the text as it can stand in a URL's query", &[string("str")], P::String, urlencode),

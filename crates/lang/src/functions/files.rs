@@ -23,20 +23,50 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     f("basename", "the last part of a path", PATH, P::String, |args| Ok(basename(text(args, 0)).into())),
     f("dirname", "a path without its last part", PATH, P::String, |args| Ok(dirname(text(args, 0)))),
-    scoped("file", "the content of a file, as text", PATH, P::String, |args, scope| read_text(args, scope).map(Value::from)),
-    scoped("filebase64", "the content of a file, in Base64", PATH, P::String, |args, scope| Ok(STANDARD.encode(read(args, scope)?).into())),
-    scoped("filebase64sha256", "the SHA-256 of a file, in Base64", PATH, P::String, |args, scope| Ok(hashes::base64::<Sha256>(&read(args, scope)?))),
-    scoped("filebase64sha512", "the SHA-512 of a file, in Base64", PATH, P::String, |args, scope| Ok(hashes::base64::<Sha512>(&read(args, scope)?))),
-    scoped("fileexists", "whether there is such a file", PATH, P::Bool, |args, scope| Ok(scope.files().read(&path(args, scope)).is_ok().into())),
-    scoped("filemd5", "the MD5 of a file, in hexadecimal", PATH, P::String, |args, scope| Ok(hashes::hex::<Md5>(&read(args, scope)?))),
-    scoped("filesha1", "the SHA-1 of a file, in hexadecimal", PATH, P::String, |args, scope| Ok(hashes::hex::<Sha1>(&read(args, scope)?))),
-    scoped("filesha256", "the SHA-256 of a file, in hexadecimal", PATH, P::String, |args, scope| Ok(hashes::hex::<Sha256>(&read(args, scope)?))),
-    scoped("filesha512", "the SHA-512 of a file, in hexadecimal", PATH, P::String, |args, scope| Ok(hashes::hex::<Sha512>(&read(args, scope)?))),
-    scoped("pathexpand", "the path with ~ replaced by the home folder", PATH, P::String, |args, scope| Ok(show(&expand(text(args, 0), scope)))),
-    function("templatefile", "the text that a template file gives with these variables", &[string("path"), any("vars")], super::Returns::Of(|_| Type::Any), super::Run::Scoped(templatefile)),
-    scoped("templatestring", "the text that a template gives with these variables", &[string("template"), any("vars")], P::String, |args, scope| {
-        render("<templatestring argument>", text(args, 0), &args[1], scope)
+    scoped("file", "the content of a file, as text", PATH, P::String, |args, scope| {
+        read_text(args, scope).map(Value::from)
     }),
+    scoped("filebase64", "the content of a file, in Base64", PATH, P::String, |args, scope| {
+        Ok(STANDARD.encode(read(args, scope)?).into())
+    }),
+    scoped("filebase64sha256", "the SHA-256 of a file, in Base64", PATH, P::String, |args, scope| {
+        Ok(hashes::base64::<Sha256>(&read(args, scope)?))
+    }),
+    scoped("filebase64sha512", "the SHA-512 of a file, in Base64", PATH, P::String, |args, scope| {
+        Ok(hashes::base64::<Sha512>(&read(args, scope)?))
+    }),
+    scoped("fileexists", "whether there is such a file", PATH, P::Bool, |args, scope| {
+        Ok(scope.files().read(&path(args, scope)).is_ok().into())
+    }),
+    scoped("filemd5", "the MD5 of a file, in hexadecimal", PATH, P::String, |args, scope| {
+        Ok(hashes::hex::<Md5>(&read(args, scope)?))
+    }),
+    scoped("filesha1", "the SHA-1 of a file, in hexadecimal", PATH, P::String, |args, scope| {
+        Ok(hashes::hex::<Sha1>(&read(args, scope)?))
+    }),
+    scoped("filesha256", "the SHA-256 of a file, in hexadecimal", PATH, P::String, |args, scope| {
+        Ok(hashes::hex::<Sha256>(&read(args, scope)?))
+    }),
+    scoped("filesha512", "the SHA-512 of a file, in hexadecimal", PATH, P::String, |args, scope| {
+        Ok(hashes::hex::<Sha512>(&read(args, scope)?))
+    }),
+    scoped("pathexpand", "the path with ~ replaced by the home folder", PATH, P::String, |args, scope| {
+        Ok(show(&expand(text(args, 0), scope)))
+    }),
+    function(
+        "templatefile",
+        "the text that a template file gives with these variables",
+        &[string("path"), any("vars")],
+        super::Returns::Of(|_| Type::Any),
+        super::Run::Scoped(templatefile),
+    ),
+    scoped(
+        "templatestring",
+        "the text that a template gives with these variables",
+        &[string("template"), any("vars")],
+        P::String,
+        |args, scope| render("<templatestring argument>", text(args, 0), &args[1], scope),
+    ),
 ];
 
 fn show(path: &Path) -> Value {
@@ -100,7 +130,10 @@ fn read_text(args: &[Value], scope: &dyn Scope) -> Result<String, Refused> {
         Ok(text) => Ok(text),
         Err(_) => refuse_arg(
             0,
-            format!("contents of \"{}\" are not valid UTF-8; use the filebase64 function to obtain the Base64 encoded contents or the other file functions (e.g. filemd5, filesha256) to obtain file hashing results instead", text(args, 0)),
+            format!(
+                "contents of \"{}\" are not valid UTF-8; use the filebase64 function to obtain the Base64 encoded contents or the other file functions (e.g. filemd5, filesha256) to obtain file hashing results instead",
+                text(args, 0)
+            ),
         ),
     }
 }

@@ -8,14 +8,24 @@ use super::strings::{as_text, length};
 use super::{Function, Outcome, P, Refused, any, f, refuse, refuse_arg, string, text};
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    f("format", "a text with values in the places of its verbs (%s, %d, %v, …)", &[string("format")], P::String, |args| {
-        format(text(args, 0), &args[1..]).map(Value::from)
-    })
+    f(
+        "format",
+        "a text with values in the places of its verbs (%s, %d, %v, …)",
+        &[string("format")],
+        P::String,
+        |args| format(text(args, 0), &args[1..]).map(Value::from),
+    )
     .rest(any("args").null())
     .whole(),
-    f("formatlist", "a list of texts, one for each element of the lists among the arguments", &[string("format")], P::Strings, formatlist)
-        .rest(any("args").null())
-        .whole(),
+    f(
+        "formatlist",
+        "a list of texts, one for each element of the lists among the arguments",
+        &[string("format")],
+        P::Strings,
+        formatlist,
+    )
+    .rest(any("args").null())
+    .whole(),
 ];
 
 #[derive(Default)]
@@ -159,7 +169,10 @@ impl Spec<'_> {
                 self.number(n.is_negative(), &self.float(&n))
             }
             verb => {
-                return refuse(format!("unsupported format verb '{verb}' in \"{}\" at offset {}", self.raw, self.at));
+                return refuse(format!(
+                    "unsupported format verb '{verb}' in \"{}\" at offset {}",
+                    self.raw, self.at
+                ));
             }
         })
     }
@@ -386,7 +399,9 @@ fn formatlist(args: &[Value]) -> Outcome {
             Some((first, want)) if want != have => {
                 return refuse_arg(
                     i,
-                    format!("argument {i} has length {have}, which is inconsistent with argument {first} of length {want}"),
+                    format!(
+                        "argument {i} has length {have}, which is inconsistent with argument {first} of length {want}"
+                    ),
                 );
             }
             Some(_) => {}

@@ -8,19 +8,55 @@ use super::{Function, Outcome, P, any, arg, f, integer, items, number, of, refus
 use crate::expr::equal;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    of("chunklist", "a list cut into lists of a size", &[arg("list", P::List), number("size")], |args| Type::list(own_type(args)), chunklist),
+    of(
+        "chunklist",
+        "a list cut into lists of a size",
+        &[arg("list", P::List), number("size")],
+        |args| Type::list(own_type(args)),
+        chunklist,
+    ),
     f("compact", "the list without nulls and empty texts", &[arg("list", P::Strings)], P::Strings, |args| {
-        Ok(Value::list(Type::String, items(args, 0).iter().filter(|i| !i.is_null() && i.as_str() != Some("")).cloned()))
+        Ok(Value::list(
+            Type::String,
+            items(args, 0).iter().filter(|i| !i.is_null() && i.as_str() != Some("")).cloned(),
+        ))
     })
     .whole(),
     of("concat", "lists one after another", &[], |_| Type::Any, concat).rest(any("seqs").marked()),
-    of("distinct", "the list without what was there before", &[arg("list", P::List)], own_type, distinct).whole(),
-    of("element", "the element at a position, counting on from the start after the end", &[any("list").marked(), number("index")], element_type, element),
-    of("flatten", "the list with the elements of lists inside it in their place", &[any("list")], |_| Type::Any, flatten),
-    of("matchkeys", "the values whose keys are in a set", &[arg("values", P::List), arg("keys", P::List), arg("searchset", P::List)], own_type, matchkeys).whole(),
-    f("range", "numbers from a start (0) up to a limit, by a step (1)", &[], P::List, range).rest(number("params")),
+    of("distinct", "the list without what was there before", &[arg("list", P::List)], own_type, distinct)
+        .whole(),
+    of(
+        "element",
+        "the element at a position, counting on from the start after the end",
+        &[any("list").marked(), number("index")],
+        element_type,
+        element,
+    ),
+    of(
+        "flatten",
+        "the list with the elements of lists inside it in their place",
+        &[any("list")],
+        |_| Type::Any,
+        flatten,
+    ),
+    of(
+        "matchkeys",
+        "the values whose keys are in a set",
+        &[arg("values", P::List), arg("keys", P::List), arg("searchset", P::List)],
+        own_type,
+        matchkeys,
+    )
+    .whole(),
+    f("range", "numbers from a start (0) up to a limit, by a step (1)", &[], P::List, range)
+        .rest(number("params")),
     of("reverse", "the sequence backwards", &[any("list").marked()], reverse_type, reverse),
-    of("slice", "the elements from a start up to an end", &[any("list").marked(), number("start_index"), number("end_index")], own_type, slice),
+    of(
+        "slice",
+        "the elements from a start up to an end",
+        &[any("list").marked(), number("start_index"), number("end_index")],
+        own_type,
+        slice,
+    ),
     f("sort", "texts in the order of their code points", &[arg("list", P::Strings)], P::Strings, |args| {
         if let Some(at) = items(args, 0).iter().position(Value::is_null) {
             return refuse_arg(0, format!("given list element {at} is null; a null string cannot be sorted"));
@@ -63,8 +99,15 @@ fn concat(args: &[Value]) -> Outcome {
     for (i, value) in args.iter().enumerate() {
         match value.kind() {
             Kind::List(_, items) | Kind::Tuple(items) => lists.extend(items.iter().cloned()),
-            Kind::Set(..) => return refuse_arg(i, "all arguments must be lists or tuples; got set of any single type"),
-            _ => return refuse_arg(i, format!("all arguments must be lists or tuples; got {}", value.ty().friendly())),
+            Kind::Set(..) => {
+                return refuse_arg(i, "all arguments must be lists or tuples; got set of any single type");
+            }
+            _ => {
+                return refuse_arg(
+                    i,
+                    format!("all arguments must be lists or tuples; got {}", value.ty().friendly()),
+                );
+            }
         }
     }
     // Lists of one type stay a list; all else is a tuple.
@@ -85,7 +128,8 @@ fn concat(args: &[Value]) -> Outcome {
 
 fn distinct(args: &[Value]) -> Outcome {
     let mut seen = std::collections::HashSet::new();
-    let kept: Vec<Value> = items(args, 0).iter().filter(|item| seen.insert((*item).clone())).cloned().collect();
+    let kept: Vec<Value> =
+        items(args, 0).iter().filter(|item| seen.insert((*item).clone())).cloned().collect();
     Ok(like(&args[0], kept))
 }
 
@@ -179,7 +223,9 @@ fn range(args: &[Value]) -> Outcome {
     let mut at = start;
     while if down { at > limit } else { at < limit } {
         if out.len() >= 1024 {
-            return refuse("more than 1024 values were generated; either decrease the difference between start and end or use a smaller step");
+            return refuse(
+                "more than 1024 values were generated; either decrease the difference between start and end or use a smaller step",
+            );
         }
         let next = at.add(&step);
         out.push(Value::from(at));
@@ -198,7 +244,10 @@ fn reverse_type(args: &[Value]) -> Type {
 
 fn reverse(args: &[Value]) -> Outcome {
     let Some(list) = args[0].as_items() else {
-        return refuse_arg(0, "can only reverse list or tuple values, not ".to_owned() + &args[0].ty().friendly());
+        return refuse_arg(
+            0,
+            "can only reverse list or tuple values, not ".to_owned() + &args[0].ty().friendly(),
+        );
     };
     Ok(like(&args[0], list.iter().rev().cloned()).with_marks(args[0].marks()))
 }
@@ -207,7 +256,10 @@ fn slice(args: &[Value]) -> Outcome {
     let list = match args[0].kind() {
         Kind::List(_, items) | Kind::Tuple(items) => items,
         Kind::Set(..) => {
-            return refuse_arg(0, "cannot slice a set, because its elements do not have indices; explicitly convert to a list if the ordering of the result is not important");
+            return refuse_arg(
+                0,
+                "cannot slice a set, because its elements do not have indices; explicitly convert to a list if the ordering of the result is not important",
+            );
         }
         _ => return refuse_arg(0, "must be a list or tuple value"),
     };

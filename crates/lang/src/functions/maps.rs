@@ -8,17 +8,43 @@ use grappe_value::{Kind, Marks, Type, Value};
 use super::{Function, Outcome, P, any, arg, f, items, of, refuse, refuse_arg};
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    of("keys", "the keys of a map, in order", &[any("inputMap").unknown().marked()], |_| Type::list(Type::String), keys),
-    of("merge", "maps as one; of the same keys the last wins", &[], |_| Type::Any, merge).rest(any("maps").null().unknown().marked()),
-    f("transpose", "from each key's texts to each text's keys", &[arg("values", P::StringLists)], P::StringLists, transpose).whole(),
-    of("values", "the values of a map, in the order of their keys", &[any("mapping").marked()], |args| match args.first().map(Value::ty) {
-        Some(Type::Map(element)) => Type::List(element),
-        _ => Type::Any,
-    }, values),
-    of("zipmap", "a map from a list of keys and a list of values", &[arg("keys", P::Strings), any("values").marked()], |args| match args.get(1).map(Value::ty) {
-        Some(Type::List(element)) => Type::Map(element),
-        _ => Type::Any,
-    }, zipmap),
+    of(
+        "keys",
+        "the keys of a map, in order",
+        &[any("inputMap").unknown().marked()],
+        |_| Type::list(Type::String),
+        keys,
+    ),
+    of("merge", "maps as one; of the same keys the last wins", &[], |_| Type::Any, merge)
+        .rest(any("maps").null().unknown().marked()),
+    f(
+        "transpose",
+        "from each key's texts to each text's keys",
+        &[arg("values", P::StringLists)],
+        P::StringLists,
+        transpose,
+    )
+    .whole(),
+    of(
+        "values",
+        "the values of a map, in the order of their keys",
+        &[any("mapping").marked()],
+        |args| match args.first().map(Value::ty) {
+            Some(Type::Map(element)) => Type::List(element),
+            _ => Type::Any,
+        },
+        values,
+    ),
+    of(
+        "zipmap",
+        "a map from a list of keys and a list of values",
+        &[arg("keys", P::Strings), any("values").marked()],
+        |args| match args.get(1).map(Value::ty) {
+            Some(Type::List(element)) => Type::Map(element),
+            _ => Type::Any,
+        },
+        zipmap,
+    ),
 ];
 
 fn keys(args: &[Value]) -> Outcome {
@@ -59,7 +85,10 @@ fn merge(args: &[Value]) -> Outcome {
                 value.ty()
             }
             _ => {
-                return refuse_arg(i, format!("arguments must be maps or objects, got \"{}\"", value.ty().friendly()));
+                return refuse_arg(
+                    i,
+                    format!("arguments must be maps or objects, got \"{}\"", value.ty().friendly()),
+                );
             }
         };
         // Maps of one type stay a map; all else is an object.
@@ -116,7 +145,11 @@ fn zipmap(args: &[Value]) -> Outcome {
         _ => return refuse_arg(1, "values argument must be a list or tuple value"),
     };
     if keys.len() != values.len() {
-        return refuse(format!("number of keys ({}) does not match number of values ({})", keys.len(), values.len()));
+        return refuse(format!(
+            "number of keys ({}) does not match number of values ({})",
+            keys.len(),
+            values.len()
+        ));
     }
     let mut entries = BTreeMap::new();
     for (key, value) in keys.iter().zip(values.iter()) {

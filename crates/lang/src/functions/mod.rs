@@ -308,7 +308,8 @@ pub(crate) fn reads_files(function: &Function) -> bool {
 
 /// Evaluates the arguments and calls the function.
 pub(crate) fn call(eval: &mut Eval<'_>, call: &Call, span: Span) -> Result<Value, Diagnostics> {
-    let function = call.function;
+    // Resolving reported it already.
+    let Some(function) = call.function else { return Ok(Value::unknown(Type::Any)) };
     if let Run::Lazy(run) = function.run {
         return run(eval, &call.args, span);
     }

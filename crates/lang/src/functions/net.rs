@@ -8,10 +8,29 @@ use super::numbers::num;
 use super::{Function, Outcome, P, Refused, f, integer, number, refuse, refuse_arg, string, text};
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    f("cidrhost", "the address of a host in a network; negative numbers count from its end", &[string("prefix"), number("hostnum")], P::String, cidrhost),
+    f(
+        "cidrhost",
+        "the address of a host in a network; negative numbers count from its end",
+        &[string("prefix"), number("hostnum")],
+        P::String,
+        cidrhost,
+    ),
     f("cidrnetmask", "the mask of an IPv4 network", &[string("prefix")], P::String, cidrnetmask),
-    f("cidrsubnet", "a subnet with more prefix bits and a number", &[string("prefix"), number("newbits"), number("netnum")], P::String, cidrsubnet),
-    f("cidrsubnets", "consecutive subnets with these many more prefix bits", &[string("prefix")], P::Strings, cidrsubnets).rest(number("newbits")),
+    f(
+        "cidrsubnet",
+        "a subnet with more prefix bits and a number",
+        &[string("prefix"), number("newbits"), number("netnum")],
+        P::String,
+        cidrsubnet,
+    ),
+    f(
+        "cidrsubnets",
+        "consecutive subnets with these many more prefix bits",
+        &[string("prefix")],
+        P::Strings,
+        cidrsubnets,
+    )
+    .rest(number("newbits")),
 ];
 
 /// A network: its address (as a number), prefix length, and width (32 or 128 bits).
@@ -81,8 +100,7 @@ fn whole(args: &[Value], i: usize) -> Result<Number, Refused> {
 fn cidrhost(args: &[Value]) -> Outcome {
     let net = Net::parse(args)?;
     let host = whole(args, 1)?;
-    let too_many =
-        || refuse(format!("prefix of {} does not accommodate a host numbered {host}", net.prefix));
+    let too_many = || refuse(format!("prefix of {} does not accommodate a host numbered {host}", net.prefix));
     let Ok(distance) = host.to_string().trim_start_matches('-').parse::<u128>() else { return too_many() };
     let offset = if host.is_negative() {
         // -1 is the last address.
@@ -111,7 +129,10 @@ fn cidrsubnet(args: &[Value]) -> Outcome {
     let net = Net::parse(args)?;
     let (new_bits, number) = (integer(args, 1)?, whole(args, 2)?);
     let Ok(more) = u32::try_from(new_bits) else {
-        return refuse(format!("insufficient address space to extend prefix of {} by {new_bits}", net.prefix));
+        return refuse(format!(
+            "insufficient address space to extend prefix of {} by {new_bits}",
+            net.prefix
+        ));
     };
     if net.prefix.saturating_add(more) > net.width {
         return refuse(format!("insufficient address space to extend prefix of {} by {more}", net.prefix));
@@ -143,14 +164,24 @@ fn cidrsubnets(args: &[Value]) -> Outcome {
         if prefix > net.width {
             return refuse_arg(
                 i,
-                format!("would extend prefix to {prefix} bits, which is too long for an {} address", if net.width == 32 { "IPv4" } else { "IPv6" }),
+                format!(
+                    "would extend prefix to {prefix} bits, which is too long for an {} address",
+                    if net.width == 32 { "IPv4" } else { "IPv6" }
+                ),
             );
         }
         let subnet = Net { prefix, ..net };
         let size = subnet.host_mask();
-        let start = next.and_then(|n| n.checked_add(size)).map(|n| n & !size).filter(|n| *n <= net.host_mask());
+        let start =
+            next.and_then(|n| n.checked_add(size)).map(|n| n & !size).filter(|n| *n <= net.host_mask());
         let Some(start) = start else {
-            return refuse_arg(i, format!("not enough remaining address space for a subnet with a prefix of {prefix} bits after {}", out.last().and_then(Value::as_str).unwrap_or("the start")));
+            return refuse_arg(
+                i,
+                format!(
+                    "not enough remaining address space for a subnet with a prefix of {prefix} bits after {}",
+                    out.last().and_then(Value::as_str).unwrap_or("the start")
+                ),
+            );
         };
         next = start.checked_add(size).and_then(|n| n.checked_add(1));
         out.push(Value::from(Net { bits: net.bits | start, ..subnet }.cidr()));

@@ -18,12 +18,16 @@ pub(super) static FUNCTIONS: &[Function] = &[
     f("log", "the logarithm to a base", &[number("num"), number("base")], P::Number, |args| {
         from_double(num(args, 0).to_f64().ln() / num(args, 1).to_f64().ln())
     }),
-    f("max", "the greatest of numbers", &[], P::Number, |args| {
-        best(args, |a, b| a > b)
-    })
-    .rest(number("numbers")),
+    f("max", "the greatest of numbers", &[], P::Number, |args| best(args, |a, b| a > b))
+        .rest(number("numbers")),
     f("min", "the least of numbers", &[], P::Number, |args| best(args, |a, b| a < b)).rest(number("numbers")),
-    f("parseint", "the whole number that a text writes in a base", &[any("number"), number("base")], P::Number, parseint),
+    f(
+        "parseint",
+        "the whole number that a text writes in a base",
+        &[any("number"), number("base")],
+        P::Number,
+        parseint,
+    ),
     f("pow", "a number raised to a power", &[number("num"), number("power")], P::Number, |args| {
         from_double(num(args, 0).to_f64().powf(num(args, 1).to_f64()))
     }),
@@ -55,7 +59,9 @@ fn parseint(args: &[Value]) -> Outcome {
     let text = match args[0].kind() {
         Kind::String(s) => s.to_string(),
         Kind::Number(n) => n.to_string(),
-        _ => return refuse_arg(0, format!("first argument must be a string, not {}", args[0].ty().friendly())),
+        _ => {
+            return refuse_arg(0, format!("first argument must be a string, not {}", args[0].ty().friendly()));
+        }
     };
     let base = integer(args, 1)?;
     let Some(base) = u8::try_from(base).ok().filter(|b| (2..=62).contains(b)) else {

@@ -14,14 +14,22 @@ pub(super) static FUNCTIONS: &[Function] = &[
     })
     .rest(arg("other_sets", P::Set))
     .whole(),
-    of("setproduct", "all combinations of an element of each", &[], |_| Type::Any, setproduct).rest(any("sets")).whole(),
-    of("setsubtract", "what is in the first set and not in the second", &[arg("a", P::Set), arg("b", P::Set)], set_type, |args| {
-        combine(args, |a, b| a.difference(b).cloned().collect())
-    })
-    .whole(),
-    of("setunion", "what is in one of the sets at least", FIRST, set_type, |args| combine(args, |a, b| a.union(b).cloned().collect()))
-        .rest(arg("other_sets", P::Set))
+    of("setproduct", "all combinations of an element of each", &[], |_| Type::Any, setproduct)
+        .rest(any("sets"))
         .whole(),
+    of(
+        "setsubtract",
+        "what is in the first set and not in the second",
+        &[arg("a", P::Set), arg("b", P::Set)],
+        set_type,
+        |args| combine(args, |a, b| a.difference(b).cloned().collect()),
+    )
+    .whole(),
+    of("setunion", "what is in one of the sets at least", FIRST, set_type, |args| {
+        combine(args, |a, b| a.union(b).cloned().collect())
+    })
+    .rest(arg("other_sets", P::Set))
+    .whole(),
 ];
 
 /// The one set type that all convert to; empty sets of no type do not count.

@@ -15,41 +15,99 @@ pub(super) static FUNCTIONS: &[Function] = &[
     f("endswith", "whether a text ends with another", &[string("str"), string("suffix")], P::Bool, |args| {
         Ok(text(args, 0).ends_with(text(args, 1)).into())
     }),
-    f("indent", "the text with spaces before each line but the first", &[number("spaces"), string("str")], P::String, |args| {
-        let spaces = usize::try_from(integer(args, 0)?).unwrap_or(0).min(10_000);
-        Ok(text(args, 1).replace('\n', &format!("\n{}", " ".repeat(spaces))).into())
-    }),
-    f("join", "the elements of lists as one text, with a separator between", &[string("separator")], P::String, join)
-        .rest(arg("lists", P::Strings).unknown())
-        .whole(),
+    f(
+        "indent",
+        "the text with spaces before each line but the first",
+        &[number("spaces"), string("str")],
+        P::String,
+        |args| {
+            let spaces = usize::try_from(integer(args, 0)?).unwrap_or(0).min(10_000);
+            Ok(text(args, 1).replace('\n', &format!("\n{}", " ".repeat(spaces))).into())
+        },
+    ),
+    f(
+        "join",
+        "the elements of lists as one text, with a separator between",
+        &[string("separator")],
+        P::String,
+        join,
+    )
+    .rest(arg("lists", P::Strings).unknown())
+    .whole(),
     f("lower", "the text in small letters", &[string("str")], P::String, |args| {
         Ok(text(args, 0).to_lowercase().into())
     }),
-    of("regex", "what a regular expression finds first", &[string("pattern"), string("string")], regex_type, regex),
-    f("regexall", "all that a regular expression finds", &[string("pattern"), string("string")], P::List, regexall),
-    f("replace", "the text with each occurrence of another replaced; /…/ is a regular expression", &[string("str"), string("substr"), string("replace")], P::String, replace),
-    f("split", "the pieces of a text between separators", &[string("separator"), string("str")], P::Strings, split),
-    f("startswith", "whether a text starts with another", &[string("str"), string("prefix")], P::Bool, |args| {
-        Ok(text(args, 0).starts_with(text(args, 1)).into())
-    }),
-    f("strcontains", "whether a text contains another", &[string("str"), string("substr")], P::Bool, |args| {
-        Ok(text(args, 0).contains(text(args, 1)).into())
-    }),
+    of(
+        "regex",
+        "what a regular expression finds first",
+        &[string("pattern"), string("string")],
+        regex_type,
+        regex,
+    ),
+    f(
+        "regexall",
+        "all that a regular expression finds",
+        &[string("pattern"), string("string")],
+        P::List,
+        regexall,
+    ),
+    f(
+        "replace",
+        "the text with each occurrence of another replaced; /…/ is a regular expression",
+        &[string("str"), string("substr"), string("replace")],
+        P::String,
+        replace,
+    ),
+    f(
+        "split",
+        "the pieces of a text between separators",
+        &[string("separator"), string("str")],
+        P::Strings,
+        split,
+    ),
+    f(
+        "startswith",
+        "whether a text starts with another",
+        &[string("str"), string("prefix")],
+        P::Bool,
+        |args| Ok(text(args, 0).starts_with(text(args, 1)).into()),
+    ),
+    f(
+        "strcontains",
+        "whether a text contains another",
+        &[string("str"), string("substr")],
+        P::Bool,
+        |args| Ok(text(args, 0).contains(text(args, 1)).into()),
+    ),
     f("strrev", "the text backwards", &[string("str")], P::String, |args| {
         Ok(text(args, 0).graphemes(true).rev().collect::<String>().into())
     }),
-    f("substr", "a piece of a text; a negative offset counts from the end, length -1 means all the rest", &[string("str"), number("offset"), number("length")], P::String, substr),
+    f(
+        "substr",
+        "a piece of a text; a negative offset counts from the end, length -1 means all the rest",
+        &[string("str"), number("offset"), number("length")],
+        P::String,
+        substr,
+    ),
     f("title", "the text with the first letter of each word capital", &[string("str")], P::String, |args| {
         let mut last = ' ';
-        Ok(text(args, 0).chars().map(|c| {
-            let start = is_separator(last);
-            last = c;
-            if start { c.to_uppercase().next().unwrap_or(c) } else { c }
-        }).collect::<String>().into())
+        Ok(text(args, 0)
+            .chars()
+            .map(|c| {
+                let start = is_separator(last);
+                last = c;
+                if start { c.to_uppercase().next().unwrap_or(c) } else { c }
+            })
+            .collect::<String>()
+            .into())
     }),
-    f("trim", "the text without these characters at both ends", &[string("str"), string("cutset")], P::String, |args| {
-        Ok(text(args, 0).trim_matches(|c| text(args, 1).contains(c)).into())
-    }),
+    f(
+        "trim",
+        "the text without these characters at both ends",
+        &[string("str"), string("cutset")],
+        P::String,
+        |args| Ok(text(args, 0).trim_matches(|c| text(args, 1).contains(c)).into()),
+    ),
     f("trimprefix", "the text without a prefix", &[string("str"), string("prefix")], P::String, |args| {
         Ok(text(args, 0).strip_prefix(text(args, 1)).unwrap_or(text(args, 0)).into())
     }),
@@ -61,13 +119,17 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     f("upper", "the text in capitals", &[string("str")], P::String, |args| {
         // A character whose capital is several (ß) stays, as in Go.
-        Ok(text(args, 0).chars().map(|c| {
-            let mut upper = c.to_uppercase();
-            match (upper.next(), upper.next()) {
-                (Some(one), None) => one,
-                _ => c,
-            }
-        }).collect::<String>().into())
+        Ok(text(args, 0)
+            .chars()
+            .map(|c| {
+                let mut upper = c.to_uppercase();
+                match (upper.next(), upper.next()) {
+                    (Some(one), None) => one,
+                    _ => c,
+                }
+            })
+            .collect::<String>()
+            .into())
     }),
 ];
 
@@ -223,4 +285,3 @@ pub(super) fn as_text(value: &Value) -> Option<String> {
         _ => None,
     }
 }
-

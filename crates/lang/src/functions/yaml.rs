@@ -3,13 +3,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use grappe_value::{Kind, Number, Value};
 use granit_parser::{Event, Parser, ScalarStyle};
+use grappe_value::{Kind, Number, Value};
 
 use super::{Function, Outcome, P, any, dates, f, of, refuse, string, text};
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    of("yamldecode", "the value that a YAML text writes", &[string("src")], |_| grappe_value::Type::Any, yamldecode),
+    of(
+        "yamldecode",
+        "the value that a YAML text writes",
+        &[string("src")],
+        |_| grappe_value::Type::Any,
+        yamldecode,
+    ),
     f("yamlencode", "the value as YAML", &[any("value").null()], P::String, |args| {
         let mut out = String::new();
         write(&args[0], 0, Place::Line, &mut out);
@@ -145,7 +151,8 @@ fn quoted(text: &str) -> String {
 const MAX_DEPTH: usize = 128;
 
 fn yamldecode(args: &[Value]) -> Outcome {
-    match (Reader { parser: Parser::new_from_str(text(args, 0)), anchors: HashMap::new(), budget: 1_000_000 }).document()
+    match (Reader { parser: Parser::new_from_str(text(args, 0)), anchors: HashMap::new(), budget: 1_000_000 })
+        .document()
     {
         Ok(value) => Ok(value),
         Err(why) => refuse(why),
@@ -362,7 +369,8 @@ fn number(text: &str) -> Option<Number> {
 /// A date, or a date and a time, as RFC 3339.
 fn timestamp(text: &str) -> Option<String> {
     let shape = text.as_bytes();
-    if shape.len() < 10 || !shape[..4].iter().all(u8::is_ascii_digit) || shape[4] != b'-' || !text.is_ascii() {
+    if shape.len() < 10 || !shape[..4].iter().all(u8::is_ascii_digit) || shape[4] != b'-' || !text.is_ascii()
+    {
         return None;
     }
     if text.len() == 10 {

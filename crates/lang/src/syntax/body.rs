@@ -15,7 +15,9 @@ impl Parser<'_> {
             let span = self.span(0, 0);
             self.report(
                 Diagnostic::error("Byte order mark")
-                    .detail("The file starts with a UTF-8 byte order mark, which the language does not allow.")
+                    .detail(
+                        "The file starts with a UTF-8 byte order mark, which the language does not allow.",
+                    )
                     .hint("save it as UTF-8 without a byte order mark")
                     .span(span),
             );
@@ -105,8 +107,10 @@ impl Parser<'_> {
         body.blocks.push(block);
         self.skip();
         if !(self.at_end() || self.at_newline()) {
-            return self
-                .error("Missing newline after block definition", "A block definition must end with a newline.");
+            return self.error(
+                "Missing newline after block definition",
+                "A block definition must end with a newline.",
+            );
         }
         Ok(())
     }

@@ -121,11 +121,7 @@ impl<'t> Parser<'t> {
     }
 
     /// One level deeper, with newlines as said.
-    pub(super) fn nested<T>(
-        &mut self,
-        newlines: bool,
-        f: impl FnOnce(&mut Self) -> Parsed<T>,
-    ) -> Parsed<T> {
+    pub(super) fn nested<T>(&mut self, newlines: bool, f: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         let depth = self.depth;
         self.deepen()?;
         let before = std::mem::replace(&mut self.newlines, newlines);
@@ -140,7 +136,9 @@ impl<'t> Parser<'t> {
         if self.depth >= MAX_DEPTH {
             return Err(Box::new(
                 Diagnostic::error("Nested too deeply")
-                    .detail(format!("Blocks, brackets and templates can nest {MAX_DEPTH} levels deep at most."))
+                    .detail(format!(
+                        "Blocks, brackets and templates can nest {MAX_DEPTH} levels deep at most."
+                    ))
                     .hint("give the inner parts names with locals")
                     .span(self.span_here()),
             ));
@@ -164,7 +162,8 @@ impl<'t> Parser<'t> {
             return None;
         }
         let rest = self.rest();
-        let end = rest.find(|c: char| !is_ident_start(c) && !c.is_numeric() && c != '-').unwrap_or(rest.len());
+        let end =
+            rest.find(|c: char| !is_ident_start(c) && !c.is_numeric() && c != '-').unwrap_or(rest.len());
         self.pos += end;
         Some(Ident { name: rest[..end].into(), span: self.span_from(start) })
     }

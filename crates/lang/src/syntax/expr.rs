@@ -164,7 +164,10 @@ impl Parser<'_> {
                 "Expected the start of an expression, but found the end of the line.",
             );
         }
-        self.error("Invalid expression", "Expected the start of an expression, but found an invalid expression token.")
+        self.error(
+            "Invalid expression",
+            "Expected the start of an expression, but found an invalid expression token.",
+        )
     }
 
     fn number(&mut self) -> Parsed<Node> {
@@ -200,7 +203,9 @@ impl Parser<'_> {
             self.pos += 2;
             match self.ident() {
                 Some(more) => name = format!("{name}::{}", more.name).into(),
-                None => return self.error("Missing function name", "A function's name is required after \"::\"."),
+                None => {
+                    return self.error("Missing function name", "A function's name is required after \"::\".");
+                }
             }
         }
         let name_span = self.span_from(start);
@@ -215,7 +220,8 @@ impl Parser<'_> {
             "false" => Value::from(false),
             "null" => Value::NULL,
             _ if name.contains("::") => {
-                return self.error("Missing open parenthesis", "Function names are followed by their arguments.");
+                return self
+                    .error("Missing open parenthesis", "Function names are followed by their arguments.");
             }
             _ => return Ok(Node::new(NodeKind::Name(name), name_span)),
         };
@@ -254,11 +260,9 @@ impl Parser<'_> {
             }
         })?;
         let span = self.span(name_span.start as usize, self.pos);
-        let Some(function) = functions::lookup(&name) else {
-            self.report(unknown_function(&name, name_span));
-            return Ok(Node::new(NodeKind::Literal(Value::NULL), span));
-        };
-        Ok(Node::new(NodeKind::Call(Box::new(Call { function, args: args.into(), expand })), span))
+        let function = functions::lookup(&name);
+        let call = Call { name, name_span, function, args: args.into(), expand };
+        Ok(Node::new(NodeKind::Call(Box::new(call)), span))
     }
 
     fn tuple(&mut self) -> Parsed<Node> {
@@ -381,7 +385,8 @@ impl Parser<'_> {
             key = Some(std::mem::replace(&mut value, self.conditional()?));
             self.skip();
         } else if close == '}' {
-            return self.error("Invalid 'for' expression", "Key expression is required when building an object.");
+            return self
+                .error("Invalid 'for' expression", "Key expression is required when building an object.");
         }
         let group_at = self.span_here();
         let group = self.eat("...");
@@ -424,7 +429,8 @@ impl Parser<'_> {
     /// `k, v in`
     pub(super) fn for_names(&mut self) -> Parsed<(Option<Arc<str>>, Arc<str>)> {
         let Some(first) = self.ident() else {
-            return self.error("Invalid 'for' expression", "For expression requires variable name after 'for'.");
+            return self
+                .error("Invalid 'for' expression", "For expression requires variable name after 'for'.");
         };
         self.skip();
         let second = if self.eat(",") {
@@ -443,7 +449,10 @@ impl Parser<'_> {
         };
         self.skip();
         if !self.at_word("in") {
-            return self.error("Invalid 'for' expression", "For expression requires the 'in' keyword after its name declarations.");
+            return self.error(
+                "Invalid 'for' expression",
+                "For expression requires the 'in' keyword after its name declarations.",
+            );
         }
         self.pos += 2;
         Ok(match second {
@@ -481,7 +490,11 @@ impl Parser<'_> {
                     let at = self.pos;
                     self.pos += end;
                     let Ok(index) = digits[..end].parse::<Number>() else {
-                        return self.error_at("Invalid index", "An index is a whole number.", self.span_from(start));
+                        return self.error_at(
+                            "Invalid index",
+                            "An index is a whole number.",
+                            self.span_from(start),
+                        );
                     };
                     let node = Node::new(NodeKind::Literal(index.into()), self.span_from(at));
                     steps.push(Step::Index(node, self.span_from(start)));
@@ -498,7 +511,8 @@ impl Parser<'_> {
                     self.steps(&mut each, true)?;
                     steps.push(Step::Splat(each.into(), span));
                 } else {
-                    return self.error("Invalid attribute name", "An attribute name is required after a dot.");
+                    return self
+                        .error("Invalid attribute name", "An attribute name is required after a dot.");
                 }
             } else if self.at("[") && !names_only {
                 self.pos += 1;
@@ -515,7 +529,10 @@ impl Parser<'_> {
                     if p.eat("]") {
                         return Ok(index);
                     }
-                    p.error("Missing close bracket on index", "The index operator must end with a closing bracket (\"]\").")
+                    p.error(
+                        "Missing close bracket on index",
+                        "The index operator must end with a closing bracket (\"]\").",
+                    )
                 })?;
                 steps.push(Step::Index(index, self.span_from(start)));
             } else {
@@ -571,18 +588,4 @@ fn group(first: Node, rest: Vec<(usize, Binary, Node)>, level: usize) -> Node {
         }
         _ => last,
     }
-}
-
-pub(crate) fn unknown_function(name: &str, span: Span) -> Diagnostic {
-    let known = functions::names();
-    if functions::is_planned(name) {
-        return Diagnostic::error("Function not supported yet")
-            .detail(format!("The function \"{name}\" is one of Terraform's, but is not supported yet."))
-            .span(span)
-            .did_you_mean(name, known);
-    }
-    Diagnostic::error("Call to unknown function")
-        .detail(format!("There is no function named \"{name}\"."))
-        .span(span)
-        .did_you_mean(name, known)
 }

@@ -56,7 +56,8 @@ impl Parser<'_> {
             );
         };
         if !self.eat("\n") && !self.eat("\r\n") {
-            return self.error("Invalid heredoc", "The word that starts a heredoc must be the last of its line.");
+            return self
+                .error("Invalid heredoc", "The word that starts a heredoc must be the last of its line.");
         }
         let newlines = self.newlines;
         let mut tokens = self.nested(newlines, |p| p.tokens(Form::Heredoc(&word.name), start))?;
@@ -157,7 +158,9 @@ impl Parser<'_> {
                 (Form::Heredoc(word), None) => {
                     return self.error_at(
                         "Unterminated template string",
-                        format!("No line with \"{word}\" alone ends this heredoc before the end of the file."),
+                        format!(
+                            "No line with \"{word}\" alone ends this heredoc before the end of the file."
+                        ),
                         self.span(start, self.text()[start..].find('\n').map_or(self.pos, |i| start + i)),
                     );
                 }
@@ -198,7 +201,10 @@ impl Parser<'_> {
     fn conditional_in_template(&mut self) -> Parsed<Node> {
         self.skip();
         if self.at("}") || self.at("~}") {
-            return self.error("Invalid expression", "Expected the start of an expression, but found the end of the interpolation.");
+            return self.error(
+                "Invalid expression",
+                "Expected the start of an expression, but found the end of the interpolation.",
+            );
         }
         self.expr()
     }
@@ -233,7 +239,10 @@ impl Parser<'_> {
             return Ok(c);
         }
         let detail = if digits > 0 {
-            format!("The \\{} escape sequence must be followed by {digits} hexadecimal digits that name a character.", if digits == 4 { 'u' } else { 'U' })
+            format!(
+                "The \\{} escape sequence must be followed by {digits} hexadecimal digits that name a character.",
+                if digits == 4 { 'u' } else { 'U' }
+            )
         } else {
             "The symbol after the backslash is not a valid escape sequence selector: they are \\n, \\r, \\t, \\\", \\\\, \\uNNNN and \\UNNNNNNNN.".to_owned()
         };

@@ -1,0 +1,180 @@
+//! The arguments that resources and module calls have whatever their type: `count`, `for_each`, `depends_on`, `provider`, `lifecycle`.
+
+use std::sync::Arc;
+
+use grappe_diag::{Diagnostic, Diagnostics};
+use grappe_value::{Path, Value};
+
+use super::fields::{Fields, list, unquote};
+use super::{Check, IgnoreChanges, Lifecycle, ProviderRef};
+use crate::expr::{Node, NodeKind, Step};
+use crate::syntax::RawBlock;
+use crate::{Expr, Reference};
+
+/// What resources and module calls share.
+pub(super) struct Meta {
+    pub(super) count: Option<Expr>,
+    pub(super) for_each: Option<Expr>,
+    pub(super) depends_on: Vec<Reference>,
+}
+
+pub(super) fn read(fields: &mut Fields, diags: &mut Diagnostics) -> Meta {
+    let count = fields.expr("count", diags);
+    let for_each = fields.expr("for_each", diags);
+    if let (Some(count), Some(for_each)) = (&count, &for_each) {
+        diags.push(
+            Diagnostic::error("Invalid combination of \"count\" and \"for_each\"")
+                .detail("The \"count\" and \"for_each\" meta-arguments are mutually-exclusive, only one should be used to be explicit about the number of resources to be created.")
+                .span(for_each.span())
+                .related(count.span(), "count is set here"),
+        );
+    }
+    Meta { count, for_each, depends_on: fields.references("depends_on", diags) }
+}
+
+/// `provider = aws.west`
+pub(super) fn provider(fields: &mut Fields, diags: &mut Diagnostics) -> Option<ProviderRef> {
+    let attribute = fields.take("provider")?;
+    provider_ref(attribute.value, diags)
+}
+
+fn provider_ref(node: Node, diags: &mut Diagnostics) -> Option<ProviderRef> {
+    let node = unquote(node);
+    let found = match &node.kind {
+        NodeKind::Name(name) => Some(ProviderRef { name: name.clone(), alias: None }),
+        NodeKind::Traverse(base, steps) => match (base.keyword(), &**steps) {
+            (Some(name), [Step::Attr(alias, _)]) => {
+                Some(ProviderRef { name: name.clone(), alias: Some(alias.clone()) })
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    if found.is_none() {
+        diags.push(
+            Diagnostic::error("Invalid provider configuration reference")
+                .detail("A provider is named here by its local name, with an alias where it has one: NAME or NAME.ALIAS.")
+                .span(node.span),
+        );
+    }
+    found
+}
+
+/// `providers = { aws = aws.west }`
+pub(super) fn providers(fields: &mut Fields, diags: &mut Diagnostics) -> Vec<(ProviderRef, ProviderRef)> {
+    let Some(attribute) = fields.take("providers") else { return Vec::new() };
+    let span = attribute.value.span;
+    let NodeKind::Object(items) = attribute.value.kind else {
+        diags.push(
+            Diagnostic::error("Invalid providers argument")
+                .detail("The argument \"providers\" is a map from the module's provider names to this module's: { NAME = NAME.ALIAS }.")
+                .span(span),
+        );
+        return Vec::new();
+    };
+    let mut out = Vec::new();
+    for (key, value) in items {
+        // A single name was read as text already.
+        let own = match key.literal().and_then(Value::as_str) {
+            Some(name) if !name.contains('.') => Some(ProviderRef { name: name.into(), alias: None }),
+            _ => provider_ref(key, diags),
+        };
+        if let (Some(own), Some(outer)) = (own, provider_ref(value, diags)) {
+            out.push((own, outer));
+        }
+    }
+    out
+}
+
+/// `lifecycle { … }`
+pub(super) fn lifecycle(block: RawBlock, managed: bool, diags: &mut Diagnostics) -> Lifecycle {
+    let mut fields = Fields::new(block);
+    let mut out = Lifecycle {
+        preconditions: checks(fields.take_blocks("precondition"), diags),
+        postconditions: checks(fields.take_blocks("postcondition"), diags),
+        ..Lifecycle::default()
+    };
+    if !managed {
+        fields.finish(&["precondition", "postcondition"], diags);
+        return out;
+    }
+    out.create_before_destroy = fields.flag("create_before_destroy", false, diags);
+    out.prevent_destroy = fields.flag("prevent_destroy", false, diags);
+    out.replace_triggered_by = fields.references("replace_triggered_by", diags);
+    if let Some(attribute) = fields.take("ignore_changes") {
+        out.ignore_changes = ignore_changes(attribute.value, diags);
+    }
+    fields.finish(
+        &[
+            "create_before_destroy",
+            "prevent_destroy",
+            "ignore_changes",
+            "replace_triggered_by",
+            "precondition",
+            "postcondition",
+        ],
+        diags,
+    );
+    out
+}
+
+/// `precondition`, `postcondition`, `validation`
+pub(super) fn checks(blocks: Vec<RawBlock>, diags: &mut Diagnostics) -> Vec<Check> {
+    let mut out = Vec::new();
+    for block in blocks {
+        let mut fields = Fields::new(block);
+        let span = fields.head;
+        let condition = fields.required("condition", diags).map(|a| Expr::new(a.value, &[], diags));
+        let error_message = fields.required("error_message", diags).map(|a| Expr::new(a.value, &[], diags));
+        fields.finish(&["condition", "error_message"], diags);
+        if let (Some(condition), Some(error_message)) = (condition, error_message) {
+            out.push(Check { condition, error_message, span });
+        }
+    }
+    out
+}
+
+fn ignore_changes(node: Node, diags: &mut Diagnostics) -> IgnoreChanges {
+    if node.keyword().is_some_and(|k| &**k == "all") {
+        return IgnoreChanges::All;
+    }
+    let mut paths = Vec::new();
+    for item in list(node, "ignore_changes", diags) {
+        let item = unquote(item);
+        if item.literal().and_then(Value::as_str) == Some("*") {
+            return IgnoreChanges::All;
+        }
+        match path(&item) {
+            Some(path) => paths.push(path),
+            None => diags.push(
+                Diagnostic::error("Invalid ignore_changes expression")
+                    .detail("Each element is the name of an argument, or a path into one: tags, tags[\"Name\"], disk[0].size.")
+                    .span(item.span),
+            ),
+        }
+    }
+    IgnoreChanges::Paths(paths)
+}
+
+/// `a.b[0]["c"]`
+fn path(node: &Node) -> Option<Path> {
+    let name = |name: &Arc<str>| grappe_value::Step::Attr(name.clone());
+    match &node.kind {
+        NodeKind::Name(first) => Some(Path(vec![name(first)])),
+        NodeKind::Traverse(base, steps) => {
+            let mut path = Path(vec![name(base.keyword()?)]);
+            for step in steps {
+                path.0.push(match step {
+                    Step::Attr(attr, _) => name(attr),
+                    Step::Index(index, _) => match index.literal()? {
+                        value if value.as_str().is_some() => grappe_value::Step::Key(value.as_str()?.into()),
+                        value => grappe_value::Step::Index(value.as_number()?.as_usize()?),
+                    },
+                    Step::Splat(..) => return None,
+                });
+            }
+            Some(path)
+        }
+        _ => None,
+    }
+}
