@@ -1,2 +1,52 @@
-//! Set-up, CI and benchmarks of this repository.
-fn main() {}
+//! Set-up, checks, pages and benchmarks of this repository: `cargo xtask help`.
+
+mod bench;
+mod check;
+mod docs;
+mod layered;
+mod measure;
+mod run;
+mod setup;
+
+use std::process::ExitCode;
+
+use run::say;
+
+const HELP: &str = "cargo xtask COMMAND
+
+  test                 all checks of this repository: tools, format, lints, tests, pages
+  setup                install (Debian, as root) or ask for what the tests need
+  docs [--check]       write docs/providers/ from the schemas, or say what is out of date
+  bench [SIZE…]        layered plans of so many resources (1000 and 10000 otherwise), beside
+                       terraform where it is installed; writes docs/benchmarks.md
+  layered SIZE DIR     write such a plan
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let result = match words[..] {
+        ["test"] => check::all(),
+        ["setup"] => setup::ensure(),
+        ["docs"] => docs::write(false),
+        ["docs", "--check"] => docs::write(true),
+        ["bench", ref sizes @ ..] => bench::run(sizes),
+        ["layered", size, dir] => layered::command(size, dir),
+        ["measure", limit, ref command @ ..] => measure::inside(limit, command),
+        ["help" | "--help" | "-h"] => {
+            say(HELP);
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            say(HELP);
+            return ExitCode::FAILURE;
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(format!("xtask: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
