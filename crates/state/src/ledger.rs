@@ -49,6 +49,17 @@ pub enum Change {
     Restore(String),
 }
 
+/// An object that has another address now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Moved {
+    /// Where it was.
+    #[serde(with = "one_addr")]
+    pub from: InstanceAddr,
+    /// Where it is.
+    #[serde(with = "one_addr")]
+    pub to: InstanceAddr,
+}
+
 /// One record of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -93,6 +104,8 @@ pub enum Record {
         /// What is now.
         changes: Vec<Change>,
     },
+    /// Objects have other addresses now, all at once.
+    Moved(Vec<Moved>),
     /// The root module's outputs are these now.
     Outputs(BTreeMap<String, OutputValue>),
 }
@@ -168,8 +181,34 @@ impl Ledger {
                 }
                 self.pending.remove(&of);
             }
+            Record::Moved(moves) => self.move_all(&moves)?,
             Record::Outputs(outputs) => self.state.outputs = outputs,
         }
+        Ok(())
+    }
+
+    /// Renames: objects, deposed ones, what was begun, and the names of all of them in others' dependencies. Costs what the state holds, once.
+    fn move_all(&mut self, moves: &[Moved]) -> Result<(), Impossible> {
+        let to: BTreeMap<&InstanceAddr, &InstanceAddr> = moves.iter().map(|m| (&m.from, &m.to)).collect();
+        let new = |addr: &InstanceAddr| to.get(addr).map_or_else(|| addr.clone(), |to| (*to).clone());
+        let stays = |addr: &&InstanceAddr| !to.contains_key(*addr) && self.state.objects.contains_key(addr);
+        if let Some(taken) = moves.iter().map(|m| &m.to).find(stays) {
+            return Err(Impossible(format!("it moves an object to {taken}, where there is one")));
+        }
+        let rename = |mut object: Object| {
+            object.dependencies.iter_mut().for_each(|d| *d = new(d));
+            object
+        };
+        let objects = std::mem::take(&mut self.state.objects);
+        self.state.objects = objects.into_iter().map(|(a, o)| (new(&a), rename(o))).collect();
+        let deposed = std::mem::take(&mut self.state.deposed);
+        self.state.deposed = deposed.into_iter().map(|((a, k), o)| ((new(&a), k), rename(o))).collect();
+        let pending = std::mem::take(&mut self.pending).into_values().map(|mut pending| {
+            pending.addr = new(&pending.addr);
+            pending.dependencies.iter_mut().for_each(|d| *d = new(d));
+            (pending.subject(), pending)
+        });
+        self.pending = pending.collect();
         Ok(())
     }
 
@@ -204,5 +243,32 @@ impl Pending {
     #[must_use]
     pub fn subject(&self) -> Subject {
         Subject { addr: self.addr.clone(), deposed: self.deposed.clone(), key: self.key.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_can_change_places() {
+        let addr = |text: &str| text.parse::<InstanceAddr>().unwrap();
+        let object = |n: u64, dependency: &str| Object {
+            attributes: n.into(),
+            dependencies: vec![addr(dependency)],
+            ..Object::default()
+        };
+        let mut ledger = Ledger::default();
+        ledger.state.put(addr("t.a"), None, object(1, "t.x"));
+        ledger.state.put(addr("t.b"), None, object(2, "t.a"));
+        ledger.state.put(addr("t.a"), Some("d".into()), object(3, "t.b"));
+        let moved = |from, to| Moved { from: addr(from), to: addr(to) };
+        ledger.apply(Record::Moved(vec![moved("t.a", "t.b"), moved("t.b", "t.a")])).unwrap();
+        assert_eq!(ledger.state.objects[&addr("t.b")], object(1, "t.x"));
+        assert_eq!(ledger.state.objects[&addr("t.a")], object(2, "t.b"));
+        assert_eq!(ledger.state.get(&addr("t.b"), Some("d")), Some(&object(3, "t.a")));
+        let before = ledger.clone();
+        assert!(ledger.apply(Record::Moved(vec![moved("t.a", "t.b")])).is_err(), "there is one");
+        assert_eq!(ledger, before);
     }
 }

@@ -22,7 +22,7 @@ mod store;
 pub use data::{Action, Object, OutputValue, Pending, State};
 pub use error::StateError;
 pub use journal::Durable;
-pub use ledger::{Change, Ledger, Record, Subject};
+pub use ledger::{Change, Ledger, Moved, Record, Subject};
 pub use lock::{Holder, Lock, LockError};
 pub use seal::{SealError, Sealer};
 pub use store::{LocalStore, Session};

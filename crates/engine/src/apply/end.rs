@@ -1,0 +1,277 @@
+//! The second half of an operation, and the end of the run.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use grappe_graph::{Graph, ReadyQueue, critical_path};
+use grappe_plan::{Action, OpAction, Plan, PlanMode};
+use grappe_provider::Fault;
+use grappe_state::{Change, Durable, OutputValue, Pending, Record, StateError, Subject};
+use grappe_value::{Value, wire};
+use tokio::task::{Id, JoinError};
+
+use super::job::{Ended, Message, News};
+use super::{Applied, Run, Running, books};
+use crate::attempt::{Stopped, Why};
+use crate::event::{EventKind, OpName, Verb};
+use crate::report::millis;
+use crate::resolve::Resolve;
+use crate::summary::{Failed, Step};
+use crate::{Failure, RunError};
+
+impl<R: Resolve> Run<'_, R> {
+    /// Records what a task asks for, and tells it when that is on disk.
+    pub(super) fn record(&mut self, message: Message) {
+        let Message { op, news, reply } = message;
+        let answer = match news {
+            News::Checkpoint(json) => self.checkpoint(op, json),
+            News::Adopted(value) => self.adopted(op, &value),
+        };
+        let answer = answer.map_err(|failure| Fault::permanent(failure.summary));
+        // Where nobody waits any more, it is recorded all the same.
+        let _ = reply.send(answer);
+    }
+
+    fn checkpoint(&mut self, n: usize, json: serde_json::Value) -> Result<Durable, Failure> {
+        let running = self.running.get(&n).ok_or_else(|| Failure::new("it is not running any more"))?;
+        let resource = self.engine.registry.resource(&running.subject.addr.resource.ty);
+        let state = books::checkpoint(json, resource, running.prior.iter().chain(&running.planned));
+        let of = running.subject.clone();
+        self.session.append(Record::Checkpoint { of, state }).map_err(|e| Failure::of_state(&e))
+    }
+
+    /// What an interrupted creation left becomes a deposed object, which is about to be deleted: from here on the state knows of it.
+    fn adopted(&mut self, n: usize, value: &Value) -> Result<Durable, Failure> {
+        let op = &self.plan.operations[n];
+        let subject = match self.running.get(&n) {
+            Some(running) => running.subject.clone(),
+            None => return Err(Failure::new("it is not running any more")),
+        };
+        let deposed = format!("{:08x}", rand::random::<u32>());
+        let mut object = books::object(op, self.resource(op)?, value, None, true);
+        object.key.clone_from(&subject.key);
+        let changes = vec![Change::Put { deposed: Some(deposed.clone()), object: Box::new(object) }];
+        let now = Subject { deposed: Some(deposed), ..subject.clone() };
+        let pending: Pending = self.pending(op, &now, None)?;
+        let refuse = |e: StateError| Failure::of_state(&e);
+        self.append(Record::Done { of: subject, changes }).map_err(refuse)?;
+        if let Some(running) = self.running.get_mut(&n) {
+            running.subject = now;
+            running.prior = Some(value.clone());
+        }
+        self.session.append(Record::Intent { pending: Box::new(pending), deposes: None }).map_err(refuse)
+    }
+
+    pub(super) fn ended(&mut self, ended: Result<(Id, Ended), JoinError>, queue: &mut ReadyQueue) {
+        let (id, ended) = match ended {
+            Ok((id, ended)) => (id, ended),
+            // Providers' panics are caught where they are called: this is one of ours.
+            Err(error) => {
+                let Some(index) = self.tasks_by_id.get(&error.id()).copied() else { return };
+                let failure = Failure::new(format!("the operation ended with a bug in grappe: {error}"));
+                let result = Err(Stopped { failure, why: Why::Uncertain });
+                (error.id(), Ended { index, result, checkpoint: None })
+            }
+        };
+        self.tasks_by_id.remove(&id);
+        let n = ended.index;
+        let recorded = match &ended.result {
+            Ok(value) => self.worked(n, value.as_ref()),
+            Err(stopped) => self.stopped(n, stopped, ended.checkpoint.as_ref()),
+        };
+        let failure = match (ended.result, recorded) {
+            (Ok(value), Ok(())) => return self.done(n, value.as_ref(), queue),
+            (Ok(_), Err(failure)) => failure,
+            (Err(stopped), _) => stopped.failure,
+        };
+        self.failed(n, failure, queue);
+    }
+
+    /// Records what an operation made.
+    fn worked(&mut self, n: usize, value: Option<&Value>) -> Result<(), Failure> {
+        let op = &self.plan.operations[n];
+        let Some(Running { subject, start, journalled, .. }) = self.running.get(&n) else { return Ok(()) };
+        let (of, elapsed, journalled) = (subject.clone(), start.elapsed(), *journalled);
+        let deposed = of.deposed.clone();
+        let stored = self.session.state().get(&of.addr, deposed.as_deref());
+        let changes = match (&op.action, value) {
+            (OpAction::Create { .. }, Some(value)) => {
+                let mut object = books::object(op, self.resource(op)?, value, None, false);
+                object.key.clone_from(&of.key);
+                object.duration_ms = Some(millis(elapsed));
+                let put = Change::Put { deposed: None, object: Box::new(object) };
+                // Without an intent, the one that is there is deposed now, in the same breath.
+                let depose = if journalled { None } else { self.deposes(op).map(Change::Depose) };
+                depose.into_iter().chain([put]).collect()
+            }
+            (OpAction::Update, Some(value)) => {
+                let object = books::object(op, self.resource(op)?, value, stored, false);
+                vec![Change::Put { deposed, object: Box::new(object) }]
+            }
+            (OpAction::Delete { .. }, _) => vec![Change::Remove { deposed }],
+            _ => return Ok(()),
+        };
+        // A sweep that found nothing takes nothing out.
+        let swept = matches!(op.action, OpAction::Delete { adopt: Some(_), .. }) && of.deposed.is_none();
+        let changes = if swept { Vec::new() } else { changes };
+        self.append(Record::Done { of, changes }).map_err(|e| Failure::of_state(&e))
+    }
+
+    /// Records what an operation that did not work leaves.
+    fn stopped(
+        &mut self,
+        n: usize,
+        stopped: &Stopped,
+        checkpoint: Option<&serde_json::Value>,
+    ) -> Result<(), Failure> {
+        let op = &self.plan.operations[n];
+        let Some(running) = self.running.get(&n).filter(|r| r.journalled) else { return Ok(()) };
+        let of = running.subject.clone();
+        if matches!(op.action, OpAction::Delete { adopt: Some(_), .. }) && of.deposed.is_none() {
+            // It was not found out whether anything is there: the creation's intent stays.
+            return Ok(());
+        }
+        let left = books::Left {
+            op,
+            resource: self.resource(op)?,
+            refused: stopped.why != Why::Uncertain,
+            // What an earlier run saw counts where this one saw nothing.
+            checkpoint: checkpoint.or_else(|| match &op.action {
+                OpAction::Create { resume: Some(pending), .. } => pending.checkpoint_clear(),
+                _ => None,
+            }),
+            prior: running.prior.as_ref(),
+            planned: running.planned.as_ref(),
+            stored: self.session.state().get(&of.addr, of.deposed.as_deref()),
+            subject: &of,
+            deposed: self.deposed.get(&op.id),
+        };
+        match left.changes() {
+            Some(changes) => self.append(Record::Failed { of, changes }).map_err(|e| Failure::of_state(&e)),
+            None => Ok(()),
+        }
+    }
+
+    /// An operation is over and worked.
+    pub(super) fn done(&mut self, n: usize, value: Option<&Value>, queue: &mut ReadyQueue) {
+        let op = &self.plan.operations[n];
+        if let Err(found) = self.resolver.done(op, value) {
+            // A postcondition: the object stays as it is, what depends on it must not go on.
+            return self.failed(n, Failure::of_diagnostics(found), queue);
+        }
+        let Some(running) = self.over(n, queue) else { return };
+        let verb = Verb::of(&op.action);
+        self.summary.counts.add(verb);
+        if verb.is_shown() {
+            let elapsed = millis(self.durations[n]);
+            self.reporter.say(EventKind::OperationDone { op: running.name, elapsed });
+        }
+        queue.done(n);
+    }
+
+    /// An operation is over and failed: what depends on it is skipped.
+    pub(super) fn failed(&mut self, n: usize, failure: Failure, queue: &mut ReadyQueue) {
+        let Some(running) = self.over(n, queue) else { return };
+        let because = running.subject.addr.to_string();
+        self.reporter.say(EventKind::OperationFailed {
+            op: running.name.clone(),
+            elapsed: millis(self.durations[n]),
+            error: failure.clone(),
+        });
+        self.summary.failed += 1;
+        self.summary.errors.push(Failed { op: Some(running.name), error: failure });
+        for skipped in queue.failed(n) {
+            self.settled[skipped] = true;
+            let op = &self.plan.operations[skipped];
+            if Verb::of(&op.action).is_shown() {
+                self.summary.skipped += 1;
+                let op = OpName::of(op);
+                self.reporter.say(EventKind::Skipped { op, because: because.clone() });
+            }
+        }
+    }
+
+    /// Gives back what an operation held.
+    fn over(&mut self, n: usize, queue: &mut ReadyQueue) -> Option<Running> {
+        let running = self.running.remove(&n)?;
+        self.durations[n] = running.start.elapsed();
+        self.settled[n] = true;
+        self.limits.give_back(&running.places);
+        for lane in &running.places {
+            queue.open(*lane);
+        }
+        Some(running)
+    }
+
+    pub(super) async fn finish(mut self, graph: &Graph) -> Result<Applied, RunError> {
+        if let Err(failure) = self.outputs() {
+            self.summary.errors.push(Failed { op: None, error: failure });
+        }
+        let applied = self.reporter.elapsed();
+        self.summary.phases.push(("apply", applied));
+        self.summary.retries = self.shared.retries.load(Ordering::Relaxed) as usize;
+        self.summary.critical_path = steps(self.plan, graph, &self.durations);
+        // A journal that can't be written is no loss where the snapshot can be.
+        let flushed = match self.last.take() {
+            Some(last) => last.await.map_err(StateError::Write),
+            None => Ok(()),
+        };
+        let session = self.session;
+        let closed = tokio::task::spawn_blocking(move || session.close())
+            .await
+            .unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()));
+        let closed = match (closed, flushed) {
+            (Ok(ledger), _) => Ok(ledger),
+            (Err(_), Err(first)) | (Err(first), Ok(())) => Err(first),
+        };
+        if let Err(error) = &closed {
+            let error = Failure::of_state(error);
+            self.summary.errors.push(Failed { op: None, error });
+        }
+        self.summary.wall = self.reporter.elapsed();
+        self.summary.phases.push(("snapshot", self.summary.wall - applied));
+        self.reporter.say(EventKind::RunFinished { summary: Box::new(self.summary.clone()) });
+        Ok(Applied { summary: self.summary, ledger: closed? })
+    }
+
+    /// Stores the outputs, as far as they are known.
+    fn outputs(&mut self) -> Result<(), Failure> {
+        let whole = self.summary.is_success();
+        let mut outputs = self.session.state().outputs.clone();
+        let mut result = Ok(());
+        match self.resolver.outputs() {
+            Ok(values) => {
+                for (name, (value, sensitive)) in values {
+                    if self.plan.outputs.contains_key(&name) && value.is_wholly_known() {
+                        let ty = value.ty();
+                        let value = if sensitive { value.sensitive() } else { value };
+                        let value = wire::encode(&value, &ty);
+                        outputs.insert(name.to_string(), OutputValue { value, ty, sensitive });
+                    }
+                }
+            }
+            // After a failure it is no news that something is missing.
+            Err(found) if whole => result = Err(Failure::of_diagnostics(found)),
+            Err(_) => {}
+        }
+        let gone = |name: &String| self.plan.outputs.get(&**name).is_some_and(|o| o.action == Action::Delete);
+        let nothing_left = self.plan.mode == PlanMode::Destroy && self.session.state().objects.is_empty();
+        if whole {
+            outputs.retain(|name, _| !gone(name) && !nothing_left);
+        }
+        if outputs != self.session.state().outputs {
+            self.append(Record::Outputs(outputs)).map_err(|e| Failure::of_state(&e))?;
+        }
+        result
+    }
+}
+
+/// The chain of operations that decided how long the run took.
+fn steps(plan: &Plan, graph: &Graph, durations: &[Duration]) -> Vec<Step> {
+    let Ok(path) = critical_path(graph, durations) else { return Vec::new() };
+    path.nodes
+        .into_iter()
+        .filter(|n| !durations[*n].is_zero() && Verb::of(&plan.operations[*n].action).is_shown())
+        .map(|n| Step { op: OpName::of(&plan.operations[n]), elapsed: millis(durations[n]) })
+        .collect()
+}

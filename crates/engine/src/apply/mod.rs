@@ -1,0 +1,223 @@
+//! Applying a plan.
+//!
+//! ```text
+//!            ┌───────────── one loop owns queue, limits, resolver and session ─────────────┐
+//! ready ─► finalize ─► places? ─► intent (journal) ─► task: provider ─► result ─► record ─► next
+//!                                                       │  ▲
+//!                                                       └──┘ checkpoints
+//! ```
+//!
+//! The loop never waits for a disk or for the world. It queues a record and hands the task what resolves when it is durable; the task waits for
+//! that before it acts. Results are recorded when they come and not waited for: whoever acts on them journals an intent behind them first, and the
+//! journal is durable in order. So a run's fsyncs are shared by all that go on at once.
+//!
+//! What becomes of an object when its operation does not succeed depends on what is known ([`books`]).
+
+mod books;
+mod end;
+mod job;
+mod start;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use grappe_graph::{Graph, Lane, ReadyQueue, critical_path};
+use grappe_plan::{OpId, Plan, ProviderConfig, ProviderKey};
+use grappe_provider::Limit;
+use grappe_state::{Durable, Moved, Record, Session, StateError, Subject};
+use grappe_value::Value;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::event::{EventKind, OpName, Phase, Verb};
+use crate::limits::Limits;
+use crate::report::{Reporter, millis};
+use crate::resolve::Resolve;
+use crate::summary::Summary;
+use crate::{Engine, Failure, RunError};
+
+pub(crate) use books::recovered;
+use job::{Ended, Message, Shared};
+
+/// What applying came to.
+#[derive(Debug)]
+pub struct Applied {
+    /// How it ended.
+    pub summary: Summary,
+    /// What exists now.
+    pub ledger: grappe_state::Ledger,
+}
+
+/// An operation that is ready, with its values as they are now known.
+struct Ready {
+    prior: Option<Value>,
+    planned: Option<Value>,
+    limits: Vec<Limit>,
+    /// The places taken in those groups.
+    places: Vec<Lane>,
+}
+
+/// An operation that is running.
+struct Running {
+    name: OpName,
+    start: Instant,
+    places: Vec<Lane>,
+    prior: Option<Value>,
+    planned: Option<Value>,
+    /// What it is about: what the journal knows it by.
+    subject: Subject,
+    /// Whether its intent is in the journal: not so for reads, and for objects that live in the state only.
+    journalled: bool,
+}
+
+struct Run<'a, R> {
+    engine: &'a Engine,
+    plan: &'a Plan,
+    resolver: R,
+    session: Session,
+    reporter: Reporter,
+    shared: Arc<Shared>,
+    providers: HashMap<&'a ProviderKey, &'a ProviderConfig>,
+    limits: Limits,
+    ready: HashMap<usize, Result<Ready, Failure>>,
+    running: HashMap<usize, Running>,
+    tasks: JoinSet<Ended>,
+    tasks_by_id: HashMap<tokio::task::Id, usize>,
+    /// The keys of the objects that creates of this run deposed.
+    deposed: HashMap<OpId, String>,
+    durations: Vec<Duration>,
+    settled: Vec<bool>,
+    summary: Summary,
+    /// The last record: when it is on disk, all are.
+    last: Option<Durable>,
+    /// Nothing new is begun.
+    stopping: bool,
+}
+
+/// Does what the plan says. See [`Engine::apply`].
+pub(crate) async fn apply<R: Resolve>(
+    engine: &Engine,
+    plan: &Plan,
+    resolver: R,
+    session: Session,
+) -> Result<Applied, RunError> {
+    let reporter = engine.reporter();
+    check_base(plan, &session)?;
+    let edges = plan.operations.iter().flat_map(|op| op.requires.iter().map(|r| (r.index(), op.id.index())));
+    let graph = Graph::new(plan.operations.len(), edges);
+    let estimates: Vec<Duration> = plan.operations.iter().map(|op| op.estimate).collect();
+    let cycle = |_| RunError::Plan("its operations wait for each other".into());
+    let expected = critical_path(&graph, &estimates).map_err(cycle)?.length;
+    let queue = ReadyQueue::new(graph.clone(), &estimates).map_err(cycle)?;
+    reporter.say(EventKind::RunStarted {
+        phase: Phase::Apply,
+        operations: plan.operations.iter().filter(|op| Verb::of(&op.action).is_shown()).count(),
+        expected: millis(expected),
+    });
+    let (messages, inbox) = mpsc::unbounded_channel();
+    let mut run = Run {
+        engine,
+        plan,
+        resolver,
+        session,
+        shared: Arc::new(Shared {
+            registry: engine.registry.clone(),
+            retry: engine.options.retry,
+            reporter: reporter.clone(),
+            messages,
+            stop: engine.cancel.hard.clone(),
+            broken: AtomicBool::new(false),
+            retries: AtomicU32::new(0),
+        }),
+        reporter,
+        providers: plan.providers.iter().map(|p| (&p.key, p)).collect(),
+        limits: Limits::default(),
+        ready: HashMap::new(),
+        running: HashMap::new(),
+        tasks: JoinSet::new(),
+        tasks_by_id: HashMap::new(),
+        deposed: HashMap::new(),
+        durations: vec![Duration::ZERO; plan.operations.len()],
+        settled: vec![false; plan.operations.len()],
+        summary: Summary::default(),
+        last: None,
+        stopping: false,
+    };
+    run.begin()?;
+    run.work(queue, inbox).await;
+    run.finish(&graph).await
+}
+
+/// A plan fits the state that it was made from, and no other.
+fn check_base(plan: &Plan, session: &Session) -> Result<(), RunError> {
+    let state = session.state();
+    if plan.base.lineage == state.lineage && plan.base.serial == state.serial {
+        return Ok(());
+    }
+    Err(RunError::Stale { plan: plan.base.clone(), lineage: state.lineage.clone(), serial: state.serial })
+}
+
+impl<R: Resolve> Run<'_, R> {
+    /// What must be in the state before the first operation.
+    fn begin(&mut self) -> Result<(), RunError> {
+        let settle: Vec<Record> = books::recovered(self.session.ledger(), &self.engine.registry)
+            .into_iter()
+            .map(|(of, changes)| Record::Failed { of, changes })
+            .collect();
+        for record in settle {
+            self.append(record)?;
+        }
+        if !self.plan.moves.is_empty() {
+            let moves = self.plan.moves.iter().map(|m| Moved { from: m.from.clone(), to: m.to.clone() });
+            self.append(Record::Moved(moves.collect()))?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, record: Record) -> Result<(), StateError> {
+        self.last = Some(self.session.append(record)?);
+        Ok(())
+    }
+
+    async fn work(&mut self, mut queue: ReadyQueue, mut inbox: mpsc::UnboundedReceiver<Message>) {
+        let (soft, hard) = (self.engine.cancel.soft.clone(), self.engine.cancel.hard.clone());
+        let mut said_hard = false;
+        loop {
+            self.stopping |= soft.is_cancelled() || self.shared.broken.load(Ordering::Relaxed);
+            while !self.stopping && self.tasks.len() < self.engine.options.parallelism.max(1) {
+                let Some(next) = self.next(&mut queue) else { break };
+                self.start(next, &mut queue);
+                self.stopping |= soft.is_cancelled();
+            }
+            if self.tasks.is_empty() {
+                break;
+            }
+            tokio::select! {
+                biased;
+                Some(message) = inbox.recv() => self.record(message),
+                Some(ended) = self.tasks.join_next_with_id() => self.ended(ended, &mut queue),
+                () = hard.cancelled(), if !said_hard => {
+                    said_hard = true;
+                    self.interrupted(true);
+                }
+                () = soft.cancelled(), if !self.summary.interrupted => self.interrupted(false),
+            }
+        }
+        self.summary.interrupted |= soft.is_cancelled();
+        self.summary.not_started = self
+            .plan
+            .operations
+            .iter()
+            .filter(|op| !self.settled[op.id.index()] && Verb::of(&op.action).is_shown())
+            .count();
+    }
+
+    fn interrupted(&mut self, hard: bool) {
+        self.summary.interrupted = true;
+        self.stopping = true;
+        self.reporter.say(EventKind::Interrupted { hard, running: self.tasks.len() });
+    }
+}

@@ -1,0 +1,273 @@
+//! Planning: the planner asks, the engine reads, until the plan is made.
+//!
+//! All that one round of the planner asks for is read at once, within the bound: a run over 200 machines reads them together. Nothing here writes
+//! to the state: what was found goes into the plan.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use grappe_diag::Diagnostics;
+use grappe_plan::{DataRead, DataResult, ObjectRead, Outcome, Plan, PlanMode, ProviderKey, Reading, Reads};
+use grappe_provider::{AnyContext, Fault, Registry, Run, Stream};
+use grappe_state::{Action, Change, Ledger, Pending, State};
+use grappe_value::Value;
+use grappe_value::addr::InstanceAddr;
+use serde_json::Value as Json;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::attempt::{Rules, Stopped, Why, attempt};
+use crate::event::{EventKind, Phase};
+use crate::mask::Mask;
+use crate::report::{Reporter, millis};
+use crate::retry::RetryPolicy;
+use crate::{Engine, Failure, RunError, clients};
+
+/// What a planner is given of the world, for [`grappe_plan::Input`].
+pub struct Known<'a> {
+    /// What is remembered.
+    pub state: &'a State,
+    /// Creations that an earlier run began and did not finish.
+    pub pending: &'a [Pending],
+    /// The objects that were read so far.
+    pub refreshed: &'a BTreeMap<InstanceAddr, Reading>,
+    /// The data sources that were read so far.
+    pub data_reads: &'a BTreeMap<InstanceAddr, DataResult>,
+}
+
+/// Calls `planner` until it has what it needs.
+pub(crate) async fn plan(
+    engine: &Engine,
+    ledger: &Ledger,
+    mode: PlanMode,
+    mut planner: impl FnMut(Known<'_>) -> Result<Outcome, Diagnostics>,
+) -> Result<Plan, RunError> {
+    let reporter = engine.reporter();
+    reporter.say(EventKind::RunStarted { phase: Phase::Plan, operations: 0, expected: 0 });
+    let state = recovered(ledger, &engine.registry);
+    let pending: Vec<Pending> = ledger.pending().filter(|p| p.action == Action::Create).cloned().collect();
+    let (mut refreshed, mut data_reads) = (BTreeMap::new(), BTreeMap::new());
+    let (mut rounds, mut thinking) = (0, Duration::ZERO);
+    loop {
+        let start = Instant::now();
+        let known =
+            Known { state: &state, pending: &pending, refreshed: &refreshed, data_reads: &data_reads };
+        let outcome = planner(known).map_err(RunError::Refused)?;
+        thinking += start.elapsed();
+        let reads = match outcome {
+            Outcome::Ready(plan) => {
+                reporter.say(EventKind::Planned { elapsed: millis(thinking), rounds });
+                return Ok(*plan);
+            }
+            Outcome::NeedReads(reads) => reads,
+        };
+        rounds += 1;
+        let before = refreshed.len() + data_reads.len();
+        read(engine, &reporter, mode, &state, reads, &mut refreshed, &mut data_reads).await?;
+        if refreshed.len() + data_reads.len() == before {
+            return Err(RunError::Plan("the planner asks for what it has already".into()));
+        }
+    }
+}
+
+/// The state with what killed updates checkpointed.
+fn recovered<'a>(ledger: &'a Ledger, registry: &Registry) -> Cow<'a, State> {
+    let mut state = Cow::Borrowed(&ledger.state);
+    for (of, changes) in crate::apply::recovered(ledger, registry) {
+        for change in changes {
+            if let Change::Put { deposed, object } = change {
+                state.to_mut().put(of.addr.clone(), deposed, *object);
+            }
+        }
+    }
+    state
+}
+
+/// One thing to read.
+enum Target {
+    Object(ObjectRead),
+    Data(DataRead),
+}
+
+enum Found {
+    Object(InstanceAddr, Reading),
+    Data(InstanceAddr, DataResult),
+}
+
+async fn read(
+    engine: &Engine,
+    reporter: &Reporter,
+    mode: PlanMode,
+    state: &State,
+    reads: Reads,
+    refreshed: &mut BTreeMap<InstanceAddr, Reading>,
+    data_reads: &mut BTreeMap<InstanceAddr, DataResult>,
+) -> Result<(), RunError> {
+    reporter.say(EventKind::RefreshStarted { objects: reads.objects.len(), data: reads.data.len() });
+    let providers: HashMap<&ProviderKey, &Value> =
+        reads.providers.iter().map(|p| (&p.key, &p.value)).collect();
+    let mut targets = Vec::with_capacity(reads.objects.len() + reads.data.len());
+    for object in reads.objects {
+        // What lives in the state only is as the state says.
+        if engine.registry.resource(&object.addr.resource.ty).is_some_and(|r| r.reads()) {
+            targets.push(Target::Object(object));
+        } else {
+            refreshed.insert(object.addr, Reading::NotRead);
+        }
+    }
+    targets.extend(reads.data.into_iter().map(Target::Data));
+    let mut waiting = targets.into_iter();
+    let mut tasks = JoinSet::new();
+    let mut failed = Vec::new();
+    loop {
+        while tasks.len() < engine.options.reads.max(1) {
+            let Some(target) = waiting.next() else { break };
+            let (addr, provider) = match &target {
+                Target::Object(o) => (&o.addr, &o.provider),
+                Target::Data(d) => (&d.addr, &d.provider),
+            };
+            let Some(config) = providers.get(provider) else {
+                return Err(RunError::Plan(format!("provider {provider} of {addr} has no configuration")));
+            };
+            let key: Arc<str> = state.objects.get(addr).map_or_else(|| "".into(), |o| o.key.as_str().into());
+            let client = engine.clients.get(provider, config, reporter);
+            let job = ReadJob {
+                mask: Mask::of([
+                    match &target {
+                        Target::Object(o) => &o.value,
+                        Target::Data(d) => &d.config,
+                    },
+                    config,
+                ]),
+                target,
+                key,
+                client,
+                registry: engine.registry.clone(),
+                retry: engine.options.retry,
+                stop: engine.cancel.hard.clone(),
+                reporter: reporter.clone(),
+            };
+            tasks.spawn(job.run());
+        }
+        let ended = tokio::select! {
+            biased;
+            // Nothing was changed: there is nothing to wait for.
+            () = engine.cancel.soft.cancelled() => return Err(RunError::Interrupted),
+            ended = tasks.join_next() => ended,
+        };
+        match ended {
+            None => break,
+            Some(Ok((_, Ok(Found::Object(addr, reading))))) => {
+                refreshed.insert(addr, reading);
+            }
+            Some(Ok((_, Ok(Found::Data(addr, result))))) => {
+                data_reads.insert(addr, result);
+            }
+            Some(Ok((Target::Object(object), Err(stopped)))) if mode == PlanMode::Destroy => {
+                // What is to be deleted need not answer: a machine that is broken must not keep its lab alive.
+                reporter.notice(format!(
+                    "{} could not be read, and is deleted as the state remembers it: {}",
+                    object.addr, stopped.failure.summary
+                ));
+                refreshed.insert(object.addr, Reading::NotRead);
+            }
+            Some(Ok((target, Err(stopped)))) => {
+                let addr = match target {
+                    Target::Object(o) => o.addr,
+                    Target::Data(d) => d.addr,
+                };
+                failed.push((addr, stopped.failure));
+            }
+            Some(Err(error)) => {
+                return Err(RunError::Plan(format!("a reading ended with a bug in grappe: {error}")));
+            }
+        }
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    failed.sort_by(|a, b| a.0.cmp(&b.0));
+    Err(RunError::Reads(failed.into_iter().map(|(addr, failure)| (addr.to_string(), failure)).collect()))
+}
+
+struct ReadJob {
+    target: Target,
+    key: Arc<str>,
+    client: clients::Pending,
+    registry: Arc<Registry>,
+    retry: RetryPolicy,
+    stop: CancellationToken,
+    mask: Mask,
+    reporter: Reporter,
+}
+
+impl ReadJob {
+    async fn run(self) -> (Target, Result<Found, Stopped>) {
+        let start = Instant::now();
+        let found = self.read().await;
+        if let Ok(found) = &found {
+            let (addr, found) = match found {
+                Found::Object(addr, reading) => (addr, *reading != Reading::Gone),
+                Found::Data(addr, _) => (addr, true),
+            };
+            let elapsed = millis(start.elapsed());
+            self.reporter.say(EventKind::Refreshed { addr: addr.to_string(), found, elapsed });
+        }
+        (self.target, found)
+    }
+
+    async fn read(&self) -> Result<Found, Stopped> {
+        let client = self.client.clone().await?;
+        let context = |addr: &InstanceAddr, cancel| AnyContext {
+            client: client.clone(),
+            run: Arc::new(Quiet),
+            addr: addr.clone(),
+            key: self.key.clone(),
+            resumed: None,
+            cancel,
+        };
+        let unknown = |addr: &InstanceAddr| {
+            Stopped::refused(Failure::new(format!("there is no type {}", addr.resource.ty)))
+        };
+        let rules = |deadline| Rules { retry: &self.retry, deadline, stop: &self.stop, mask: &self.mask };
+        match &self.target {
+            Target::Object(object) => {
+                let addr = &object.addr;
+                let resource = self.registry.resource(&addr.resource.ty).ok_or_else(|| unknown(addr))?;
+                let call = |_, cancel| resource.read(context(addr, cancel), &object.value);
+                let read = attempt(&rules(resource.timeouts().read), call, |_, _, _| {}).await;
+                let reading = match read {
+                    Ok(Some(value)) => Reading::Found(value),
+                    Ok(None) => Reading::Gone,
+                    Err(stopped) if stopped.why == Why::Gone => Reading::Gone,
+                    Err(stopped) => return Err(stopped),
+                };
+                Ok(Found::Object(addr.clone(), reading))
+            }
+            Target::Data(data) => {
+                let addr = &data.addr;
+                let source = self.registry.data_source(&addr.resource.ty).ok_or_else(|| unknown(addr))?;
+                let call = |_, cancel| source.read(context(addr, cancel), &data.config);
+                let deadline = grappe_provider::Timeouts::default().read;
+                let value = attempt(&rules(deadline), call, |_, _, _| {}).await?;
+                Ok(Found::Data(addr.clone(), DataResult { config: data.config.clone(), value }))
+            }
+        }
+    }
+}
+
+/// A reading says nothing while it goes on, and leaves nothing to be found again.
+struct Quiet;
+
+impl Run for Quiet {
+    fn progress(&self, _: &str) {}
+    fn output(&self, _: Stream, _: &str) {}
+    fn checkpoint(&self, _: Json) -> BoxFuture<'_, Result<(), Fault>> {
+        futures::future::ready(Ok(())).boxed()
+    }
+}

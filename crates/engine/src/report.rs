@@ -1,0 +1,37 @@
+//! Events with their times.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::event::{Event, EventKind, Sink};
+
+/// Sends the events of one run. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Reporter {
+    start: Instant,
+    sink: Sink,
+}
+
+impl Reporter {
+    pub(crate) fn new(sink: Sink) -> Self {
+        Reporter { start: Instant::now(), sink }
+    }
+
+    pub(crate) fn say(&self, kind: EventKind) {
+        (self.sink)(Event { at: self.elapsed(), kind });
+    }
+
+    pub(crate) fn notice(&self, text: impl Into<String>) {
+        self.say(EventKind::Notice { text: text.into() });
+    }
+
+    /// Milliseconds since the run began.
+    pub(crate) fn elapsed(&self) -> u64 {
+        millis(self.start.elapsed())
+    }
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
