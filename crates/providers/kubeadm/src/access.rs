@@ -14,7 +14,7 @@ use grappe_ssh::{Exec, Output, quote};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::client::{Client, same_machine};
+use crate::client::{Client, Machine, same_machine};
 use crate::remote::{Remote, SHORT};
 use crate::standing::sections;
 
@@ -43,7 +43,7 @@ pub struct ClusterRef {
     #[serde(default)]
     pub service_subnet: Option<String>,
     /// Machines through which it can be managed.
-    pub control_planes: Vec<Connection>,
+    pub control_planes: Vec<Machine>,
 }
 
 /// Why a cluster cannot be managed now.
@@ -96,7 +96,7 @@ impl ClusterRef {
         excluded: Option<&Connection>,
     ) -> Result<Kubectl, NoControlPlane> {
         let client = ctx.client();
-        let mut candidates: Vec<&Connection> =
+        let mut candidates: Vec<&Machine> =
             self.control_planes.iter().filter(|c| excluded.is_none_or(|out| !same_machine(c, out))).collect();
         let last = client.last_healthy(&self.id);
         candidates.sort_by_key(|c| last.as_ref() != Some(&c.identity()));

@@ -1,10 +1,13 @@
 //! The client of the kubeadm and kube providers: the run's hosts, and what was learnt about clusters on the way.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::{Mutex, PoisonError};
 
 use grappe_provider::{Context, Fault};
 use grappe_provider_host::{Connection, Hosts};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value as Json;
 
 use crate::remote::Remote;
 
@@ -42,4 +45,33 @@ impl Client {
 /// Whether two connections lead to the same machine.
 pub fn same_machine(a: &Connection, b: &Connection) -> bool {
     a.identity() == b.identity() || (&a.address, a.port, &a.bastion) == (&b.address, b.port, &b.bastion)
+}
+
+/// A machine that is handed on: the connection, and the very words of it, with nothing filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Machine {
+    words: Json,
+    connection: Connection,
+}
+
+impl Deref for Machine {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl<'de> Deserialize<'de> for Machine {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let words = Json::deserialize(deserializer)?;
+        let connection = Connection::deserialize(&words).map_err(serde::de::Error::custom)?;
+        Ok(Self { words, connection })
+    }
+}
+
+impl Serialize for Machine {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.words.serialize(serializer)
+    }
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::args::Args;
 use crate::access::{ClusterRef, Kubectl};
-use crate::client::{Client, same_machine};
+use crate::client::{Client, Machine, same_machine};
 use crate::node::{self, kubeadm_fault, local_api_ready};
 use crate::remote::Remote;
 use crate::reset::{reset, wait_for_other_kubeadm};
@@ -37,7 +37,7 @@ pub struct State {
     pub cluster: ClusterRef,
     /// The machine it was made on.
     #[serde(skip_serializing)]
-    pub host: Connection,
+    pub host: Machine,
 }
 
 impl Resource for KubeadmCluster {

@@ -11,15 +11,16 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
 use crate::access::ClusterRef;
+use crate::client::Machine;
 use crate::node;
 use crate::taints::{self, Taint};
 
 /// What the configuration says.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Args {
-    pub(super) host: Connection,
+    pub(super) host: Machine,
     #[serde(default)]
-    control_planes: Option<Vec<Connection>>,
+    control_planes: Option<Vec<Machine>>,
     name: String,
     pub(super) version: String,
     control_plane_endpoint: Option<String>,
