@@ -265,6 +265,6 @@ mod tests {
         let ours = BTreeMap::from([("pool".to_owned(), "b".to_owned()), ("lost".to_owned(), "1".to_owned())]);
         assert_eq!(owned_labels(&node(), &ours), BTreeMap::from([("pool".to_owned(), "a".to_owned())]));
         let own = Taint { value: Some(String::new()), ..taint("node.kubernetes.io/not-ready:NoSchedule") };
-        assert_eq!(owned_taints(&node(), &[own.clone()]), [own]);
+        assert_eq!(owned_taints(&node(), std::slice::from_ref(&own)), [own]);
     }
 }
