@@ -51,6 +51,8 @@ pub struct Options {
     pub workspace: Arc<str>,
     /// `path.cwd`
     pub cwd: Arc<str>,
+    /// The user's home folder, for `pathexpand`.
+    pub home: Option<Arc<str>>,
 }
 
 impl Default for Options {
@@ -64,6 +66,7 @@ impl Default for Options {
             timestamp: None,
             workspace: "default".into(),
             cwd: ".".into(),
+            home: None,
         }
     }
 }

@@ -9,12 +9,67 @@
 //! read at once, and is called again with what they gave. [`Outcome::Ready`] holds the [`Plan`]: its operations with their edges, ready to be
 //! applied as they are. While applying, [`Resolver`] fills in what became known.
 
+mod assemble;
+mod compute;
+mod decide;
+mod decided;
+mod depends;
+mod diff;
+mod expand;
 mod form;
 mod input;
 pub mod model;
+mod operations;
+mod order;
+mod planner;
+mod providers;
+mod refresh;
+mod scope;
+mod statics;
+mod targets;
+mod walk;
+mod world;
+
+use std::sync::Arc;
+
+use grappe_diag::Diagnostics;
 
 pub use input::{DataRead, DataResult, Input, ObjectRead, Options, Outcome, Reading, Reads};
 pub use model::{
-    Action, Change, DataValue, Drift, ObjectRef, OpAction, OpId, Operation, OutputChange, Plan, PlanMode,
+    Action, Change, DataValue, Drift, Move, ObjectRef, OpAction, OpId, Operation, OutputChange, Plan, PlanMode,
     ProviderConfig, ProviderKey, Reason, StateStamp,
 };
+
+use crate::statics::Statics;
+use crate::targets::Targets;
+
+/// Plans, as far as what was read so far allows: to be called again with the readings that it asks for.
+///
+/// # Errors
+/// All that is wrong with the configuration, or that can't be done.
+pub fn plan(input: &Input<'_>) -> Result<Outcome, Diagnostics> {
+    let statics = Arc::new(Statics::new(input.config, input.registry)?);
+    let targets = Targets::new(&input.options.targets, &statics);
+    let reads = refresh::reads(&statics, input, &|addr| targets.may_touch(addr, &statics))?;
+    if !reads.is_empty() {
+        return Ok(Outcome::NeedReads(reads));
+    }
+    match input.options.mode {
+        PlanMode::Normal => assemble::normal(&statics, input, &targets),
+        PlanMode::Destroy => assemble::destroy(&statics, input, &targets),
+        PlanMode::RefreshOnly => assemble::refresh_only(&statics, input, &targets),
+    }
+}
+
+/// What expressions are evaluated with.
+fn env<'a>(input: &'a Input<'a>) -> walk::Env<'a> {
+    walk::Env {
+        files: input.files,
+        cwd: input.options.cwd.clone(),
+        workspace: input.options.workspace.clone(),
+        home: input.options.home.clone(),
+        plan_timestamp: input.options.timestamp.clone(),
+        timestamp: None,
+        variables: input.variables,
+    }
+}

@@ -27,6 +27,9 @@ pub struct Plan {
     pub mode: PlanMode,
     /// What happens to each instance, by address. Those to which nothing happens are there too, without values.
     pub changes: Vec<Change>,
+    /// Objects that have another address now: they are renamed in the state before anything else is done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<Move>,
     /// What is done. The id of an operation is its position.
     pub operations: Vec<Operation>,
     /// The root module's outputs, those that are no longer declared too.
@@ -58,7 +61,7 @@ impl Plan {
     /// Whether applying it would change nothing, not even the state or an output.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.operations.is_empty() && self.outputs.values().all(|o| o.action == Action::NoOp)
+        self.operations.is_empty() && self.moves.is_empty() && self.outputs.values().all(|o| o.action == Action::NoOp)
     }
 
     /// Whether applying it would touch the world: not so for a plan that only records things in the state.
@@ -91,6 +94,17 @@ pub enum PlanMode {
     Destroy,
     /// Records in the state what was found, and does nothing else.
     RefreshOnly,
+}
+
+/// An object that has another address than the state remembers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// Its address in the state.
+    #[serde(with = "form::text")]
+    pub from: InstanceAddr,
+    /// Its address in the configuration, and everywhere else in the plan.
+    #[serde(with = "form::text")]
+    pub to: InstanceAddr,
 }
 
 /// The state that a plan was made from.

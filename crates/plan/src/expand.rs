@@ -1,0 +1,222 @@
+//! `count` and `for_each`: which instances there are.
+
+use std::sync::Arc;
+
+use grappe_diag::{Diagnostic, Span};
+use grappe_lang::Expr;
+use grappe_value::addr::InstanceKey;
+use grappe_value::{Kind, Marks, Type, Value, convert};
+
+use crate::walk::{Frame, NodeId, Repeated, Walk};
+
+/// The keys of the instances of a resource or module.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Keys {
+    /// Neither `count` nor `for_each`.
+    One,
+    /// `count`
+    Count(u64),
+    /// `for_each`: keys with their values, sorted by key.
+    Each(Vec<(Arc<str>, Value)>),
+    /// It can't be known (`validate`): one instance stands for all.
+    Open(Repeated),
+}
+
+/// The key of an instance with its `each` and its `count.index`.
+type Repetition = (InstanceKey, Option<(Value, Value)>, Option<u64>);
+
+impl Keys {
+    /// Each instance, in order of its key.
+    pub(crate) fn iter(&self) -> Box<dyn Iterator<Item = Repetition> + '_> {
+        let one = |each, count| Box::new(std::iter::once((InstanceKey::None, each, count)));
+        match self {
+            Keys::One | Keys::Open(Repeated::No) => one(None, None),
+            Keys::Open(Repeated::Count) => one(None, Some(0)),
+            Keys::Open(Repeated::ForEach) => {
+                one(Some((Value::unknown_not_null(Type::String), Value::unknown(Type::Any))), None)
+            }
+            Keys::Count(n) => Box::new((0..*n).map(|i| (InstanceKey::Int(i), None, Some(i)))),
+            Keys::Each(entries) => Box::new(entries.iter().map(|(key, value)| {
+                (InstanceKey::Str(key.clone()), Some((key.clone().into(), value.clone())), None)
+            })),
+        }
+    }
+
+    /// The key of the instance at a position.
+    pub(crate) fn key(&self, at: usize) -> InstanceKey {
+        match self {
+            Keys::One | Keys::Open(_) => InstanceKey::None,
+            Keys::Count(_) => InstanceKey::Int(at as u64),
+            Keys::Each(entries) => entries.get(at).map_or(InstanceKey::None, |(k, _)| InstanceKey::Str(k.clone())),
+        }
+    }
+
+    /// The position of the instance with a key.
+    pub(crate) fn position(&self, key: &InstanceKey) -> Option<usize> {
+        match (self, key) {
+            (Keys::One, InstanceKey::None) => Some(0),
+            (Keys::Count(n), InstanceKey::Int(i)) if i < n => usize::try_from(*i).ok(),
+            (Keys::Each(entries), InstanceKey::Str(key)) => {
+                entries.binary_search_by(|(k, _)| k.as_ref().cmp(key)).ok()
+            }
+            (Keys::Open(Repeated::No), InstanceKey::None)
+            | (Keys::Open(Repeated::Count), InstanceKey::Int(_))
+            | (Keys::Open(Repeated::ForEach), InstanceKey::Str(_)) => Some(0),
+            _ => None,
+        }
+    }
+}
+
+impl Walk<'_> {
+    /// The keys that `count` or `for_each` give, and what they depend on. `None` where that can't be said; why not is kept.
+    pub(crate) fn keys(
+        &mut self,
+        count: Option<&Expr>,
+        for_each: Option<&Expr>,
+        frame: &Frame,
+        head: Span,
+    ) -> (Option<Keys>, Vec<NodeId>) {
+        let (expr, check): (&Expr, fn(&Value) -> Result<Keys, String>) = match (count, for_each) {
+            (Some(count), _) => (count, count_keys),
+            (_, Some(for_each)) => (for_each, each_keys),
+            _ => return (Some(Keys::One), Vec::new()),
+        };
+        let made = self.eval(frame, |scope| expr.eval(scope));
+        self.found.extend(made.found);
+        let keys = made.value.and_then(|value| match check(&value) {
+            Ok(keys) => Some(keys),
+            Err(why) => {
+                let name = if count.is_some() { "count" } else { "for_each" };
+                self.found.push(
+                    Diagnostic::error(format!("Invalid {name} argument"))
+                        .detail(why)
+                        .span(expr.span())
+                        .related(head, "in this block"),
+                );
+                None
+            }
+        });
+        (keys, made.deps)
+    }
+}
+
+/// The instances that a `count` asks for. A sensitive one is fine: how many there are is seen anyway.
+fn count_keys(value: &Value) -> Result<Keys, String> {
+    let unsuitable = |why: &str| format!("The given \"count\" argument value is unsuitable: {why}.");
+    if value.is_null() {
+        return Err("The given \"count\" argument value is null. An integer is required.".into());
+    }
+    let number = convert(value, &Type::Number).map_err(|e| unsuitable(&e.message))?;
+    if number.is_unknown() {
+        return Err("The \"count\" value depends on resource attributes that cannot be determined until apply, so it can't be \
+                    predicted how many instances will be created. To work around this, use -target to first apply only what \
+                    the count depends on."
+            .into());
+    }
+    let number = number.as_number().ok_or_else(|| unsuitable("a number is required"))?;
+    if !number.is_integer() {
+        return Err(unsuitable("a whole number is required"));
+    }
+    match number.as_usize() {
+        Some(n) => Ok(Keys::Count(n as u64)),
+        None => Err(unsuitable("must be greater than or equal to zero")),
+    }
+}
+
+/// The instances that a `for_each` asks for.
+fn each_keys(value: &Value) -> Result<Keys, String> {
+    let unsuitable = |why: String| format!("The given \"for_each\" argument value is unsuitable: {why}.");
+    if value.marks().contains(Marks::SENSITIVE) {
+        return Err("Sensitive values, or values derived from sensitive values, cannot be used as for_each arguments. If used, \
+                    the sensitive value could be exposed as a resource instance key."
+            .into());
+    }
+    let unknown = |what: &str| {
+        format!(
+            "The \"for_each\" {what} derived from resource attributes that cannot be determined until apply, and so it can't be \
+             determined which keys will identify the instances. Better define the keys statically in your configuration and \
+             place what is known after apply only in the map's values; or use -target to first apply only what \"for_each\" \
+             depends on."
+        )
+    };
+    let wrong = |ty: String| {
+        unsuitable(format!(
+            "the \"for_each\" argument must be a map, or set of strings, and you have provided a value of type {ty}"
+        ))
+    };
+    match value.kind() {
+        Kind::Null(_) => Err(unsuitable(
+            "the given \"for_each\" argument value is null. A map, or set of strings is allowed".into(),
+        )),
+        Kind::Unknown(u) if matches!(u.ty, Type::Map(_) | Type::Object(_)) => {
+            Err(unknown("map includes keys"))
+        }
+        Kind::Unknown(u) => match &u.ty {
+            Type::Set(_) | Type::Any => Err(unknown("set includes values")),
+            other => Err(wrong(other.friendly())),
+        },
+        Kind::Map(_, entries) | Kind::Object(entries) => {
+            Ok(Keys::Each(entries.iter().map(|(k, v)| (k.clone(), v.clone())).collect()))
+        }
+        Kind::Set(ty, items) if *ty == Type::String || items.is_empty() => {
+            if items.iter().any(Value::is_unknown) {
+                return Err(unknown("set includes values"));
+            }
+            let keys: Option<Vec<_>> = items.iter().map(|v| Some((v.as_str()?.into(), v.clone()))).collect();
+            keys.map(Keys::Each).ok_or_else(|| unsuitable("\"for_each\" sets must not contain null values".into()))
+        }
+        Kind::Set(ty, items) if *ty == Type::Any && items.iter().any(Value::is_unknown) => {
+            Err(unknown("set includes values"))
+        }
+        Kind::Set(ty, _) => Err(unsuitable(format!(
+            "\"for_each\" supports maps and sets of strings, but you have provided a set containing type {}",
+            ty.friendly()
+        ))),
+        _ => Err(wrong(value.ty().friendly())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_whole_numbers() {
+        assert_eq!(count_keys(&3i64.into()), Ok(Keys::Count(3)));
+        assert_eq!(count_keys(&Value::from("2").sensitive()), Ok(Keys::Count(2)));
+        for (value, why) in [
+            (Value::NULL, "is null. An integer is required"),
+            (Value::from(-1i64), "must be greater than or equal to zero"),
+            ("1.5".into(), "a whole number is required"),
+            ("x".into(), "a number is required"),
+            (Value::unknown(Type::Number), "cannot be determined until apply"),
+        ] {
+            let error = count_keys(&value).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn for_each_wants_a_map_or_a_set_of_strings() {
+        let map = Value::object([("b", 1i64.into()), ("a", Value::unknown(Type::String))]);
+        let Ok(Keys::Each(keys)) = each_keys(&map) else { panic!("a map is fine") };
+        assert_eq!(keys.iter().map(|(k, _)| &**k).collect::<Vec<_>>(), ["a", "b"]);
+        let set = Value::set(Type::String, ["y".into(), "x".into()]);
+        let keys = each_keys(&set).unwrap();
+        assert_eq!(keys.position(&InstanceKey::Str("y".into())), Some(1));
+        assert_eq!(keys.position(&InstanceKey::Int(0)), None);
+        for (value, why) in [
+            (Value::NULL, "is null. A map, or set of strings is allowed"),
+            (Value::tuple(["a".into()]), "you have provided a value of type tuple"),
+            (Value::from("a"), "you have provided a value of type string"),
+            (Value::set(Type::Number, [1i64.into()]), "a set containing type number"),
+            (Value::set(Type::String, [Value::null(Type::String)]), "must not contain null values"),
+            (Value::set(Type::String, [Value::unknown(Type::String)]), "set includes values"),
+            (Value::unknown(Type::map(Type::String)), "map includes keys"),
+            (set.sensitive(), "Sensitive values"),
+        ] {
+            let error = each_keys(&value).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}

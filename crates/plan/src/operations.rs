@@ -1,0 +1,458 @@
+//! The graph of operations: what is done to each object, and what must come before it.
+//!
+//! Every node of the walk has a place, and so has every object of the state:
+//!
+//! - at a node, what makes or changes the instance (or, for most, nothing),
+//! - at an object of the state, its deletion (or nothing).
+//!
+//! Order of the first follows what the configuration depends on; order of the second is the reverse of what the state says that objects depend on. A
+//! replacement has both: delete, then create, or the other way round with `create_before_destroy`. What that inverts, it inverts for all that the object
+//! depends on, so that nothing is deleted while something still stands on it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use grappe_diag::{Diagnostic, Diagnostics};
+use grappe_state::Object;
+use grappe_value::Value;
+use grappe_value::addr::{InstanceAddr, InstanceKey, ResourceAddr};
+
+use crate::decide::Verdict;
+use crate::decided::{Decided, Decision, Estimates, Going, Gone};
+use crate::model::{ObjectRef, OpAction, OpId, Operation, ProviderKey, Reason};
+use crate::order::{Drawing, Placed, Worth};
+use crate::walk::{NodeId, Walk};
+use crate::world::Prior;
+
+/// An operation before it has its number.
+struct Draft {
+    addr: InstanceAddr,
+    object: ObjectRef,
+    /// The place of the create that deposes the object.
+    deposed_by: Option<usize>,
+    action: OpAction,
+    provider: ProviderKey,
+    prior: Option<Value>,
+    planned: Option<Value>,
+    dependencies: Vec<InstanceAddr>,
+    estimate: Duration,
+    create_before_destroy: bool,
+}
+
+/// What is known of the instances when the graph is drawn.
+pub(crate) struct Parts<'p, 'a> {
+    pub(crate) walk: &'p Walk<'a>,
+    pub(crate) decided: &'p [Decided<'a>],
+    pub(crate) gone: &'p [Gone<'a>],
+    /// The managed objects of the state.
+    pub(crate) objects: &'p BTreeMap<InstanceAddr, Object>,
+    /// For each of `decided`: what the state must store as its dependencies.
+    pub(crate) dependencies: &'p [Vec<InstanceAddr>],
+    /// For each of `decided`: whether its replacement is created first.
+    pub(crate) creates_first: &'p [bool],
+    /// For each of `decided`: whether the state must be written though nothing is done.
+    pub(crate) records: &'p [bool],
+    /// The nodes of provider configurations that are not known yet.
+    pub(crate) open_providers: &'p BTreeMap<ProviderKey, NodeId>,
+}
+
+/// Draws the graph and gives the operations in order.
+pub(crate) fn operations(parts: &Parts<'_, '_>) -> Result<Vec<Operation>, Diagnostics> {
+    let mut draw = Draw {
+        parts,
+        drawing: Drawing::default(),
+        drafts: HashMap::new(),
+        nodes: 0,
+        objects: HashMap::new(),
+        all_of: HashMap::new(),
+        late: HashMap::new(),
+        last: BTreeMap::new(),
+        estimates: Estimates::new(parts.objects.iter()),
+    };
+    draw.draw();
+    draw.finish()
+}
+
+struct Draw<'p, 'a> {
+    parts: &'p Parts<'p, 'a>,
+    drawing: Drawing,
+    drafts: HashMap<usize, Draft>,
+    /// The place of the first node.
+    nodes: usize,
+    /// The places of objects of the state.
+    objects: HashMap<&'p InstanceAddr, usize>,
+    /// A place before the objects of a resource: one edge leads to all of them.
+    all_of: HashMap<&'p ResourceAddr, usize>,
+    /// A place before those deletions of a resource that come after everything else.
+    late: HashMap<&'p ResourceAddr, usize>,
+    /// Those deletions, by the address in the state.
+    last: BTreeMap<&'p InstanceAddr, Vec<usize>>,
+    estimates: Estimates,
+}
+
+impl<'p> Draw<'p, '_> {
+    fn draw(&mut self) {
+        let parts = self.parts;
+        self.nodes = self.drawing.add(parts.walk.nodes.len());
+        for (id, node) in parts.walk.nodes.iter().enumerate() {
+            for dep in &*node.deps {
+                self.drawing.edge(self.nodes + *dep as usize, self.nodes + id, Worth::Must);
+            }
+        }
+        let replaces = |d: &Decided<'_>| d.managed().is_some_and(|m| matches!(m.verdict, Verdict::Replace(_)));
+        if !parts.gone.is_empty() || parts.decided.iter().any(replaces) {
+            self.draw_state();
+        }
+        for (i, decided) in parts.decided.iter().enumerate() {
+            self.draw_decided(i, decided);
+        }
+        for gone in parts.gone {
+            self.draw_gone(gone);
+        }
+        self.draw_wishes();
+    }
+
+    /// A place for each object of the state: what depends on it goes first.
+    fn draw_state(&mut self) {
+        let objects = self.parts.objects;
+        let first = self.drawing.add(objects.len());
+        self.objects = objects.keys().enumerate().map(|(i, addr)| (addr, first + i)).collect();
+        for addr in objects.keys() {
+            let all = *self.all_of.entry(&addr.resource).or_insert_with(|| self.drawing.add(1));
+            self.drawing.edge(all, self.objects[addr], Worth::Stored);
+        }
+        for (addr, object) in objects {
+            self.goes_before(self.objects[addr], &object.dependencies);
+        }
+    }
+
+    /// What is at a place goes before the objects that it depends on.
+    fn goes_before(&mut self, place: usize, dependencies: &[InstanceAddr]) {
+        for dep in dependencies {
+            // No key, and no such object: all instances of the resource. (Or none: it is gone.)
+            let place_of = self.objects.get(dep).or_else(|| match dep.key {
+                InstanceKey::None => self.all_of.get(&*dep.resource),
+                _ => None,
+            });
+            if let Some(before) = place_of {
+                self.drawing.edge(place, *before, Worth::Stored);
+            }
+        }
+    }
+
+    fn draw_decided(&mut self, i: usize, decided: &'p Decided<'_>) {
+        let place = self.nodes + decided.node as usize;
+        let draft = |action, prior, planned, estimate| Draft {
+            addr: decided.addr.clone(),
+            object: ObjectRef::Current,
+            deposed_by: None,
+            action,
+            provider: decided.provider.clone(),
+            prior,
+            planned,
+            dependencies: self.parts.dependencies[i].clone(),
+            estimate,
+            create_before_destroy: self.parts.creates_first[i],
+        };
+        let managed = match &decided.what {
+            Decision::Data(_) => return,
+            Decision::Deferred(config, _) => {
+                let estimate = self.estimates.of(&decided.addr, None);
+                self.drafts.insert(place, draft(OpAction::Read, None, Some(config.clone()), estimate));
+                return;
+            }
+            Decision::Managed(managed) => managed,
+        };
+        let estimate = self.estimates.of(&decided.addr, managed.object.map(|(_, o)| o));
+        let planned = Some(managed.planned.clone());
+        let prior = managed.prior.value().cloned();
+        match &managed.verdict {
+            Verdict::NoOp | Verdict::Record if self.parts.records[i] => {
+                self.drafts.insert(place, draft(OpAction::Record, prior, planned, Duration::ZERO));
+            }
+            Verdict::NoOp | Verdict::Record => {}
+            Verdict::Update => {
+                self.drafts.insert(place, draft(OpAction::Update, prior, planned, estimate));
+            }
+            Verdict::Create => {
+                let resume = managed.resume.map(|p| Box::new(p.clone()));
+                let create = OpAction::Create { resume, deposes: false };
+                self.drafts.insert(place, draft(create, None, planned, estimate));
+            }
+            Verdict::Replace(_) => {
+                let first = self.parts.creates_first[i];
+                let create = draft(OpAction::Create { resume: None, deposes: first }, None, planned, estimate);
+                self.drafts.insert(place, create);
+                let Some((from, object)) = managed.object else { return };
+                let Some(delete) = self.objects.get(from).copied() else { return };
+                let reason = managed.reason.clone().unwrap_or(Reason::Requested);
+                let action = OpAction::Delete { reason, adopt: None };
+                let mut gone = draft(action, prior, None, estimate);
+                gone.dependencies = object.dependencies.clone();
+                if first {
+                    gone.deposed_by = Some(place);
+                    self.last.entry(from).or_default().push(delete);
+                    self.drawing.edge(place, delete, Worth::Must);
+                } else {
+                    self.drawing.edge(delete, place, Worth::Must);
+                }
+                self.drafts.insert(delete, gone);
+            }
+        }
+        if let Some(begun) = managed.abandon {
+            // What was begun is cleared away first.
+            let adopt = self.drawing.add(1);
+            let action = OpAction::Delete { reason: Reason::Abandoned, adopt: Some(Box::new(begun.clone())) };
+            let what = grappe_value::wire::decode(&begun.planned, managed.kind.ty()).ok();
+            let mut clear = draft(action, None, what, estimate);
+            clear.dependencies = begun.dependencies.clone();
+            self.drafts.insert(adopt, clear);
+            self.goes_before(adopt, &begun.dependencies);
+            self.drawing.edge(adopt, place, Worth::Must);
+        }
+    }
+
+    fn draw_gone(&mut self, gone: &'p Gone<'_>) {
+        let (place, object, action, value) = match &gone.how {
+            Going::Delete(object, value) => {
+                let action = OpAction::Delete { reason: gone.reason.clone(), adopt: None };
+                (self.place_of(gone), Some(*object), action, Some(value))
+            }
+            Going::Forget(value) => (self.place_of(gone), None, OpAction::Forget, Some(value)),
+            Going::Adopt(begun, _) => {
+                let adopt = Some(Box::new((*begun).clone()));
+                (self.drawing.add(1), None, OpAction::Delete { reason: gone.reason.clone(), adopt }, None)
+            }
+        };
+        let dependencies = match (&gone.how, object) {
+            (Going::Adopt(begun, _), _) => &begun.dependencies[..],
+            (_, Some(object)) => &object.dependencies[..],
+            _ => &[],
+        };
+        if gone.deposed.is_some() || matches!(gone.how, Going::Adopt(..)) {
+            self.goes_before(place, dependencies);
+        }
+        if !matches!(gone.how, Going::Adopt(..)) {
+            self.last.entry(&gone.addr).or_default().push(place);
+        }
+        let forgets = action == OpAction::Forget;
+        let planned = match &gone.how {
+            Going::Adopt(_, planned) => Some(planned.clone()),
+            _ => None,
+        };
+        self.drafts.insert(
+            place,
+            Draft {
+                addr: gone.addr.clone(),
+                object: gone.deposed.map_or(ObjectRef::Current, |key| ObjectRef::Deposed(key.into())),
+                deposed_by: None,
+                action,
+                provider: gone.provider.clone(),
+                prior: value.cloned(),
+                planned,
+                dependencies: dependencies.to_vec(),
+                estimate: if forgets { Duration::ZERO } else { self.estimates.of(&gone.addr, object) },
+                create_before_destroy: false,
+            },
+        );
+        if let Some(provider) = self.parts.open_providers.get(&gone.provider) {
+            self.drawing.edge(self.nodes + *provider as usize, place, Worth::Late);
+        }
+    }
+
+    /// The place of an object that goes: that of the current one, a new one for a deposed one.
+    fn place_of(&mut self, gone: &Gone<'_>) -> usize {
+        match self.objects.get(&gone.addr) {
+            Some(place) if gone.deposed.is_none() => *place,
+            _ => self.drawing.add(1),
+        }
+    }
+
+    /// What is better in a certain order: an object that nothing needs any more goes when all who needed it were changed, and what goes, goes before
+    /// what it stood on is changed in place.
+    fn draw_wishes(&mut self) {
+        let parts = self.parts;
+        let last = std::mem::take(&mut self.last);
+        if last.is_empty() {
+            return;
+        }
+        for (addr, places) in &last {
+            let all = *self.late.entry(&addr.resource).or_insert_with(|| self.drawing.add(1));
+            for place in places {
+                self.drawing.edge(all, *place, Worth::Late);
+            }
+        }
+        for (i, decided) in parts.decided.iter().enumerate() {
+            let Some(managed) = decided.managed() else { continue };
+            let Some((_, object)) = managed.object else { continue };
+            let changes = match managed.verdict {
+                Verdict::Update => true,
+                Verdict::Replace(_) => parts.creates_first[i],
+                Verdict::NoOp | Verdict::Record => parts.records[i],
+                Verdict::Create => false,
+            };
+            if !changes {
+                continue;
+            }
+            let place = self.nodes + decided.node as usize;
+            for dep in &object.dependencies {
+                match (last.get(dep), self.late.get(&*dep.resource)) {
+                    (Some(gone), _) => gone.iter().for_each(|g| self.drawing.edge(place, *g, Worth::Late)),
+                    (None, Some(all)) if dep.key == InstanceKey::None => {
+                        self.drawing.edge(place, *all, Worth::Late);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        self.draw_early();
+    }
+
+    fn draw_early(&mut self) {
+        let parts = self.parts;
+        let updates = parts.decided.iter().filter(|d| d.managed().is_some_and(|m| m.verdict == Verdict::Update));
+        let updated: HashMap<&InstanceAddr, usize> = updates
+            .filter_map(|d| Some((d.managed()?.object?.0, self.nodes + d.node as usize)))
+            .collect();
+        if updated.is_empty() {
+            return;
+        }
+        for gone in parts.gone.iter().filter(|g| g.deposed.is_none()) {
+            let (Going::Delete(object, _), Some(place)) = (&gone.how, self.objects.get(&gone.addr)) else { continue };
+            for dep in &object.dependencies {
+                if let Some(update) = updated.get(dep) {
+                    self.drawing.edge(*place, *update, Worth::Early);
+                }
+            }
+        }
+    }
+
+    fn finish(self) -> Result<Vec<Operation>, Diagnostics> {
+        let Draw { drawing, mut drafts, parts, nodes, .. } = self;
+        let placed = drawing.place(|place| drafts.contains_key(&place)).map_err(|cycle| {
+            let name = |place: &usize| match drafts.get(place) {
+                Some(draft) => Some(format!("  {} {}", draft.action.verb(), draft.addr)),
+                None => {
+                    let addr = parts.walk.nodes.get(place.checked_sub(nodes)?)?.what;
+                    parts.walk.addr(addr).map(|addr| format!("  {addr}"))
+                }
+            };
+            let way: Vec<String> = cycle.0.iter().filter_map(name).collect();
+            Diagnostic::error("Operations wait for each other")
+                .detail(format!("No order of these keeps all dependencies:\n{}", way.join("\n")))
+                .hint("limit the plan with -target to a part of them, and plan the rest afterwards")
+        })?;
+        let id = |i: usize| OpId(u32::try_from(i).unwrap_or(u32::MAX));
+        let ids: HashMap<usize, OpId> = placed
+            .iter()
+            .enumerate()
+            .filter_map(|(i, p)| match p {
+                Placed::Operation { place, .. } => Some((*place, id(i))),
+                Placed::Join { .. } => None,
+            })
+            .collect();
+        let mut operations: Vec<Operation> = Vec::with_capacity(placed.len());
+        for (i, placed) in placed.into_iter().enumerate() {
+            let ops = |requires: Vec<u32>| requires.into_iter().map(OpId).collect::<Vec<_>>();
+            let operation = match placed {
+                Placed::Operation { place, requires } => {
+                    // Places are those that have a draft.
+                    let Some(draft) = drafts.remove(&place) else { continue };
+                    Operation {
+                        id: id(i),
+                        addr: draft.addr,
+                        object: match draft.deposed_by.and_then(|create| ids.get(&create)) {
+                            Some(create) => ObjectRef::DeposedBy(*create),
+                            None => draft.object,
+                        },
+                        action: draft.action,
+                        provider: draft.provider,
+                        prior: draft.prior,
+                        planned: draft.planned,
+                        requires: ops(requires),
+                        dependencies: draft.dependencies,
+                        estimate: draft.estimate,
+                        create_before_destroy: draft.create_before_destroy,
+                    }
+                }
+                Placed::Join { requires } => {
+                    // A join has predecessors: it is made where many meet many.
+                    let first = requires.first().and_then(|r| operations.get(*r as usize));
+                    let Some((addr, provider)) = first.map(|o| (o.addr.clone(), o.provider.clone())) else { continue };
+                    Operation {
+                        id: id(i),
+                        addr,
+                        object: ObjectRef::Current,
+                        action: OpAction::Join,
+                        provider,
+                        prior: None,
+                        planned: None,
+                        requires: ops(requires),
+                        dependencies: Vec::new(),
+                        estimate: Duration::ZERO,
+                        create_before_destroy: false,
+                    }
+                }
+            };
+            operations.push(operation);
+        }
+        Ok(operations)
+    }
+}
+
+/// For each of the decided, whether a replacement of it is created first: where its block says so, or that of something that depends on it, by the
+/// configuration or by the state.
+pub(crate) fn creates_first(
+    walk: &Walk<'_>,
+    decided: &[Decided<'_>],
+    objects: &BTreeMap<InstanceAddr, Object>,
+) -> Vec<bool> {
+    let mut first = vec![false; walk.nodes.len()];
+    let of_node: HashMap<NodeId, usize> = decided.iter().enumerate().map(|(i, d)| (d.node, i)).collect();
+    let mut todo: Vec<NodeId> =
+        decided.iter().filter(|d| d.managed().is_some_and(|m| m.create_before_destroy)).map(|d| d.node).collect();
+    if todo.is_empty() {
+        return vec![false; decided.len()];
+    }
+    let mut by_addr: HashMap<&InstanceAddr, NodeId> = HashMap::new();
+    let mut by_resource: HashMap<&Arc<ResourceAddr>, Vec<NodeId>> = HashMap::new();
+    for d in decided {
+        if let Some((from, _)) = d.managed().and_then(|m| m.object) {
+            by_addr.insert(from, d.node);
+            by_resource.entry(&from.resource).or_default().push(d.node);
+        }
+    }
+    while let Some(node) = todo.pop() {
+        if std::mem::replace(&mut first[node as usize], true) {
+            continue;
+        }
+        todo.extend(walk.node(node).deps.iter().filter(|d| !first[**d as usize]));
+        let object = of_node.get(&node).and_then(|i| decided[*i].managed()?.object);
+        for dep in object.and_then(|(from, _)| objects.get(from)).iter().flat_map(|o| &o.dependencies) {
+            match by_addr.get(dep) {
+                Some(node) => todo.push(*node),
+                // All instances of a resource: once is enough.
+                None => todo.extend(by_resource.remove(&dep.resource).unwrap_or_default()),
+            }
+        }
+    }
+    decided.iter().map(|d| first[d.node as usize]).collect()
+}
+
+/// Whether the state must be written for an instance to which nothing is done.
+pub(crate) fn records(decided: &Decided<'_>, dependencies: &[InstanceAddr], creates_first: bool) -> bool {
+    let Some(managed) = decided.managed() else { return false };
+    let Some((_, object)) = managed.object else { return false };
+    let stored = || {
+        let mut stored: Vec<&InstanceAddr> = object.dependencies.iter().collect();
+        stored.sort();
+        stored.iter().copied().eq(dependencies)
+    };
+    managed.verdict == Verdict::Record
+        || matches!(&managed.prior, Prior::There { remembered: Some(_), .. })
+        || object.create_before_destroy != creates_first
+        || object.schema_version != managed.kind.schema().version
+        || object.provider != decided.provider.to_string()
+        || !stored()
+}

@@ -1,0 +1,472 @@
+//! The planner as a [`Driver`] of the walk: each instance that the walk comes by is decided at once, and its planned value is what those that depend
+//! on it see.
+
+use std::collections::HashMap;
+
+use grappe_diag::{Diagnostic, Diagnostics};
+use grappe_lang::{RefStep, Reference, Subject};
+use grappe_provider::{AnyDataSource, AnyResource};
+use grappe_value::addr::{InstanceAddr, InstanceKey, Mode};
+use grappe_value::{Kind, Path, Step, Value, wire};
+
+use crate::decide::{Verdict, decide, propose};
+use crate::decided::{Decided, Decision, Managed};
+use crate::diff::get;
+use crate::input::{DataRead, Input};
+use crate::model::{ProviderConfig, ProviderKey, Reason};
+use crate::providers::default_config;
+use crate::walk::{At, Driver, Frame, Made, NodeId, Walk, What};
+use crate::world::{Prior, World};
+
+/// What was decided so far.
+pub(crate) struct Planner<'a> {
+    pub(crate) input: &'a Input<'a>,
+    pub(crate) world: World<'a>,
+    pub(crate) decided: Vec<Decided<'a>>,
+    /// By node.
+    pub(crate) by_node: HashMap<NodeId, usize>,
+    /// Data sources to read before the plan can be made.
+    pub(crate) reads: Vec<(DataRead, ProviderConfig)>,
+}
+
+impl<'a> Planner<'a> {
+    pub(crate) fn new(input: &'a Input<'a>) -> Self {
+        Planner {
+            input,
+            world: World::new(input),
+            decided: Vec::new(),
+            by_node: HashMap::new(),
+            reads: Vec::new(),
+        }
+    }
+
+    fn keep(&mut self, at: &At<'_>, provider: ProviderKey, what: Decision<'a>) {
+        self.by_node.insert(at.node, self.decided.len());
+        self.decided.push(Decided { addr: at.addr.clone(), node: at.node, provider, what });
+    }
+
+    /// What was decided for the instance that a node is.
+    pub(crate) fn at_node(&self, node: NodeId) -> Option<&Decided<'a>> {
+        self.by_node.get(&node).map(|i| &self.decided[*i])
+    }
+
+    fn managed(&mut self, walk: &Walk<'_>, at: &At<'_>, kind: &'a dyn AnyResource) -> Made<Value> {
+        let Asked { config, mut deps, mut found } = asked(walk, at, kind.schema());
+        let Some(config) = config else { return Made { value: None, deps, found } };
+        found.extend(problems(at, kind, &config));
+        let lifecycle = &at.resource.lifecycle;
+        let object = self.world.remembered_as(&at.addr);
+        let prior = match object.map(|(addr, o)| self.world.prior(kind, addr, o)).transpose() {
+            Ok(prior) => prior.unwrap_or(Prior::Absent),
+            Err(wrong) => {
+                found.extend(wrong);
+                return Made { value: None, deps, found };
+            }
+        };
+        let mut force = None;
+        if prior.value().is_some() {
+            let triggers = self.triggers(walk, at, &mut deps, &mut found);
+            if object.is_some_and(|(_, o)| o.tainted) {
+                force = Some(Reason::Tainted);
+            } else if self.input.options.replace.contains(&at.addr) {
+                force = Some(Reason::Requested);
+            } else if !triggers.is_empty() {
+                force = Some(Reason::TriggeredBy(triggers));
+            }
+        }
+        let decision = decide(kind, prior.value(), &config, &lifecycle.ignore_changes, force.is_some());
+        let (mut resume, mut abandon) = (None, None);
+        if decision.verdict == Verdict::Create
+            && let Some(begun) = self.world.begun(&at.addr)
+        {
+            if same_object(kind, begun, &decision.planned) {
+                resume = Some(begun);
+            } else {
+                abandon = Some(begun);
+            }
+        }
+        let reason = match &decision.verdict {
+            Verdict::Replace(paths) => Some(force.unwrap_or_else(|| Reason::Attributes(paths.clone()))),
+            Verdict::Create if resume.is_some() => Some(Reason::Resumed),
+            Verdict::Create if matches!(prior, Prior::Gone(_)) => Some(Reason::GoneOutside),
+            _ => None,
+        };
+        if lifecycle.prevent_destroy && matches!(decision.verdict, Verdict::Replace(_)) {
+            found.push(prevented(&at.addr, at.resource));
+        }
+        let frame = Frame { self_value: Some(decision.planned.clone()), ..at.frame.clone() };
+        conditions(walk, at, &frame, false, &mut deps, &mut found);
+        let value = decision.planned.clone();
+        let provider = key(walk, at);
+        self.keep(
+            at,
+            provider,
+            Decision::Managed(Box::new(Managed {
+                kind,
+                object,
+                prior,
+                verdict: decision.verdict,
+                reason,
+                planned: decision.planned,
+                resume,
+                abandon,
+                create_before_destroy: lifecycle.create_before_destroy,
+            })),
+        );
+        with_addr(&mut found, &at.addr);
+        Made { value: (!found.has_errors()).then_some(value), deps, found }
+    }
+
+    fn data(&mut self, walk: &Walk<'_>, at: &At<'_>, kind: &'a dyn AnyDataSource) -> Made<Value> {
+        let Asked { config, mut deps, mut found } = asked(walk, at, kind.schema());
+        let Some(config) = config else { return Made { value: None, deps, found } };
+        // Its `depends_on` must have been decided before it can be said whether it waits.
+        if at.waits.iter().any(|n| walk.node(*n).poisoned) {
+            return Made { value: None, deps, found };
+        }
+        let provider = match provider_config(walk, at) {
+            Ok(Some(provider)) => provider,
+            Ok(None) => return Made { value: None, deps, found },
+            Err(wrong) => {
+                found.push(wrong);
+                return Made { value: None, deps, found };
+            }
+        };
+        let waits = self.moves(walk, at.waits);
+        if waits || !config.is_wholly_known() || !provider.known() {
+            let reason = if waits { Reason::DependenciesChange } else { Reason::ArgumentsUnknown };
+            let value = propose(kind.schema(), None, &config);
+            self.keep(at, provider.key, Decision::Deferred(config, reason));
+            return Made { value: Some(value), deps, found };
+        }
+        match self.input.data_reads.get(&at.addr).filter(|r| r.config == config) {
+            None => {
+                let read = DataRead { addr: at.addr.clone(), provider: provider.key.clone(), config };
+                self.reads.push((read, provider));
+                Made { value: None, deps, found }
+            }
+            Some(read) => {
+                let frame = Frame { self_value: Some(read.value.clone()), ..at.frame.clone() };
+                conditions(walk, at, &frame, false, &mut deps, &mut found);
+                self.keep(at, provider.key, Decision::Data(read.value.clone()));
+                with_addr(&mut found, &at.addr);
+                Made { value: (!found.has_errors()).then(|| read.value.clone()), deps, found }
+            }
+        }
+    }
+
+    /// Whether something will be done to an instance that these nodes are or are made of.
+    fn moves(&self, walk: &Walk<'_>, nodes: &[NodeId]) -> bool {
+        let mut seen = std::collections::HashSet::new();
+        let mut todo = nodes.to_vec();
+        while let Some(id) = todo.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            match self.at_node(id) {
+                Some(decided) if decided.acts() => return true,
+                Some(_) => {}
+                None => todo.extend(walk.node(id).deps.iter().filter(|d| !seen.contains(*d))),
+            }
+        }
+        false
+    }
+
+    /// What of `replace_triggered_by` changes.
+    fn triggers(
+        &self,
+        walk: &Walk<'_>,
+        at: &At<'_>,
+        deps: &mut Vec<NodeId>,
+        found: &mut Diagnostics,
+    ) -> Vec<String> {
+        let mut fired = Vec::new();
+        for reference in &at.resource.lifecycle.replace_triggered_by {
+            match self.trigger(walk, at, reference, deps) {
+                Ok(changes) => fired.extend(changes.then(|| reference.subject.to_string())),
+                Err(wrong) => found.extend(wrong),
+            }
+        }
+        fired
+    }
+
+    fn trigger(
+        &self,
+        walk: &Walk<'_>,
+        at: &At<'_>,
+        reference: &Reference,
+        deps: &mut Vec<NodeId>,
+    ) -> Result<bool, Diagnostics> {
+        let refuse = |detail: String| {
+            Diagnostic::error("Invalid replace_triggered_by expression").detail(detail).span(reference.span)
+        };
+        let Subject::Resource { mode: Mode::Managed, ty, name } = &reference.subject else {
+            let detail = "Only resources, instances and attributes of resources can trigger a replacement.";
+            return Err(refuse(detail.into()).into());
+        };
+        let module = &walk.modules[at.frame.module];
+        let block = walk.statics.block(module.module, &reference.subject);
+        let Some(crate::statics::Block::Resource(_, i)) = block else {
+            let detail = format!("A managed resource {ty:?} {name:?} has not been declared.");
+            return Err(refuse(detail).into());
+        };
+        let Some(instances) = &module.resources[i] else { return Ok(false) };
+        let mut steps = &reference.steps[..];
+        let nodes = match (steps.first(), &instances.keys) {
+            (Some(RefStep::Index(index)), Some(keys)) => {
+                steps = &steps[1..];
+                let made = walk.eval(&at.frame, |scope| index.eval(scope));
+                let Some(index) = made.value else { return Err(made.found) };
+                let key = instance_key(&index);
+                let position = key.and_then(|key| keys.position(&key));
+                match position.and_then(|at| instances.nodes.get(at)) {
+                    Some(node) => vec![*node],
+                    None => return Err(refuse(format!("{ty}.{name} has no instance [{index:?}].")).into()),
+                }
+            }
+            _ => instances.nodes.clone(),
+        };
+        let mut path = Path::default();
+        for step in steps {
+            match step {
+                RefStep::Attr(attr) => path = path.then(Step::Attr(attr.clone())),
+                RefStep::Index(index) => {
+                    let made = walk.eval(&at.frame, |scope| index.eval(scope));
+                    let Some(index) = made.value else { return Err(made.found) };
+                    match (index.as_str(), index.as_number().and_then(grappe_value::Number::as_usize)) {
+                        (Some(key), _) => path = path.then(Step::Key(key.into())),
+                        (_, Some(n)) => path = path.then(Step::Index(n)),
+                        _ => return Err(refuse("An index is a string or a whole number.".into()).into()),
+                    }
+                }
+                RefStep::Splat => break,
+            }
+        }
+        deps.extend(&nodes);
+        Ok(nodes.iter().filter_map(|n| self.at_node(*n)?.managed()).any(|m| changes_at(m, &path)))
+    }
+}
+
+/// Whether an object, or its part at a path, changes. One that is new changes nothing for those that are there already.
+fn changes_at(managed: &Managed<'_>, path: &Path) -> bool {
+    match &managed.verdict {
+        Verdict::NoOp | Verdict::Record => false,
+        Verdict::Create if path.0.is_empty() => false,
+        Verdict::Update | Verdict::Replace(_) if path.0.is_empty() => true,
+        Verdict::Create | Verdict::Update | Verdict::Replace(_) => {
+            let before = managed.prior.value().and_then(|v| get(v, &path.0));
+            match (before, get(&managed.planned, &path.0)) {
+                (Some(before), Some(after)) => !before.same(after),
+                (None, None) => false,
+                _ => true,
+            }
+        }
+    }
+}
+
+/// A key as an index gives it.
+pub(crate) fn instance_key(index: &Value) -> Option<InstanceKey> {
+    match index.kind() {
+        Kind::String(s) => Some(InstanceKey::Str(s.clone())),
+        Kind::Number(n) => n.as_i64().and_then(|n| u64::try_from(n).ok()).map(InstanceKey::Int),
+        _ => None,
+    }
+}
+
+/// Whether an interrupted creation was going to make what is planned now, as far as can be told: nothing differs that would ask for a
+/// replacement.
+fn same_object(kind: &dyn AnyResource, begun: &grappe_state::Pending, planned: &Value) -> bool {
+    let Ok(before) = wire::decode(&begun.planned, kind.ty()) else { return false };
+    kind.schema().attributes.iter().all(|(name, attribute)| {
+        let (Some(before), Some(now)) = (before.get(name), planned.get(name)) else { return true };
+        let fixed = attribute.on_change == grappe_value::OnChange::Replace;
+        !fixed || !before.is_wholly_known() || !now.is_wholly_known() || before.same(now)
+    })
+}
+
+/// What a block says, with what that touched.
+pub(crate) struct Asked {
+    /// `None` where it is poisoned.
+    pub(crate) config: Option<Value>,
+    pub(crate) deps: Vec<NodeId>,
+    pub(crate) found: Diagnostics,
+}
+
+/// Checks the preconditions of a block and decodes its body.
+pub(crate) fn asked(walk: &Walk<'_>, at: &At<'_>, schema: &grappe_value::Schema) -> Asked {
+    let (mut deps, mut found) = (Vec::new(), Diagnostics::new());
+    let held = conditions(walk, at, &at.frame, true, &mut deps, &mut found);
+    let made = walk.eval(&at.frame, |scope| at.resource.body.decode(schema, scope));
+    deps.extend(made.deps);
+    found.extend(made.found);
+    if made.value.as_ref().is_some_and(|v| !v.is_wholly_known()) {
+        walk.add_static(&at.frame, at.resource.body.references(), &mut deps);
+    }
+    with_addr(&mut found, &at.addr);
+    Asked { config: made.value.filter(|_| held), deps, found }
+}
+
+/// Checks the preconditions (`before`) or postconditions of a block. Whether all hold, as far as is known.
+pub(crate) fn conditions(
+    walk: &Walk<'_>,
+    at: &At<'_>,
+    frame: &Frame,
+    before: bool,
+    deps: &mut Vec<NodeId>,
+    found: &mut Diagnostics,
+) -> bool {
+    let lifecycle = &at.resource.lifecycle;
+    let (checks, summary) = if before {
+        (&lifecycle.preconditions, "Resource precondition failed")
+    } else {
+        (&lifecycle.postconditions, "Resource postcondition failed")
+    };
+    let mut held = true;
+    for check in checks {
+        let made = walk.check(check, frame, summary, false);
+        held &= made.value.is_some() && !made.found.has_errors();
+        deps.extend(made.deps);
+        found.extend(made.found);
+        if made.value == Some(crate::compute::Holds::Open) {
+            walk.add_static(frame, check.condition.references(), deps);
+        }
+    }
+    held
+}
+
+/// What the type finds wrong with a configuration, at the place of the argument.
+pub(crate) fn problems(at: &At<'_>, kind: &dyn AnyResource, config: &Value) -> Diagnostics {
+    let diagnostic = |problem: grappe_provider::Problem| {
+        let place = at.resource.body.attr_span(&problem.attribute).unwrap_or(at.resource.span);
+        let name = problem.attribute.to_string();
+        let summary = if name.is_empty() {
+            format!("Invalid {}", kind.name())
+        } else {
+            format!("Invalid value for {name:?}")
+        };
+        let diagnostic = Diagnostic::error(summary).detail(problem.message).span(place).address(&at.addr);
+        match problem.hint {
+            Some(hint) => diagnostic.hint(hint),
+            None => diagnostic,
+        }
+    };
+    kind.validate(config).into_iter().map(diagnostic).collect()
+}
+
+pub(crate) fn with_addr(found: &mut Diagnostics, addr: &InstanceAddr) {
+    for diagnostic in &mut found.0 {
+        diagnostic.address.get_or_insert_with(|| addr.to_string());
+    }
+}
+
+pub(crate) fn prevented(addr: &InstanceAddr, resource: &grappe_lang::Resource) -> Diagnostic {
+    Diagnostic::error("Instance cannot be destroyed")
+        .detail(format!(
+            "Resource {addr} has lifecycle.prevent_destroy set, but the plan calls for this resource to be destroyed."
+        ))
+        .hint("take prevent_destroy out, or limit the plan to other resources with -target")
+        .span(resource.span)
+        .address(addr)
+}
+
+/// The key of the provider configuration that an instance uses.
+pub(crate) fn key(walk: &Walk<'_>, at: &At<'_>) -> ProviderKey {
+    let module = match at.home.block {
+        Some(_) => walk.modules[at.holder].addr.clone(),
+        None => grappe_value::addr::ModuleAddr::root(),
+    };
+    ProviderKey { module, name: at.home.name.clone(), alias: at.home.alias.clone() }
+}
+
+/// The provider configuration that an instance uses: `None` where it is poisoned.
+fn provider_config(walk: &Walk<'_>, at: &At<'_>) -> Result<Option<ProviderConfig>, Diagnostic> {
+    let key = key(walk, at);
+    let value = match at.home.block {
+        Some((_, i)) => {
+            let Some(node) = walk.modules[at.holder].providers[i] else { return Ok(None) };
+            let node = walk.node(node);
+            if node.poisoned {
+                return Ok(None);
+            }
+            node.value.clone()
+        }
+        None => default_config(walk.statics.registry, &key.name)?,
+    };
+    Ok(Some(ProviderConfig { key, value }))
+}
+
+impl Driver for Planner<'_> {
+    fn instance(&mut self, walk: &Walk<'_>, at: &At<'_>) -> Made<Value> {
+        let registry = self.input.registry;
+        match at.resource.mode {
+            Mode::Managed => match registry.resource(&at.resource.ty) {
+                Some(kind) => self.managed(walk, at, kind),
+                None => Made::default(),
+            },
+            Mode::Data => match registry.data_source(&at.resource.ty) {
+                Some(kind) => self.data(walk, at, kind),
+                None => Made::default(),
+            },
+        }
+    }
+}
+
+impl Walk<'_> {
+    /// The nodes that references name, where evaluating may not have come by all of them: what is unknown may still ask for more when it is known.
+    pub(crate) fn add_static(&self, frame: &Frame, references: &[Reference], deps: &mut Vec<NodeId>) {
+        let module = &self.modules[frame.module];
+        for reference in references {
+            match self.statics.block(module.module, &reference.subject) {
+                Some(crate::statics::Block::Variable(_, i)) => deps.extend(module.variables[i]),
+                Some(crate::statics::Block::Local(_, i)) => deps.extend(module.locals[i]),
+                Some(crate::statics::Block::Resource(_, i)) => {
+                    let Some(instances) = &module.resources[i] else { continue };
+                    let position = match (reference.steps.first(), &instances.keys) {
+                        (Some(RefStep::Index(index)), Some(keys)) => {
+                            let made = self.eval(frame, |scope| index.eval(scope));
+                            made.value.and_then(|v| keys.position(&instance_key(&v)?))
+                        }
+                        _ => None,
+                    };
+                    match position.and_then(|at| instances.nodes.get(at)) {
+                        Some(node) => deps.push(*node),
+                        None => deps.extend(instances.whole),
+                    }
+                }
+                Some(crate::statics::Block::Outputs(child) | crate::statics::Block::Output(child, _)) => {
+                    self.add_outputs(frame, child, reference, deps);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn add_outputs(&self, frame: &Frame, child: usize, reference: &Reference, deps: &mut Vec<NodeId>) {
+        let Some((_, call)) = self.statics.modules[child].parent else { return };
+        let Some(calls) = &self.modules[frame.module].calls[call] else { return };
+        let Subject::Module { output: Some(output), .. } = &reference.subject else {
+            deps.extend(calls.whole);
+            return;
+        };
+        let Some(i) = self.statics.modules[child].config.outputs.get_index_of(&**output) else { return };
+        let position = match (reference.steps.first(), &calls.keys) {
+            (Some(RefStep::Index(index)), Some(keys)) => {
+                let made = self.eval(frame, |scope| index.eval(scope));
+                made.value.and_then(|v| keys.position(&instance_key(&v)?))
+            }
+            _ => None,
+        };
+        for (at, instance) in calls.instances.iter().enumerate() {
+            if position.is_none_or(|p| p == at) {
+                deps.extend(self.modules[*instance].outputs[i]);
+            }
+        }
+    }
+
+    /// The address of the instance that a node is.
+    pub(crate) fn addr(&self, what: What) -> Option<InstanceAddr> {
+        let What::Instance(mi, i, at) = what else { return None };
+        let instances = self.modules[mi].resources[i].as_ref()?;
+        Some(instances.addr.instance(instances.keys.as_ref()?.key(at)))
+    }
+}

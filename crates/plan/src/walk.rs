@@ -1,0 +1,471 @@
+//! The walk: every block evaluated once in each module instance, in an order in which all that it names is there already.
+//!
+//! What comes out is a list of [`Node`]s: one for each resource instance, and one for each value that stands between instances (a local, a
+//! variable, an output, a whole resource with its instances). Each remembers which nodes its evaluation touched. So edges are found between
+//! *instances*, a local passes on what it was made of, and nothing stores what is further away than one step. Nodes are numbered in the order of
+//! evaluation: whatever a node depends on has a lower number.
+//!
+//! A node is *poisoned* when it could not be evaluated: something is wrong with it (which was said), or it waits for a reading. What touches it is
+//! poisoned too, and silent.
+//!
+//! What an instance's value is, the [`Driver`] says: the planner decides it, the resolver looks it up, `validate` leaves it unknown.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use grappe_diag::Diagnostics;
+use grappe_lang::{Files, Paths, Reference, Resource};
+use grappe_value::addr::{InstanceAddr, ModuleAddr, ResourceAddr};
+use grappe_value::{Type, Value};
+
+use crate::expand::Keys;
+use crate::providers::Home;
+use crate::statics::{Block, Statics};
+
+/// A node of the walk.
+pub(crate) type NodeId = u32;
+
+/// A value or an instance, and what it was made of.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) what: What,
+    pub(crate) value: Value,
+    /// What its evaluation touched: sorted, distinct, all lower than itself.
+    pub(crate) deps: Box<[NodeId]>,
+    pub(crate) poisoned: bool,
+}
+
+/// What a node stands for. The first number is the module instance, the second the position in the module's map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// What says which instances there are, and `depends_on`: of a module (`None`) or a resource.
+    Gate(usize, Option<usize>),
+    Variable(usize, usize),
+    Local(usize, usize),
+    Output(usize, usize),
+    Provider(usize, usize),
+    /// The third is the position among the resource's instances.
+    Instance(usize, usize, usize),
+    /// All instances of a resource that has `count` or `for_each`.
+    Whole(usize, usize),
+    /// The outputs of a module instance as an object.
+    Outputs(usize),
+    /// Those of all instances of a call.
+    AllOutputs(usize, usize),
+    /// All that is in the instances of a call.
+    All(usize, usize),
+}
+
+/// A module instance.
+pub(crate) struct ModuleInstance {
+    pub(crate) addr: ModuleAddr,
+    /// Which module of [`Statics::modules`].
+    pub(crate) module: usize,
+    pub(crate) parent: Option<usize>,
+    /// `each` and `count` of its call.
+    pub(crate) each: Option<(Value, Value)>,
+    pub(crate) count: Option<u64>,
+    /// What its existence depends on.
+    pub(crate) gate: Option<NodeId>,
+    /// What its `depends_on` and its callers' wait for.
+    pub(crate) waits: Vec<NodeId>,
+    pub(crate) variables: Vec<Option<NodeId>>,
+    pub(crate) locals: Vec<Option<NodeId>>,
+    pub(crate) outputs: Vec<Option<NodeId>>,
+    pub(crate) providers: Vec<Option<NodeId>>,
+    pub(crate) resources: Vec<Option<Instances>>,
+    pub(crate) calls: Vec<Option<Calls>>,
+    /// Its outputs as an object.
+    pub(crate) object: Option<NodeId>,
+}
+
+/// The instances of a resource in a module instance.
+pub(crate) struct Instances {
+    pub(crate) addr: Arc<ResourceAddr>,
+    /// `None` where it is not known: poisoned.
+    pub(crate) keys: Option<Keys>,
+    /// One for each key.
+    pub(crate) nodes: Vec<NodeId>,
+    /// All of them as one value; the only one where there is neither `count` nor `for_each`.
+    pub(crate) whole: Option<NodeId>,
+}
+
+/// The instances of a module call in a module instance.
+pub(crate) struct Calls {
+    pub(crate) keys: Option<Keys>,
+    /// Module instances, one for each key.
+    pub(crate) instances: Vec<usize>,
+    pub(crate) whole: Option<NodeId>,
+    pub(crate) all: Option<NodeId>,
+}
+
+/// What evaluation needs besides the configuration.
+pub(crate) struct Env<'a> {
+    pub(crate) files: &'a dyn Files,
+    pub(crate) cwd: Arc<str>,
+    pub(crate) workspace: Arc<str>,
+    pub(crate) home: Option<Arc<str>>,
+    pub(crate) plan_timestamp: Option<Arc<str>>,
+    pub(crate) timestamp: Option<Arc<str>>,
+    /// The root module's variables as given.
+    pub(crate) variables: &'a BTreeMap<Arc<str>, Value>,
+}
+
+/// Where an expression stands: a module instance, and the repetition it is in.
+#[derive(Clone, Default)]
+pub(crate) struct Frame {
+    pub(crate) module: usize,
+    pub(crate) each: Option<(Value, Value)>,
+    pub(crate) count: Option<u64>,
+    pub(crate) self_value: Option<Value>,
+    /// The variable whose validation this is, with its value.
+    pub(crate) variable: Option<(usize, Value)>,
+}
+
+/// What came of an evaluation.
+pub(crate) struct Made<T> {
+    /// `None` where it is poisoned.
+    pub(crate) value: Option<T>,
+    /// What it touched: sorted and distinct.
+    pub(crate) deps: Vec<NodeId>,
+    /// What was wrong, and warnings.
+    pub(crate) found: Diagnostics,
+}
+
+impl<T> Default for Made<T> {
+    fn default() -> Self {
+        Made { value: None, deps: Vec::new(), found: Diagnostics::new() }
+    }
+}
+
+/// An instance that the walk comes by.
+pub(crate) struct At<'w> {
+    pub(crate) node: NodeId,
+    pub(crate) addr: InstanceAddr,
+    pub(crate) resource: &'w Resource,
+    pub(crate) frame: Frame,
+    /// The provider configuration that it uses, with the module instance that holds it.
+    pub(crate) home: &'w Home,
+    pub(crate) holder: usize,
+    /// What its `depends_on`, and those of the modules around it, wait for.
+    pub(crate) waits: &'w [NodeId],
+}
+
+/// Says what instances there are and what they are worth.
+pub(crate) trait Driver {
+    /// The value of an instance, and what it touched.
+    fn instance(&mut self, walk: &Walk<'_>, at: &At<'_>) -> Made<Value>;
+
+    /// The instances of a resource, where it is not the configuration that says so.
+    fn resource_keys(&mut self, addr: &Arc<ResourceAddr>, resource: &Resource) -> Option<Keys> {
+        let _ = (addr, resource);
+        None
+    }
+
+    /// The instances of a module, where it is not the configuration that says so.
+    fn module_keys(&mut self, parent: &ModuleAddr, call: &str, repeated: Repeated) -> Option<Keys> {
+        let _ = (parent, call, repeated);
+        None
+    }
+}
+
+/// Whether a block has `count` or `for_each`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeated {
+    No,
+    Count,
+    ForEach,
+}
+
+/// The walk so far.
+pub(crate) struct Walk<'a> {
+    pub(crate) statics: Arc<Statics<'a>>,
+    pub(crate) env: Env<'a>,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) modules: Vec<ModuleInstance>,
+    pub(crate) by_addr: HashMap<ModuleAddr, usize>,
+    /// The instances of each module of [`Statics::modules`].
+    pub(crate) instances: Vec<Vec<usize>>,
+    pub(crate) found: Diagnostics,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(statics: Arc<Statics<'a>>, env: Env<'a>) -> Self {
+        let instances = vec![Vec::new(); statics.modules.len()];
+        Walk {
+            statics,
+            env,
+            nodes: Vec::new(),
+            modules: Vec::new(),
+            by_addr: HashMap::new(),
+            instances,
+            found: Diagnostics::new(),
+        }
+    }
+
+    /// Evaluates the blocks that are wanted (all where `None`), each after what it needs.
+    pub(crate) fn run(&mut self, driver: &mut dyn Driver, wanted: Option<&[bool]>) {
+        let statics = self.statics.clone();
+        for position in &statics.order {
+            if wanted.is_none_or(|w| w[*position]) {
+                self.block(statics.blocks[*position], driver);
+            }
+        }
+    }
+
+    fn block(&mut self, block: Block, driver: &mut dyn Driver) {
+        if let Block::Call(m) = block {
+            return self.call(m, driver);
+        }
+        for mi in self.instances[block.module()].clone() {
+            match block {
+                Block::Variable(_, i) => self.modules[mi].variables[i] = Some(self.evaluate(What::Variable(mi, i))),
+                Block::Local(_, i) => self.modules[mi].locals[i] = Some(self.evaluate(What::Local(mi, i))),
+                Block::Output(_, i) => self.modules[mi].outputs[i] = Some(self.evaluate(What::Output(mi, i))),
+                Block::Provider(_, i) => self.modules[mi].providers[i] = Some(self.evaluate(What::Provider(mi, i))),
+                Block::Resource(_, i) => self.resource(mi, i, driver),
+                Block::Outputs(_) => self.modules[mi].object = Some(self.evaluate(What::Outputs(mi))),
+                Block::Call(_) | Block::All(_) => {}
+            }
+        }
+        // What the callers see.
+        if let (Block::Outputs(m) | Block::All(m), Some((parent, call))) =
+            (block, self.statics.modules[block.module()].parent)
+        {
+            debug_assert_eq!(m, block.module());
+            for mi in self.instances[parent].clone() {
+                let what = match block {
+                    Block::All(_) => What::All(mi, call),
+                    _ => What::AllOutputs(mi, call),
+                };
+                let node = self.evaluate(what);
+                if let Some(calls) = &mut self.modules[mi].calls[call] {
+                    match block {
+                        Block::All(_) => calls.all = Some(node),
+                        _ => calls.whole = Some(node),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Evaluates a value and keeps it as a node.
+    fn evaluate(&mut self, what: What) -> NodeId {
+        let made = self.compute(what);
+        self.keep(what, made)
+    }
+
+    pub(crate) fn keep(&mut self, what: What, made: Made<Value>) -> NodeId {
+        let poisoned = made.value.is_none();
+        self.found.extend(made.found);
+        let value = made.value.unwrap_or_else(|| Value::unknown(Type::Any));
+        self.push(Node { what, value, deps: made.deps.into(), poisoned })
+    }
+
+    fn push(&mut self, node: Node) -> NodeId {
+        self.nodes.push(node);
+        // 4 billion nodes do not fit into memory.
+        u32::try_from(self.nodes.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id as usize]
+    }
+
+    /// The instances of a module, in each instance of the module that calls it.
+    fn call(&mut self, m: usize, driver: &mut dyn Driver) {
+        let Some((parent, position)) = self.statics.modules[m].parent else {
+            self.add_module(m, ModuleAddr::root(), None, (None, None), None, Vec::new());
+            return;
+        };
+        let Some(call) = self.statics.call(m) else { return };
+        for pm in self.instances[parent].clone() {
+            let frame = self.frame(pm);
+            let given = driver.module_keys(
+                &self.modules[pm].addr,
+                &call.name,
+                repeated(call.count.is_some(), call.for_each.is_some()),
+            );
+            let (keys, mut deps) = match given {
+                Some(keys) => (Some(keys), Vec::new()),
+                None => self.keys(call.count.as_ref(), call.for_each.as_ref(), &frame, call.span),
+            };
+            let waits = self.waits(pm, &call.depends_on);
+            deps.extend(&waits);
+            deps.extend(self.modules[pm].gate);
+            let gate = self.gate(What::Gate(pm, None), deps);
+            let waits: Vec<NodeId> = self.modules[pm].waits.iter().copied().chain(waits).collect();
+            let mut instances = Vec::new();
+            for (key, each, count) in keys.iter().flat_map(Keys::iter) {
+                let addr = self.modules[pm].addr.child(call.name.clone(), key);
+                instances.push(self.add_module(m, addr, Some(pm), (each, count), gate, waits.clone()));
+            }
+            self.modules[pm].calls[position] = Some(Calls { keys, instances, whole: None, all: None });
+        }
+    }
+
+    fn add_module(
+        &mut self,
+        module: usize,
+        addr: ModuleAddr,
+        parent: Option<usize>,
+        (each, count): (Option<(Value, Value)>, Option<u64>),
+        gate: Option<NodeId>,
+        waits: Vec<NodeId>,
+    ) -> usize {
+        let c = self.statics.modules[module].config;
+        self.by_addr.insert(addr.clone(), self.modules.len());
+        self.modules.push(ModuleInstance {
+            addr,
+            module,
+            parent,
+            each,
+            count,
+            gate,
+            waits,
+            variables: vec![None; c.variables.len()],
+            locals: vec![None; c.locals.len()],
+            outputs: vec![None; c.outputs.len()],
+            providers: vec![None; c.providers.len()],
+            resources: (0..c.resources.len()).map(|_| None).collect(),
+            calls: (0..c.calls.len()).map(|_| None).collect(),
+            object: None,
+        });
+        self.instances[module].push(self.modules.len() - 1);
+        self.modules.len() - 1
+    }
+
+    /// A node for what many share; none where there is nothing to share.
+    fn gate(&mut self, what: What, mut deps: Vec<NodeId>) -> Option<NodeId> {
+        deps.sort_unstable();
+        deps.dedup();
+        match deps[..] {
+            [] => None,
+            [only] => Some(only),
+            _ => Some(self.keep(what, Made { value: Some(Value::NULL), deps, found: Diagnostics::new() })),
+        }
+    }
+
+    /// The instances of a resource in a module instance.
+    fn resource(&mut self, mi: usize, i: usize, driver: &mut dyn Driver) {
+        let module = self.modules[mi].module;
+        let Some((_, resource)) = self.statics.modules[module].config.resources.get_index(i) else { return };
+        let addr = Arc::new(ResourceAddr {
+            module: self.modules[mi].addr.clone(),
+            mode: resource.mode,
+            ty: resource.ty.clone(),
+            name: resource.name.clone(),
+        });
+        let none = Instances { addr: addr.clone(), keys: None, nodes: Vec::new(), whole: None };
+        let home = match self.statics.provider_of(module, resource) {
+            Ok(home) => home,
+            Err(unknown) => {
+                // Once is enough, however many instances the module has.
+                if self.instances[module].first() == Some(&mi) {
+                    self.found.push(unknown);
+                }
+                self.modules[mi].resources[i] = Some(none);
+                return;
+            }
+        };
+        let holder = self.holder(mi, home.block.map_or(0, |(module, _)| module));
+        let provider = home.block.and_then(|(_, i)| self.modules[holder].providers[i]);
+        let (keys, mut deps) = match driver.resource_keys(&addr, resource) {
+            Some(keys) => (Some(keys), Vec::new()),
+            None => {
+                let frame = self.frame(mi);
+                self.keys(resource.count.as_ref(), resource.for_each.as_ref(), &frame, resource.span)
+            }
+        };
+        let mut waits = self.waits(mi, &resource.depends_on);
+        deps.extend(&waits);
+        deps.extend(self.modules[mi].gate);
+        // A provider's configuration without references makes nobody wait.
+        deps.extend(provider.filter(|p| !self.node(*p).deps.is_empty()));
+        let gate = self.gate(What::Gate(mi, Some(i)), deps);
+        waits.extend(&self.modules[mi].waits);
+        let mut instances = Instances { keys, ..none };
+        let mut nodes = Vec::new();
+        for (at, (key, each, count)) in instances.keys.iter().flat_map(Keys::iter).enumerate() {
+            let at_instance = At {
+                node: u32::try_from(self.nodes.len()).unwrap_or(u32::MAX),
+                addr: addr.instance(key),
+                resource,
+                frame: Frame { module: mi, each, count, ..Frame::default() },
+                home: &home,
+                holder,
+                waits: &waits,
+            };
+            let mut made = driver.instance(self, &at_instance);
+            made.deps.extend(gate);
+            made.deps.sort_unstable();
+            made.deps.dedup();
+            nodes.push(self.keep(What::Instance(mi, i, at), made));
+        }
+        instances.nodes = nodes;
+        let one = matches!(instances.keys, Some(Keys::One | Keys::Open(Repeated::No)));
+        instances.whole = if one { instances.nodes.first().copied() } else { None };
+        let keyed = !one && instances.keys.is_some();
+        self.modules[mi].resources[i] = Some(instances);
+        if keyed {
+            let mut made = self.compute(What::Whole(mi, i));
+            // Whoever looks at all of them depends on what says how many there are, even where there are none.
+            made.deps.extend(gate);
+            let whole = self.keep(What::Whole(mi, i), made);
+            if let Some(instances) = &mut self.modules[mi].resources[i] {
+                instances.whole = Some(whole);
+            }
+        }
+    }
+
+    /// The instance of an outer module that a module instance is in.
+    fn holder(&self, mut mi: usize, module: usize) -> usize {
+        while self.modules[mi].module != module {
+            match self.modules[mi].parent {
+                Some(parent) => mi = parent,
+                None => break,
+            }
+        }
+        mi
+    }
+
+    /// The frame of expressions that stand in a module outside of repeated blocks.
+    pub(crate) fn frame(&self, module: usize) -> Frame {
+        Frame { module, ..Frame::default() }
+    }
+
+    /// The nodes that `depends_on` names.
+    pub(crate) fn waits(&self, mi: usize, references: &[Reference]) -> Vec<NodeId> {
+        let mut nodes = Vec::new();
+        for reference in references {
+            match self.statics.block(self.modules[mi].module, &reference.subject) {
+                Some(Block::Resource(_, i)) => {
+                    let Some(instances) = &self.modules[mi].resources[i] else { continue };
+                    nodes.extend(instances.whole);
+                }
+                Some(Block::Outputs(child) | Block::Output(child, _)) => {
+                    let Some((_, call)) = self.statics.modules[child].parent else { continue };
+                    nodes.extend(self.modules[mi].calls[call].as_ref().and_then(|c| c.all));
+                }
+                _ => {}
+            }
+        }
+        nodes
+    }
+
+    pub(crate) fn paths(&self, mi: usize) -> Paths {
+        let shown = |module: usize| -> Arc<str> {
+            let dir = self.statics.modules[module].config.dir.to_string_lossy();
+            if dir.is_empty() { ".".into() } else { dir.into() }
+        };
+        Paths { module: shown(self.modules[mi].module), root: shown(0), cwd: self.env.cwd.clone() }
+    }
+}
+
+pub(crate) fn repeated(count: bool, for_each: bool) -> Repeated {
+    match (count, for_each) {
+        (true, _) => Repeated::Count,
+        (_, true) => Repeated::ForEach,
+        _ => Repeated::No,
+    }
+}

@@ -1,0 +1,126 @@
+//! What the state remembers and what was read since: the side of the planner that is not the configuration.
+
+use std::collections::BTreeMap;
+
+use grappe_diag::{Diagnostic, Diagnostics};
+use grappe_provider::AnyResource;
+use grappe_state::{Action, Object, Pending};
+use grappe_value::addr::{InstanceAddr, InstanceKey, Mode};
+use grappe_value::{Value, wire};
+
+use crate::input::{Input, Reading};
+
+/// What is there at an address.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Prior {
+    /// Nothing was.
+    Absent,
+    /// Something was, and is gone.
+    Gone(Value),
+    /// This is.
+    There {
+        /// As last read, or as remembered where it was not read.
+        value: Value,
+        /// As the state remembers it, where that is something else.
+        remembered: Option<Value>,
+    },
+}
+
+impl Prior {
+    /// What is there.
+    pub(crate) fn value(&self) -> Option<&Value> {
+        match self {
+            Prior::There { value, .. } => Some(value),
+            Prior::Absent | Prior::Gone(_) => None,
+        }
+    }
+}
+
+/// The state with the readings laid over it.
+pub(crate) struct World<'a> {
+    input: &'a Input<'a>,
+    /// Interrupted creations.
+    creations: BTreeMap<&'a InstanceAddr, &'a Pending>,
+}
+
+impl<'a> World<'a> {
+    pub(crate) fn new(input: &'a Input<'a>) -> Self {
+        let begun = |p: &&Pending| {
+            let known = input.state.objects.contains_key(&p.addr);
+            p.action == Action::Create && p.deposed.is_none() && !known
+        };
+        World { input, creations: input.pending.iter().filter(begun).map(|p| (&p.addr, p)).collect() }
+    }
+
+    /// The managed objects of the state.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = (&'a InstanceAddr, &'a Object)> {
+        self.input.state.objects.iter().filter(|(addr, _)| addr.resource.mode == Mode::Managed)
+    }
+
+    /// The address in the state of the object that an instance of the configuration is: its own, or (when `count` came or went, that of the
+    /// single instance or of the first: a block is repeated in one way, so nothing else in the configuration can claim that one).
+    pub(crate) fn remembered_as(&self, addr: &InstanceAddr) -> Option<(&'a InstanceAddr, &'a Object)> {
+        let find = |addr: &InstanceAddr| self.input.state.objects.get_key_value(addr);
+        find(addr).or_else(|| {
+            let other = match addr.key {
+                InstanceKey::Int(0) => InstanceKey::None,
+                InstanceKey::None => InstanceKey::Int(0),
+                _ => return None,
+            };
+            find(&addr.resource.instance(other))
+        })
+    }
+
+    /// The creation of this instance that was interrupted.
+    pub(crate) fn begun(&self, addr: &InstanceAddr) -> Option<&'a Pending> {
+        self.creations.get(addr).copied()
+    }
+
+    /// All interrupted creations.
+    pub(crate) fn all_begun(&self) -> impl Iterator<Item = &'a Pending> {
+        self.creations.values().copied()
+    }
+
+    /// What the state remembers of an object.
+    ///
+    /// # Errors
+    /// Where it can't be read as an object of its type.
+    pub(crate) fn decode(&self, kind: &dyn AnyResource, addr: &InstanceAddr, object: &Object) -> Result<Value, Diagnostics> {
+        if object.schema_version > kind.schema().version {
+            return Err(Diagnostic::error("Resource instance managed by newer provider version")
+                .detail(format!(
+                    "The state of {addr} was written by a newer version of its provider (schema {}, and this one knows {}).",
+                    object.schema_version,
+                    kind.schema().version
+                ))
+                .hint("use the version that wrote it, or a later one")
+                .address(addr)
+                .into());
+        }
+        match wire::decode(&object.attributes, kind.ty()) {
+            Ok(value) => Ok(kind.schema().mark(value)),
+            Err(e) => Err(Diagnostic::error("Invalid object in the state")
+                .detail(format!("What the state holds for {addr} is no {}: {e}.", kind.name()))
+                .address(addr)
+                .into()),
+        }
+    }
+
+    /// What is there now, by the address in the state.
+    ///
+    /// # Errors
+    /// As [`World::decode`].
+    pub(crate) fn prior(&self, kind: &dyn AnyResource, addr: &InstanceAddr, object: &Object) -> Result<Prior, Diagnostics> {
+        let remembered = self.decode(kind, addr, object)?;
+        Ok(match self.input.refreshed.get(addr) {
+            Some(Reading::Gone) => Prior::Gone(remembered),
+            Some(Reading::Found(value)) if !value.same(&remembered) => {
+                Prior::There { value: value.clone(), remembered: Some(remembered) }
+            }
+            // The same value: that of the state has its marks where they belong.
+            Some(Reading::Found(_) | Reading::NotRead) | None => {
+                Prior::There { value: remembered, remembered: None }
+            }
+        })
+    }
+}
