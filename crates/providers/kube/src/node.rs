@@ -78,14 +78,10 @@ impl Resource for KubeNode {
     }
 
     async fn read(&self, ctx: &Context<Client>, state: State) -> Result<Option<State>, Fault> {
-        let kubectl = match state.cluster.kubectl(ctx).await {
-            Ok(kubectl) => kubectl,
-            Err(none) if none.gone => return Ok(None),
-            Err(none) => return Err(none.fault()),
-        };
-        let Some(node) = kubectl.node(&state.name).await? else { return Ok(None) };
-        let labels = state.labels.as_ref().map(|ours| owned_labels(&node, ours));
-        let taints = state.taints.as_ref().map(|ours| owned_taints(&node, ours));
+        let Some(nodes) = state.cluster.nodes(ctx).await? else { return Ok(None) };
+        let Some(node) = nodes.get(&state.name) else { return Ok(None) };
+        let labels = state.labels.as_ref().map(|ours| owned_labels(node, ours));
+        let taints = state.taints.as_ref().map(|ours| owned_taints(node, ours));
         Ok(Some(State { labels, taints, ..state }))
     }
 

@@ -9,18 +9,20 @@ use grappe_provider_host::{Connection, Hosts};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value as Json;
 
+use crate::nodes::Lists;
 use crate::remote::Remote;
 
 /// Hosts, and the control plane of each cluster that answered last.
 pub struct Client {
     hosts: Hosts,
     last_healthy: Mutex<HashMap<String, String>>,
+    pub(crate) lists: Lists,
 }
 
 impl Client {
     /// Over the hosts of a run.
     pub fn new(hosts: Hosts) -> Self {
-        Self { hosts, last_healthy: Mutex::default() }
+        Self { hosts, last_healthy: Mutex::default(), lists: Lists::default() }
     }
 
     /// Connects to a host, as root, for one operation.

@@ -16,6 +16,7 @@ pub mod etcd;
 pub mod host;
 pub mod member;
 pub mod node;
+pub mod nodes;
 pub mod remote;
 pub mod reset;
 pub mod standing;

@@ -397,16 +397,12 @@ pub async fn read(
     connection: &Connection,
     name: &str,
 ) -> Result<Option<Known>, Fault> {
-    let kubectl = match cluster.kubectl(ctx).await {
-        Ok(kubectl) => kubectl,
-        Err(none) if none.gone => return Ok(None),
-        Err(none) => return Err(none.fault()),
-    };
-    let Some(node) = kubectl.node(name).await? else { return Ok(None) };
+    let Some(nodes) = cluster.nodes(ctx).await? else { return Ok(None) };
+    let Some(node) = nodes.get(name) else { return Ok(None) };
     let remote = ctx.client().reach(ctx, connection).await?;
     let standing = Standing::read(&remote).await?;
     let here = standing.kubelet_conf && standing.ca_cert_hash.as_ref() == Some(&cluster.ca_cert_hash);
-    Ok(here.then(|| known(&node)))
+    Ok(here.then(|| known(node)))
 }
 
 /// A departure to be done.
