@@ -87,6 +87,9 @@ fn convert_at(value: &Value, target: &Type, path: &mut Vec<Step>) -> Result<Valu
                 out.insert(key.clone(), convert_at(item, element, path)?);
                 path.pop();
             }
+            if **element == Type::Any && unify(out.values().map(Value::ty)).is_none() {
+                return refuse(path, "all map elements must have the same type".into());
+            }
             let ty = settle(element, out.values());
             let out = reconvert(&ty, element, out);
             Kind::Map(ty, Arc::new(out)).into()
@@ -177,11 +180,7 @@ fn reconvert(ty: &Type, declared: &Type, entries: BTreeMap<Arc<str>, Value>) -> 
 }
 
 fn required(target: &Type) -> String {
-    let article = match target {
-        Type::Object(_) => "an",
-        _ => "a",
-    };
-    format!("{article} {} is required", target.friendly())
+    format!("{} required", target.friendly())
 }
 
 /// Whether a value of type `from` could convert to `to`, for some value of it.

@@ -101,9 +101,17 @@ impl Type {
             Type::Bool => "bool".into(),
             Type::Number => "number".into(),
             Type::String => "string".into(),
-            Type::List(e) => format!("list of {}", e.friendly()),
-            Type::Set(e) => format!("set of {}", e.friendly()),
-            Type::Map(e) => format!("map of {}", e.friendly()),
+            Type::List(e) | Type::Set(e) | Type::Map(e) => {
+                let kind = match self {
+                    Type::List(_) => "list",
+                    Type::Set(_) => "set",
+                    _ => "map",
+                };
+                match &**e {
+                    Type::Any => format!("{kind} of any single type"),
+                    element => format!("{kind} of {}", element.friendly()),
+                }
+            }
             Type::Tuple(_) => "tuple".into(),
             Type::Object(_) => "object".into(),
         }

@@ -151,9 +151,41 @@ impl Value {
                 v
             })
             .collect();
-        items.sort();
+        if element.is_primitive() || items.iter().all(|i| i.children().next().is_none()) {
+            items.sort();
+        } else {
+            items.sort_by_cached_key(Value::set_key);
+        }
         items.dedup();
         Value { kind: Kind::Set(element, items.into()), marks }
+    }
+
+    /// What elements of a set that are not primitive are ordered by: the text that cty orders them by, so that they stand in Terraform's order.
+    fn set_key(&self) -> String {
+        let all = |open: char, items: &mut dyn Iterator<Item = String>, close: char| {
+            let mut out = String::from(open);
+            for item in items {
+                out.push_str(&item);
+                out.push(';');
+            }
+            out.push(close);
+            out
+        };
+        match &self.kind {
+            Kind::Null(_) => "~".into(),
+            Kind::Unknown(_) => "?".into(),
+            Kind::Bool(b) => if *b { "T" } else { "F" }.into(),
+            Kind::Number(n) => n.to_string(),
+            Kind::String(s) => format!("{s:?}"),
+            Kind::List(_, items) | Kind::Set(_, items) => {
+                all('[', &mut items.iter().map(Value::set_key), ']')
+            }
+            Kind::Tuple(items) => all('<', &mut items.iter().map(Value::set_key), '>'),
+            Kind::Object(entries) => all('<', &mut entries.values().map(Value::set_key), '>'),
+            Kind::Map(_, entries) => {
+                all('{', &mut entries.iter().map(|(k, v)| format!("{k:?}:{}", v.set_key())), '}')
+            }
+        }
     }
 
     /// A map of one element type.

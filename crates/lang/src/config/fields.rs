@@ -138,6 +138,8 @@ pub(super) fn list(node: Node, name: &str, diags: &mut Diagnostics) -> Vec<Node>
     match node.kind {
         NodeKind::Tuple(items) => items.into_vec(),
         NodeKind::Parens(inner) => list(*inner, name, diags),
+        // Broken, and reported.
+        NodeKind::Literal(value) if value.is_unknown() => Vec::new(),
         _ => {
             diags.push(
                 Diagnostic::error(format!("Invalid {name} value"))
@@ -170,6 +172,9 @@ pub(super) fn reference(node: Node, name: &str, diags: &mut Diagnostics) -> Opti
         NodeKind::Traverse(base, _) => base.keyword().is_some(),
         _ => false,
     };
+    if node.literal().is_some_and(Value::is_unknown) {
+        return None;
+    }
     if !is_reference {
         diags.push(
             Diagnostic::error("Invalid expression")

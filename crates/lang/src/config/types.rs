@@ -104,6 +104,8 @@ fn read(node: &Node, diags: &mut Diagnostics) -> (Type, Defaults) {
             Some("string") => none(Type::String),
             Some("list") => none(Type::list(Type::Any)),
             Some("map") => none(Type::map(Type::Any)),
+            // Broken, and reported.
+            None if value.is_unknown() => none(Type::Any),
             _ => bad("A type specification is either a primitive type keyword (bool, number, string), complex type constructor call, or any.".into()),
         },
         NodeKind::Call(call) => constructor(call, node, diags),

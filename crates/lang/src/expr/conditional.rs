@@ -4,7 +4,7 @@
 //! reading resources, modules or locals; where that can't be, the value stays as it is.
 
 use grappe_diag::{Diagnostic, Span};
-use grappe_value::{Type, Value, convert, unify};
+use grappe_value::{Marks, Type, Value, convert, unify};
 
 use super::eval::Outcome;
 use super::{Binary, Eval, Node, NodeKind, Step, Unary};
@@ -23,11 +23,8 @@ impl Eval<'_> {
             )
             .into());
         }
-        let test = convert(&test, &Type::Bool).map_err(|e| {
-            bad(
-                "Incorrect condition type",
-                format!("The condition expression must be of type bool: {}.", e.message),
-            )
+        let test = convert(&test, &Type::Bool).map_err(|_| {
+            bad("Incorrect condition type", "The condition expression must be of type bool.".into())
         })?;
         let Some(taken) = test.as_bool() else {
             let (yes, no) = (self.node(yes)?, self.node(no)?);
@@ -43,7 +40,10 @@ impl Eval<'_> {
         };
         let (chosen, other) = if taken { (yes, no) } else { (no, yes) };
         let value = self.node(chosen)?;
-        let Some((other_ty, other_null)) = self.type_of(other) else { return Ok(value.with_marks(marks)) };
+        let Some((other_ty, other_null, other_marks)) = self.type_of(other) else {
+            return Ok(value.with_marks(marks));
+        };
+        let marks = marks.union(other_marks);
         let ty = common(&value, &other_ty, value.is_null(), other_null, taken, span)?;
         let value = match ty {
             Some(ty) => convert(&value, &ty).unwrap_or(value),
@@ -52,11 +52,11 @@ impl Eval<'_> {
         Ok(value.with_marks(marks))
     }
 
-    /// The type of a node that is not evaluated, and whether it is a null: `None` where it can't be told.
-    fn type_of(&mut self, node: &Node) -> Option<(Type, bool)> {
+    /// The type of a node that is not evaluated, whether it is a null, and its marks: `None` where it can't be told.
+    fn type_of(&mut self, node: &Node) -> Option<(Type, bool, Marks)> {
         if !reads(node) {
             // An error in a branch that is not taken is none.
-            return self.node(node).ok().map(|v| (v.ty(), v.is_null()));
+            return self.node(node).ok().map(|v| (v.ty(), v.is_null(), v.marks()));
         }
         let ty = match &node.kind {
             NodeKind::Template(_) => Type::String,
@@ -71,13 +71,13 @@ impl Eval<'_> {
             NodeKind::Parens(inner) | NodeKind::Wrap(inner) => return self.type_of(inner),
             NodeKind::Call(call) => functions::fixed_type(call.function?)?,
             NodeKind::Tuple(items) => Type::tuple(
-                items.iter().map(|i| self.type_of(i).map(|(t, _)| t)).collect::<Option<Vec<_>>>()?,
+                items.iter().map(|i| self.type_of(i).map(|(t, ..)| t)).collect::<Option<Vec<_>>>()?,
             ),
             NodeKind::Conditional(parts) => unify([self.type_of(&parts[1])?.0, self.type_of(&parts[2])?.0])?,
             NodeKind::For(each) if each.join => Type::String,
             _ => return None,
         };
-        Some((ty, false))
+        Some((ty, false, Marks::NONE))
     }
 }
 

@@ -200,7 +200,10 @@ fn lookup(args: &[Value]) -> Outcome {
         return Ok(found);
     }
     let Some(default) = args.get(2) else {
-        return refuse_arg(0, format!("the given object has no attribute \"{key}\""));
+        return match element {
+            Some(_) => refuse_arg(0, format!("lookup failed to find key \"{key}\"")),
+            None => refuse_arg(0, format!("the given object has no attribute \"{key}\"")),
+        };
     };
     let default = match element {
         Some(element) => match convert(default, element) {

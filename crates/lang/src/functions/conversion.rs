@@ -46,14 +46,22 @@ pub(super) static FUNCTIONS: &[Function] = &[
 
 fn to(args: &[Value], ty: &Type) -> Outcome {
     convert(&args[0], ty).or_else(|error| {
+        let only = match ty {
+            Type::Bool => "; only the strings \"true\" or \"false\" are allowed",
+            Type::Number => "; given string must be a decimal representation of a number",
+            _ => "",
+        };
         let shown = match args[0].kind() {
-            Kind::String(s) if args[0].marks().is_empty() => {
-                format!("cannot convert \"{s}\" to {}", ty.friendly())
+            Kind::String(s) if ty.is_primitive() && args[0].marks().is_empty() => {
+                format!("cannot convert \"{s}\" to {}{only}", ty.friendly())
             }
-            Kind::String(_) => format!("cannot convert this sensitive string to {}", ty.friendly()),
+            Kind::String(_) if ty.is_primitive() => {
+                format!("cannot convert this sensitive string to {}{only}", ty.friendly())
+            }
             _ => format!("cannot convert {} to {}", args[0].ty().friendly(), ty.friendly()),
         };
-        let detail = if ty.is_primitive() { shown } else { format!("{shown}: {error}") };
+        // Where inside it the trouble is, where that is not the whole.
+        let detail = if error.path.0.is_empty() { shown } else { format!("{shown}: {error}") };
         refuse_arg(0, detail)
     })
 }

@@ -56,7 +56,7 @@ fn records(text: &str) -> Result<Vec<Record>, (usize, &'static str)> {
                             line += usize::from(c == '\n');
                             field.push(c);
                         }
-                        None => return Err((line, "extraneous or missing \" in quoted-field")),
+                        None => return Err((start, "extraneous or missing \" in quoted-field")),
                     }
                 }
                 if chars.peek() == Some(&'\r') {

@@ -147,13 +147,13 @@ impl Spec<'_> {
             'v' if self.alternate => self.pad(as_json(value)?),
             'v' => match value.kind() {
                 Kind::String(s) => self.text(s),
-                Kind::Number(n) => self.number(n.is_negative(), n.to_string().trim_start_matches('-')),
+                Kind::Number(n) => self.number(n.is_negative(), &Self::general(Decimal::new(n), 21, 'e')),
                 Kind::Bool(b) => self.pad(b.to_string()),
                 _ => self.pad(as_json(value)?),
             },
             't' => match convert(value, &Type::Bool).ok().and_then(|v| v.as_bool()) {
                 Some(b) => b.to_string(),
-                None => return self.bad("a bool is required"),
+                None => return self.bad("bool required"),
             },
             's' => match as_text(value) {
                 Some(s) => self.text(&s),
@@ -253,23 +253,25 @@ impl Spec<'_> {
             verb => {
                 let e = if verb == 'g' { 'e' } else { 'E' };
                 // The shortest digits by default; then six is what a plain number may have before the point.
-                let (decimal, limit) = match self.precision {
-                    None => (decimal, 6),
+                match self.precision {
+                    None => Self::general(decimal, 6, e),
                     Some(precision) => {
                         let keep = i32::try_from(precision.max(1)).unwrap_or(i32::MAX);
-                        (decimal.round(keep), keep)
+                        Self::general(decimal.round(keep), keep, e)
                     }
-                };
-                let exponent = decimal.point - 1;
-                if exponent < -4 || exponent >= limit {
-                    let digits = decimal.digits.len().saturating_sub(1);
-                    decimal.exponent(digits, e)
-                } else {
-                    let places = i32::try_from(decimal.digits.len()).unwrap_or(i32::MAX) - decimal.point;
-                    decimal.fixed(usize::try_from(places).unwrap_or(0))
                 }
             }
         }
+    }
+
+    /// Plain digits, or an exponent where there would be `limit` of them before the point, or many zeros after it.
+    fn general(decimal: Decimal, limit: i32, e: char) -> String {
+        let exponent = decimal.point - 1;
+        if exponent < -4 || exponent >= limit {
+            return decimal.exponent(decimal.digits.len().saturating_sub(1), e);
+        }
+        let places = i32::try_from(decimal.digits.len()).unwrap_or(i32::MAX) - decimal.point;
+        decimal.fixed(usize::try_from(places).unwrap_or(0))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sequences.
 
-use grappe_value::{Kind, Number, Type, Value, convert, unify};
+use grappe_value::{Kind, Marks, Number, Type, Value, convert, unify};
 
 use super::collections::element_type;
 use super::numbers::num;
@@ -11,7 +11,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     of(
         "chunklist",
         "a list cut into lists of a size",
-        &[arg("list", P::List), number("size")],
+        &[arg("list", P::List).marked(), number("size")],
         |args| Type::list(own_type(args)),
         chunklist,
     ),
@@ -35,7 +35,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     of(
         "flatten",
         "the list with the elements of lists inside it in their place",
-        &[any("list")],
+        &[any("list").marked()],
         |_| Type::Any,
         flatten,
     ),
@@ -87,21 +87,18 @@ fn chunklist(args: &[Value]) -> Outcome {
     };
     let size = if size == 0 { list.len().max(1) } else { size };
     let chunks: Vec<Value> = list.chunks(size).map(|chunk| like(&args[0], chunk.iter().cloned())).collect();
-    Ok(Value::list(own_type(args), chunks))
+    Ok(Value::list(own_type(args), chunks).with_marks(args[0].marks()))
 }
 
 fn concat(args: &[Value]) -> Outcome {
     if args.is_empty() {
         return refuse("at least one argument is required");
     }
-    let marks = args.iter().fold(grappe_value::Marks::NONE, |m, a| m.union(a.marks()));
+    let marks = args.iter().fold(Marks::NONE, |m, a| m.union(a.marks()));
     let mut lists = Vec::new();
     for (i, value) in args.iter().enumerate() {
         match value.kind() {
             Kind::List(_, items) | Kind::Tuple(items) => lists.extend(items.iter().cloned()),
-            Kind::Set(..) => {
-                return refuse_arg(i, "all arguments must be lists or tuples; got set of any single type");
-            }
             _ => {
                 return refuse_arg(
                     i,
@@ -153,15 +150,18 @@ fn flatten(args: &[Value]) -> Outcome {
         return refuse_arg(0, "can only flatten lists, sets and tuples");
     }
     let mut out = Vec::new();
-    Ok(if flatten_into(&args[0], &mut out) { Value::tuple(out) } else { Value::unknown(Type::Any) })
+    let mut marks = Marks::NONE;
+    let known = flatten_into(&args[0], &mut out, &mut marks);
+    Ok(if known { Value::tuple(out) } else { Value::unknown(Type::Any) }.with_marks(marks))
 }
 
-/// Whether all that may be a sequence is known.
-fn flatten_into(value: &Value, out: &mut Vec<Value>) -> bool {
+/// Whether all that may be a sequence is known. The marks of sequences are gathered; their elements keep their own.
+fn flatten_into(value: &Value, out: &mut Vec<Value>, marks: &mut Marks) -> bool {
+    *marks = marks.union(value.marks());
     for item in value.as_items().unwrap_or_default() {
         match item.kind() {
             Kind::List(..) | Kind::Set(..) | Kind::Tuple(_) => {
-                if !flatten_into(item, out) {
+                if !flatten_into(item, out, marks) {
                     return false;
                 }
             }

@@ -451,9 +451,10 @@ fn text(args: &[Value], i: usize) -> &str {
 /// A whole number.
 fn integer(args: &[Value], i: usize) -> Result<i64, Refused> {
     let number = args.get(i).and_then(Value::as_number);
-    number
-        .and_then(grappe_value::Number::as_i64)
-        .ok_or_else(|| Refused { arg: Some(i), message: "whole number required".into() })
+    number.and_then(grappe_value::Number::as_i64).ok_or_else(|| Refused {
+        arg: Some(i),
+        message: "value must be a whole number, between -9223372036854775808 and 9223372036854775807".into(),
+    })
 }
 
 /// The elements of a list, set or tuple.

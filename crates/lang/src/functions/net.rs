@@ -94,7 +94,7 @@ impl Net {
 /// A whole number, as text where it is beyond 128 bits.
 fn whole(args: &[Value], i: usize) -> Result<Number, Refused> {
     let n = num(args, i);
-    if n.is_integer() { Ok(n) } else { refuse_arg(i, "whole number required") }
+    if n.is_integer() { Ok(n) } else { refuse_arg(i, "value must be a whole number") }
 }
 
 fn cidrhost(args: &[Value]) -> Outcome {

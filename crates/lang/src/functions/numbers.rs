@@ -32,8 +32,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         from_double(num(args, 0).to_f64().powf(num(args, 1).to_f64()))
     }),
     f("signum", "-1, 0 or 1 by the sign", &[number("num")], P::Number, |args| {
-        let n = num(args, 0);
-        Ok(Value::from(i64::from(!n.is_zero()) * if n.is_negative() { -1 } else { 1 }))
+        Ok(Value::from(integer(args, 0)?.signum()))
     }),
 ];
 
@@ -58,9 +57,11 @@ fn best(args: &[Value], better: fn(&Number, &Number) -> bool) -> Outcome {
 fn parseint(args: &[Value]) -> Outcome {
     let text = match args[0].kind() {
         Kind::String(s) => s.to_string(),
-        Kind::Number(n) => n.to_string(),
         _ => {
-            return refuse_arg(0, format!("first argument must be a string, not {}", args[0].ty().friendly()));
+            return refuse_arg(
+                0,
+                format!("first argument must be a string, not {}", args[0].ty().friendly()),
+            );
         }
     };
     let base = integer(args, 1)?;

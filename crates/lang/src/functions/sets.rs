@@ -47,7 +47,9 @@ fn set_type(args: &[Value]) -> Type {
 }
 
 fn combine(args: &[Value], with: fn(&BTreeSet<Value>, &BTreeSet<Value>) -> BTreeSet<Value>) -> Outcome {
-    let Some(element) = common(args) else { return refuse("all given sets must have the same element type") };
+    let Some(element) = common(args) else {
+        return refuse("given sets must all have compatible element types");
+    };
     let mut sets = Vec::new();
     for value in args {
         let set: Result<BTreeSet<Value>, _> =

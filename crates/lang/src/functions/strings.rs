@@ -135,7 +135,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
 
 /// Go's `strings.Title`: what comes after one of these starts a word.
 fn is_separator(c: char) -> bool {
-    !(c.is_alphanumeric() || c == '_' || c == '\'') && (c.is_ascii() || c.is_whitespace())
+    !(c.is_alphanumeric() || c == '_') && (c.is_ascii() || c.is_whitespace())
 }
 
 /// How many characters a reader sees.

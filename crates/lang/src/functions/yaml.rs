@@ -19,6 +19,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
     f("yamlencode", "the value as YAML", &[any("value").null()], P::String, |args| {
         let mut out = String::new();
         write(&args[0], 0, Place::Line, &mut out);
+        // As libyaml ends a document that is a plain scalar.
+        if matches!(args[0].kind(), Kind::Null(_) | Kind::Bool(_) | Kind::Number(_)) {
+            out.push_str("...\n");
+        }
         Ok(out.into())
     })
     .whole(),
@@ -93,14 +97,17 @@ fn write(value: &Value, indent: usize, place: Place, out: &mut String) {
 
 /// Whether a text can stand in a literal block.
 fn is_plain(text: &str) -> bool {
-    text.chars().all(|c| c == '\n' || c == '\t' || !c.is_control() && c != '\u{feff}')
-        && !text.starts_with('\n')
-        && !text.lines().any(|l| l.ends_with(' ') || l.contains('\t'))
+    text.chars().all(|c| c == '\n' || is_printable(c)) && !text.lines().any(|l| l.ends_with(' '))
+}
+
+/// What libyaml takes for printable: no controls, and nothing beyond the basic plane.
+fn is_printable(c: char) -> bool {
+    !c.is_control() && c != '\u{feff}' && u32::from(c) <= 0xFFFF
 }
 
 fn literal(text: &str, indent: usize, out: &mut String) {
     out.push('|');
-    if text.starts_with(' ') {
+    if text.starts_with([' ', '\n']) {
         out.push('2');
     }
     out.push_str(if !text.ends_with('\n') {
@@ -139,6 +146,7 @@ fn quoted(text: &str) -> String {
             '\u{a0}' => out.push_str("\\_"),
             '\u{2028}' => out.push_str("\\L"),
             '\u{2029}' => out.push_str("\\P"),
+            c if u32::from(c) > 0xFFFF => out.push_str(&format!("\\U{:08X}", u32::from(c))),
             c if c.is_control() => out.push_str(&format!("\\x{:02X}", u32::from(c))),
             c => out.push(c),
         }
@@ -191,7 +199,9 @@ impl<'t> Reader<'t> {
         loop {
             match self.next()? {
                 Event::StreamEnd => return Ok(value),
-                Event::DocumentStart(..) => return Err("unexpected extra content after value".into()),
+                Event::DocumentStart(..) => {
+                    return Err("on line 1, column 1: unexpected extra content after value".into());
+                }
                 _ => {}
             }
         }

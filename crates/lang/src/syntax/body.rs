@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use grappe_diag::{Diagnostic, Span};
+use grappe_value::{Type, Value};
 
 use super::cursor::{Parsed, Parser};
 use super::{Ident, RawAttribute, RawBlock, RawBody};
-use crate::expr::NodeKind;
+use crate::expr::{Node, NodeKind};
 
 impl Parser<'_> {
     /// A whole file.
@@ -79,7 +80,16 @@ impl Parser<'_> {
         self.skip();
         if self.at("=") && !self.at("==") {
             self.pos += 1;
-            let value = self.expr()?;
+            let value = match self.expr() {
+                Ok(value) => value,
+                Err(diagnostic) => {
+                    // It is there, though broken: that it is missing must not be said too.
+                    let unknown = NodeKind::Literal(Value::unknown(Type::Any));
+                    let value = Node::new(unknown, name.span);
+                    body.attributes.push(RawAttribute { name, value });
+                    return Err(diagnostic);
+                }
+            };
             if let Some(first) = names.insert(name.name.clone(), name.span) {
                 names.insert(name.name.clone(), first);
                 self.report(
@@ -213,9 +223,15 @@ impl Parser<'_> {
         let read = &self.text()[item..self.pos + self.line_at(self.pos).len()];
         let count = |brackets: [char; 3]| read.chars().filter(|c| brackets.contains(c)).count();
         let opened = count(['{', '[', '(']) > count(['}', ']', ')']);
-        // The broken line itself.
-        let mut heredoc = heredoc_marker(self.line_at(self.pos));
-        self.next_line();
+        // The line where it broke is done with, unless it belongs to what follows the item.
+        let line = self.text()[..self.pos].rfind('\n').map_or(0, |i| i + 1);
+        let mut heredoc = None;
+        if line <= item || self.indent_of(self.pos) > column {
+            heredoc = heredoc_marker(self.line_at(line));
+            self.next_line();
+        } else {
+            self.pos = line;
+        }
         while !self.at_end() {
             let line = self.line_at(self.pos);
             let content = line.trim_start();

@@ -204,7 +204,8 @@ impl Parser<'_> {
             match self.ident() {
                 Some(more) => name = format!("{name}::{}", more.name).into(),
                 None => {
-                    return self.error("Missing function name", "A function's name is required after \"::\".");
+                    return self
+                        .error("Missing function name", "A function's name is required after \"::\".");
                 }
             }
         }

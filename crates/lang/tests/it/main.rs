@@ -1,0 +1,4 @@
+//! The language as its users see it: files in, values and diagnostics out.
+
+mod expressions;
+mod support;
