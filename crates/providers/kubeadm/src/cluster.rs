@@ -5,6 +5,7 @@
 //! machine is a control plane, that first one included, is `kubeadm_control_plane`'s concern.
 
 mod args;
+mod reconfigure;
 
 use std::time::Duration;
 
@@ -126,7 +127,6 @@ impl Resource for KubeadmCluster {
     }
 
     async fn update(&self, ctx: &Context<Client>, prior: State, args: Args) -> Result<State, Fault> {
-        let _ = ctx;
         let (old, new) = (node::version(&prior.cluster.version)?, node::version(&args.version)?);
         if old != new {
             return Err(Fault::permanent(format!(
@@ -135,9 +135,8 @@ impl Resource for KubeadmCluster {
             .attribute("version")
             .hint("run `kubeadm upgrade` on the machines, then set version to what they run"));
         }
-        Err(Fault::permanent("the settings of a running control plane are not changed in place yet").hint(
-            "put the change into the cluster with `kubeadm init phase upload-config` and `control-plane`",
-        ))
+        reconfigure::run(ctx, &prior, &args).await?;
+        Ok(args.state(prior.id, prior.ca_cert_hash, &args.local_endpoint()?))
     }
 
     async fn delete(&self, ctx: &Context<Client>, state: State) -> Result<(), Fault> {

@@ -1,0 +1,183 @@
+//! Changed settings on a running cluster, one control plane after the other.
+//!
+//! `kubeadm upgrade` does not apply changed settings; kubeadm's own way is to run single phases of init again:
+//! `upload-config` once (what joins and upgrades take from then on), and on each control plane `certs apiserver` (new
+//! names) and `control-plane all`, `etcd local` (new arguments). The kubelet restarts what a changed manifest describes;
+//! the next control plane waits until that is done here.
+//! Source: <https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-reconfigure/>
+
+use std::time::Duration;
+
+use grappe_kubeadm::config::LocalEndpoint;
+use grappe_provider::{Context, Fault};
+use grappe_ssh::quote;
+use serde_json::Value as Json;
+
+use super::{Args, State};
+use crate::access::Kubectl;
+use crate::client::Client;
+use crate::node::{kubeadm_fault, local_api_ready};
+use crate::remote::Remote;
+use crate::standing::{Standing, sections};
+use crate::wait::until;
+
+const FILE: &str = "/etc/kubernetes/grappe-reconfigure.yaml";
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// A control plane as its own manifests describe it.
+struct Here {
+    remote: Remote,
+    name: String,
+    endpoint: LocalEndpoint,
+}
+
+/// Brings the settings to all control planes.
+///
+/// # Errors
+/// One of them cannot be reached (nothing is changed then), kubeadm fails, or a component does not come back.
+pub(super) async fn run(ctx: &Context<Client>, prior: &State, args: &Args) -> Result<(), Fault> {
+    let mut all = Vec::new();
+    for machine in &prior.cluster.control_planes {
+        let remote = ctx.client().reach(ctx, machine).await?;
+        let standing = Standing::read(&remote).await?;
+        if standing.admin_conf && standing.ca_cert_hash.as_ref() == Some(&prior.ca_cert_hash) {
+            all.push(Here::read(remote).await?);
+        }
+    }
+    let Some(first) = all.first() else {
+        return Err(Fault::gone("none of the machines is a control plane of the cluster any more"));
+    };
+    ctx.progress("uploading the settings");
+    first.phases(args, &["upload-config kubeadm"]).await?;
+    for here in &all {
+        ctx.progress(format!("putting the settings into {}", here.name));
+        here.apply(ctx, args).await?;
+    }
+    Ok(())
+}
+
+impl Here {
+    async fn read(remote: Remote) -> Result<Self, Fault> {
+        let argument = |flag: &str, file: &str| {
+            format!(
+                "echo '== {flag}'; sed -n 's/^ *- --{flag}=//p' /etc/kubernetes/manifests/{file}.yaml 2>/dev/null\n"
+            )
+        };
+        let script = argument("advertise-address", "kube-apiserver")
+            + &argument("secure-port", "kube-apiserver")
+            + &argument("name", "etcd")
+            + "echo '== host'; uname -n\n";
+        let output = remote.sh("look at the control plane's manifests", &script).await?;
+        let found = sections(&output);
+        let value = |wanted: &str| {
+            let body = found.iter().find(|(name, _)| *name == wanted).map_or("", |(_, body)| body.trim());
+            (!body.is_empty()).then(|| body.to_owned())
+        };
+        let name = value("name").or_else(|| value("host").map(|name| name.to_lowercase()));
+        let address = value("advertise-address");
+        let (Some(name), Some(address)) = (name, address) else {
+            return Err(Fault::permanent(format!(
+                "{}: the API server's manifest names no address",
+                remote.name()
+            )));
+        };
+        let bind_port = value("secure-port").and_then(|port| port.parse().ok());
+        Ok(Self { remote, name, endpoint: LocalEndpoint { advertise_address: Some(address), bind_port } })
+    }
+
+    /// Runs phases of init with the new settings, as this control plane.
+    async fn phases(&self, args: &Args, phases: &[&str]) -> Result<(), Fault> {
+        let mut file = args.init_file(&self.endpoint, &self.name)?;
+        // Phases are named here one by one: what init left out does not matter.
+        file.flags.retain(|flag| !flag.starts_with("--skip-phases"));
+        for phase in phases {
+            let command = format!("kubeadm init phase {phase} {} --config", file.flags.join(" "));
+            let output = self.remote.with_file(FILE, file.yaml.expose(), &command).await?;
+            if !output.success() {
+                return Err(
+                    kubeadm_fault(&self.remote, &format!("kubeadm init phase {phase}"), &output).await
+                );
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply(&self, ctx: &Context<Client>, args: &Args) -> Result<(), Fault> {
+        let before = self.manifests().await?;
+        self.renew_certificate(args).await?;
+        self.phases(args, &["control-plane all", "etcd local"]).await?;
+        let after = self.manifests().await?;
+        let kubectl = Kubectl { remote: self.remote.clone() };
+        for (component, hash) in &after {
+            if before.iter().any(|old| old == &(component.clone(), hash.clone())) {
+                continue;
+            }
+            let file = format!("/etc/kubernetes/manifests/{component}.yaml");
+            ctx.progress(format!("{component} restarts on {}", self.name));
+            until(ctx, &format!("{component} on {}", self.name), LIMIT, || {
+                self.runs(&kubectl, component, &file)
+            })
+            .await?;
+        }
+        local_api_ready(ctx, &self.remote, &self.endpoint, LIMIT).await
+    }
+
+    /// A new certificate for the API server, which reads it again by itself. The old one comes back if that fails.
+    async fn renew_certificate(&self, args: &Args) -> Result<(), Fault> {
+        let pki = "/etc/kubernetes/pki";
+        // Written so that a run that was cut off in between can be done again.
+        let aside = format!(
+            "cd {pki} || exit 1\nfor f in apiserver.crt apiserver.key; do\nif [ -f $f ]; then mv -f $f $f.old; fi\ndone"
+        );
+        self.remote.sh("put the API server's certificate aside", &aside).await?;
+        let made = self.phases(args, &["certs apiserver"]).await;
+        let end = match made {
+            Ok(()) => "rm -f apiserver.crt.old apiserver.key.old",
+            Err(_) => {
+                "for f in apiserver.crt apiserver.key; do if [ -f $f.old ]; then mv -f $f.old $f; fi; done"
+            }
+        };
+        self.remote.sh("put the API server's certificate in place", &format!("cd {pki} && {end}")).await?;
+        made
+    }
+
+    /// Component and hash of each static pod's manifest.
+    async fn manifests(&self) -> Result<Vec<(String, String)>, Fault> {
+        let script = "cd /etc/kubernetes/manifests && for f in etcd kube-apiserver kube-controller-manager kube-scheduler; do\n\
+                      if [ -f $f.yaml ]; then echo $f $(sha256sum < $f.yaml); fi\ndone";
+        let output = self.remote.sh("read the control plane's manifests", script).await?;
+        let line = |line: &str| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?.to_owned(), words.next()?.to_owned()))
+        };
+        Ok(output.lines().filter_map(line).collect())
+    }
+
+    /// Whether the API shows the pod of the manifest as it is now, ready: the mirror pod has the arguments of the file.
+    async fn runs(
+        &self,
+        kubectl: &Kubectl,
+        component: &str,
+        file: &str,
+    ) -> Result<Result<(), String>, Fault> {
+        let text = self.remote.read(file).await?.unwrap_or_default();
+        let manifest = parse(&text);
+        let pod = kubectl
+            .get(&format!("-n kube-system pod {}", quote(&format!("{component}-{}", self.name))))
+            .await?;
+        let Some(pod) = pod else { return Ok(Err("its pod is not there".into())) };
+        let command = |pod: &Json| pod["spec"]["containers"][0]["command"].clone();
+        let ready = pod["status"]["conditions"].as_array().into_iter().flatten();
+        let ready = ready.into_iter().any(|c| c["type"] == "Ready" && c["status"] == "True");
+        Ok(match (command(&pod) == command(&manifest), ready) {
+            (true, true) => Ok(()),
+            (true, false) => Err("its pod is not ready".into()),
+            (false, _) => Err("the kubelet has not taken the new manifest yet".into()),
+        })
+    }
+}
+
+fn parse(text: &str) -> Json {
+    let objects = grappe_kubeadm::manifest::objects(text).unwrap_or_default();
+    objects.into_iter().next().map(|object| object.value).unwrap_or_default()
+}
