@@ -15,7 +15,7 @@ use crate::depends::Dependencies;
 use crate::diff::diff;
 use crate::input::{Input, Outcome, Reading, Reads};
 use crate::model::{
-    Action, Change, DataValue, Drift, Move, OpAction, Operation, OutputChange, Plan, PlanMode, ProviderConfig,
+    Action, Change, DataValue, Drift, Move, OpAction, Operation, OutputChange, Plan, ProviderConfig,
     ProviderKey, Reason, StateStamp,
 };
 use crate::operations::{Parts, creates_first, operations, records};

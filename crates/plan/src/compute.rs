@@ -148,14 +148,8 @@ impl Walk<'_> {
         let frame = self.frame(mi);
         match self.statics.registry.provider(&name) {
             Some(provider) => self.eval(&frame, |scope| block.body.decode(provider.schema(), scope)),
-            None => Made {
-                found: Diagnostic::error("Unknown provider")
-                    .detail(format!("There is no provider {name:?} here."))
-                    .span(block.span)
-                    .did_you_mean(&name, self.statics.registry.providers().map(|p| p.name()))
-                    .into(),
-                ..Made::default()
-            },
+            // Said once, as a warning: nothing can use it.
+            None => Made::default(),
         }
     }
 

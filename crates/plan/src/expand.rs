@@ -27,18 +27,32 @@ type Repetition = (InstanceKey, Option<(Value, Value)>, Option<u64>);
 
 impl Keys {
     /// Each instance, in order of its key.
-    pub(crate) fn iter(&self) -> Box<dyn Iterator<Item = Repetition> + '_> {
-        let one = |each, count| Box::new(std::iter::once((InstanceKey::None, each, count)));
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Repetition> + '_ {
+        (0..self.len()).map(|at| {
+            let (each, count) = self.repetition(at);
+            (self.key(at), each, count)
+        })
+    }
+
+    /// How many instances there are.
+    pub(crate) fn len(&self) -> usize {
         match self {
-            Keys::One | Keys::Open(Repeated::No) => one(None, None),
-            Keys::Open(Repeated::Count) => one(None, Some(0)),
+            Keys::One | Keys::Open(_) => 1,
+            Keys::Count(n) => usize::try_from(*n).unwrap_or(usize::MAX),
+            Keys::Each(entries) => entries.len(),
+        }
+    }
+
+    /// `each` and `count.index` of the instance at a position.
+    pub(crate) fn repetition(&self, at: usize) -> (Option<(Value, Value)>, Option<u64>) {
+        match self {
+            Keys::One | Keys::Open(Repeated::No) => (None, None),
+            Keys::Count(_) => (None, Some(at as u64)),
+            Keys::Open(Repeated::Count) => (None, Some(0)),
             Keys::Open(Repeated::ForEach) => {
-                one(Some((Value::unknown_not_null(Type::String), Value::unknown(Type::Any))), None)
+                (Some((Value::unknown_not_null(Type::String), Value::unknown(Type::Any))), None)
             }
-            Keys::Count(n) => Box::new((0..*n).map(|i| (InstanceKey::Int(i), None, Some(i)))),
-            Keys::Each(entries) => Box::new(entries.iter().map(|(key, value)| {
-                (InstanceKey::Str(key.clone()), Some((key.clone().into(), value.clone())), None)
-            })),
+            Keys::Each(entries) => (entries.get(at).map(|(k, v)| (k.clone().into(), v.clone())), None),
         }
     }
 

@@ -24,9 +24,11 @@ mod order;
 mod planner;
 mod providers;
 mod refresh;
+mod resolve;
 mod scope;
 mod statics;
 mod targets;
+mod validate;
 mod walk;
 mod world;
 
@@ -39,6 +41,8 @@ pub use model::{
     Action, Change, DataValue, Drift, Move, ObjectRef, OpAction, OpId, Operation, OutputChange, Plan, PlanMode,
     ProviderConfig, ProviderKey, Reason, StateStamp,
 };
+pub use resolve::{InstanceValues, Resolver, Surroundings};
+pub use validate::validate;
 
 use crate::statics::Statics;
 use crate::targets::Targets;
@@ -49,16 +53,24 @@ use crate::targets::Targets;
 /// All that is wrong with the configuration, or that can't be done.
 pub fn plan(input: &Input<'_>) -> Result<Outcome, Diagnostics> {
     let statics = Arc::new(Statics::new(input.config, input.registry)?);
+    let found = validate::check_blocks(&statics);
+    if found.has_errors() {
+        return Err(found);
+    }
     let targets = Targets::new(&input.options.targets, &statics);
     let reads = refresh::reads(&statics, input, &|addr| targets.may_touch(addr, &statics))?;
     if !reads.is_empty() {
         return Ok(Outcome::NeedReads(reads));
     }
-    match input.options.mode {
+    let mut outcome = match input.options.mode {
         PlanMode::Normal => assemble::normal(&statics, input, &targets),
         PlanMode::Destroy => assemble::destroy(&statics, input, &targets),
         PlanMode::RefreshOnly => assemble::refresh_only(&statics, input, &targets),
+    }?;
+    if let Outcome::Ready(plan) = &mut outcome {
+        plan.warnings.extend(found);
     }
+    Ok(outcome)
 }
 
 /// What expressions are evaluated with.

@@ -18,7 +18,7 @@ use crate::input::{DataRead, Input, ObjectRead, Reads};
 use crate::model::{PlanMode, ProviderConfig, ProviderKey};
 use crate::planner::{asked, key};
 use crate::providers::default_config;
-use crate::statics::{Block, Statics};
+use crate::statics::Statics;
 use crate::walk::{At, Driver, Made, Walk};
 use crate::world::World;
 
@@ -199,12 +199,9 @@ pub(crate) fn provider_walk<'a>(
     statics: &Arc<Statics<'a>>,
     input: &'a Input<'a>,
 ) -> (Walk<'a>, Vec<(DataRead, ProviderConfig)>) {
-    let providers = (0..statics.blocks.len()).filter(|b| matches!(statics.blocks[*b], Block::Provider(..)));
-    // The module instances that hold them are found on the way.
-    let wanted = statics.closure(providers);
     let mut walk = Walk::new(statics.clone(), crate::env(input));
     let mut driver = Remembered::new(input);
-    walk.run(&mut driver, Some(&wanted));
+    walk.run(&mut driver, Some(&statics.provider_blocks()));
     (walk, driver.reads)
 }
 

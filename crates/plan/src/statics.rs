@@ -310,6 +310,11 @@ impl<'a> Statics<'a> {
         wanted
     }
 
+    /// The `provider` blocks, with all that they need.
+    pub(crate) fn provider_blocks(&self) -> Vec<bool> {
+        self.closure((0..self.blocks.len()).filter(|b| matches!(self.blocks[*b], Block::Provider(..))))
+    }
+
     /// How messages name a block: `module.net.local.cidr`.
     pub(crate) fn name(&self, block: Block) -> String {
         let m = block.module();

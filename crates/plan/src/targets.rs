@@ -36,8 +36,7 @@ impl<'t> Targets<'t> {
         let blocks = &statics.blocks;
         let mut wanted = statics.closure((0..blocks.len()).filter(|b| named(&blocks[*b])));
         // Objects that are deleted need their provider, whatever block they had.
-        let providers = (0..blocks.len()).filter(|b| matches!(blocks[*b], Block::Provider(..)));
-        for (block, needed) in statics.closure(providers).into_iter().enumerate() {
+        for (block, needed) in statics.provider_blocks().into_iter().enumerate() {
             wanted[block] |= needed;
         }
         // Outputs that need nothing else come for free.

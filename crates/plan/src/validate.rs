@@ -1,0 +1,128 @@
+//! `validate`: all that can be said of a configuration without variables, state or providers' answers.
+//!
+//! The same walk as a plan's, over values of which only the types are known: variables are unknown, `count` and `for_each` are not asked, and
+//! one instance stands for all.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use grappe_diag::Diagnostics;
+use grappe_lang::{Config, Files, Resource};
+use grappe_provider::Registry;
+use grappe_value::Value;
+use grappe_value::addr::{Mode, ModuleAddr, ResourceAddr};
+
+use crate::decide::{creation, propose};
+use crate::expand::Keys;
+use crate::planner::{asked, problems};
+use crate::statics::Statics;
+use crate::walk::{At, Driver, Env, Made, Repeated, Walk, repeated};
+
+/// All that is wrong with a configuration, warnings too.
+pub fn validate(config: &Config, registry: &Registry, files: &dyn Files) -> Diagnostics {
+    let statics = match Statics::new(config, registry) {
+        Ok(statics) => Arc::new(statics),
+        Err(found) => return found,
+    };
+    let mut found = check_blocks(&statics);
+    if found.has_errors() {
+        return found;
+    }
+    let variables: BTreeMap<Arc<str>, Value> =
+        config.root.variables.iter().map(|(name, v)| (name.clone(), Value::unknown(v.ty.clone()))).collect();
+    let env = Env {
+        files,
+        cwd: ".".into(),
+        workspace: "default".into(),
+        home: None,
+        plan_timestamp: None,
+        timestamp: None,
+        variables: &variables,
+    };
+    let mut walk = Walk::new(statics.clone(), env);
+    walk.run(&mut Validator { registry }, None);
+    found.extend(walk.found);
+    found
+}
+
+/// What can be said of blocks without evaluating anything: types and providers that do not exist, unknown and missing arguments.
+pub(crate) fn check_blocks(statics: &Statics<'_>) -> Diagnostics {
+    let mut found = Diagnostics::new();
+    let mut once = |diagnostics: Diagnostics| {
+        // A module that is called twice is in the tree twice.
+        for diagnostic in diagnostics {
+            if !found.iter().any(|d| *d == diagnostic) {
+                found.push(diagnostic);
+            }
+        }
+    };
+    for (m, module) in statics.modules.iter().enumerate() {
+        for resource in module.config.resources.values() {
+            match statics.provider_of(m, resource) {
+                Err(wrong) => once(wrong.into()),
+                Ok(_) => once(check_body(statics.registry, resource)),
+            }
+        }
+        for block in &module.config.providers {
+            let name = crate::providers::registry_name(module.config, &block.name);
+            match statics.registry.provider(&name) {
+                Some(provider) => once(block.body.check(provider.schema())),
+                // Nothing uses it: it does no harm, as a provider that one plan needs and another does not.
+                None => once(
+                    grappe_diag::Diagnostic::warning("Unknown provider")
+                        .detail(format!("There is no provider {name:?} here: this block does nothing."))
+                        .span(block.span)
+                        .did_you_mean(&name, statics.registry.providers().map(|p| p.name()))
+                        .into(),
+                ),
+            }
+        }
+    }
+    found
+}
+
+fn check_body(registry: &Registry, resource: &Resource) -> Diagnostics {
+    let schema = match resource.mode {
+        Mode::Managed => registry.resource(&resource.ty).map(|k| k.schema()),
+        Mode::Data => registry.data_source(&resource.ty).map(|k| k.schema()),
+    };
+    schema.map(|schema| resource.body.check(schema)).unwrap_or_default()
+}
+
+/// Gives instances what their blocks say, and leaves the rest unknown.
+struct Validator<'r> {
+    registry: &'r Registry,
+}
+
+impl Driver for Validator<'_> {
+    fn instance(&mut self, walk: &Walk<'_>, at: &At<'_>) -> Made<Value> {
+        let managed = self.registry.resource(&at.resource.ty).filter(|_| at.resource.mode == Mode::Managed);
+        let schema = match managed {
+            Some(kind) => Some(kind.schema()),
+            None => self.registry.data_source(&at.resource.ty).map(|k| k.schema()),
+        };
+        let Some(schema) = schema else { return Made::default() };
+        let mut asked = asked(walk, at, schema);
+        let Some(config) = asked.config else { return Made { value: None, deps: asked.deps, found: asked.found } };
+        if let Some(kind) = managed {
+            asked.found.extend(problems(at, kind, &config));
+        }
+        let value = match managed {
+            Some(kind) => creation(kind, &config),
+            None => propose(schema, None, &config),
+        };
+        Made { value: Some(value), deps: asked.deps, found: asked.found }
+    }
+
+    fn resource_keys(&mut self, _: &Arc<ResourceAddr>, resource: &Resource) -> Option<Keys> {
+        open(repeated(resource.count.is_some(), resource.for_each.is_some()))
+    }
+
+    fn module_keys(&mut self, _: &ModuleAddr, _: &str, repeated: Repeated) -> Option<Keys> {
+        open(repeated)
+    }
+}
+
+fn open(repeated: Repeated) -> Option<Keys> {
+    Some(if repeated == Repeated::No { Keys::One } else { Keys::Open(repeated) })
+}

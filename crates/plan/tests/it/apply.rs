@@ -1,0 +1,1 @@
+//! Plans applied in any order that they allow.

@@ -1,0 +1,355 @@
+//! A world in memory: plans are made and applied in it, in any order that they allow.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use grappe_diag::Diagnostics;
+use grappe_lang::{Config, MemoryFiles};
+use grappe_plan::{
+    Action, DataResult, Input, ObjectRef, OpAction, OpId, Operation, Options, Outcome, Plan, PlanMode, Reading,
+    Resolver, Surroundings, plan,
+};
+use grappe_provider::Registry;
+use grappe_state::{Object, OutputValue, Pending, State};
+use grappe_value::addr::{InstanceAddr, Target};
+use grappe_value::{Type, Value, wire};
+
+use crate::types::registry;
+
+/// The world, its state, and the plan files of the day.
+pub(crate) struct Lab {
+    pub(crate) state: State,
+    /// What really exists, where it is something else than the state remembers.
+    pub(crate) real: BTreeMap<InstanceAddr, Option<Value>>,
+    pub(crate) pending: Vec<Pending>,
+    pub(crate) options: Options,
+    pub(crate) variables: BTreeMap<Arc<str>, Value>,
+    pub(crate) registry: Registry,
+    /// How often the planner asked for readings, and how many data sources it read.
+    pub(crate) waves: usize,
+    pub(crate) looked_up: Vec<String>,
+    files: MemoryFiles,
+    made: u64,
+}
+
+impl Lab {
+    pub(crate) fn new() -> Self {
+        Lab {
+            state: State { lineage: "lab".into(), ..State::default() },
+            real: BTreeMap::new(),
+            pending: Vec::new(),
+            options: Options::default(),
+            variables: BTreeMap::new(),
+            registry: registry(),
+            waves: 0,
+            looked_up: Vec::new(),
+            files: MemoryFiles::new(),
+            made: 0,
+        }
+    }
+
+    /// The main file.
+    pub(crate) fn main(&mut self, text: &str) -> &mut Self {
+        self.file("main.tf", text)
+    }
+
+    pub(crate) fn file(&mut self, path: &str, text: &str) -> &mut Self {
+        self.files = std::mem::take(&mut self.files).with(path, text);
+        self
+    }
+
+    pub(crate) fn target(&mut self, targets: &[&str]) -> &mut Self {
+        self.options.targets = targets.iter().map(|t| t.parse::<Target>().unwrap()).collect();
+        self
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        let (config, _, found) = grappe_lang::load(&self.files, Path::new(""));
+        assert!(!found.has_errors(), "the configuration does not load: {found}");
+        config.unwrap()
+    }
+
+    pub(crate) fn try_plan(&mut self) -> Result<Plan, Diagnostics> {
+        let config = self.config();
+        self.plan_of(&config)
+    }
+
+    pub(crate) fn plan_of(&mut self, config: &Config) -> Result<Plan, Diagnostics> {
+        let (mut refreshed, mut data_reads) = (BTreeMap::new(), BTreeMap::new());
+        self.waves = 0;
+        loop {
+            let outcome = plan(&Input {
+                config,
+                registry: &self.registry,
+                state: &self.state,
+                refreshed: &refreshed,
+                data_reads: &data_reads,
+                variables: &self.variables,
+                pending: &self.pending,
+                files: &self.files,
+                options: &self.options,
+            })?;
+            let reads = match outcome {
+                Outcome::Ready(plan) => return Ok(*plan),
+                Outcome::NeedReads(reads) => reads,
+            };
+            self.waves += 1;
+            assert!(self.waves < 20, "the planner keeps asking: {reads:?}");
+            assert!(reads.providers.iter().all(grappe_plan::ProviderConfig::known));
+            for read in reads.objects {
+                assert!(reads.providers.iter().any(|p| p.key == read.provider));
+                let reading = match self.real.get(&read.addr) {
+                    None => Reading::Found(read.value),
+                    Some(Some(value)) => Reading::Found(value.clone()),
+                    Some(None) => Reading::Gone,
+                };
+                refreshed.insert(read.addr, reading);
+            }
+            for read in reads.data {
+                assert!(read.config.is_wholly_known());
+                self.looked_up.push(read.addr.to_string());
+                let value = looked_up(&read.config);
+                data_reads.insert(read.addr, DataResult { config: read.config, value });
+            }
+        }
+    }
+
+    pub(crate) fn plan(&mut self) -> Plan {
+        self.try_plan().unwrap_or_else(|found| panic!("no plan:\n{found}"))
+    }
+
+    /// The errors of a plan that can't be made, one a line.
+    pub(crate) fn refused(&mut self) -> String {
+        match self.try_plan() {
+            Ok(plan) => panic!("it was planned:\n{}", text(&plan)),
+            Err(found) => found.to_string(),
+        }
+    }
+
+    pub(crate) fn destroy(&mut self) -> Plan {
+        self.options.mode = PlanMode::Destroy;
+        let plan = self.plan();
+        self.options.mode = PlanMode::Normal;
+        plan
+    }
+
+    /// Plans and applies.
+    pub(crate) fn apply(&mut self, text: &str) -> &mut Self {
+        self.main(text);
+        let plan = self.plan();
+        self.run(&plan, |_| 0);
+        self
+    }
+
+    /// Applies a plan; of the operations that are ready, `choose` says which is next (modulo their number).
+    pub(crate) fn run(&mut self, plan: &Plan, mut choose: impl FnMut(usize) -> usize) {
+        let config = self.config();
+        for moved in &plan.moves {
+            let object = self.state.remove(&moved.from, None).expect("what is moved is there");
+            assert!(self.state.get(&moved.to, None).is_none());
+            self.state.put(moved.to.clone(), None, object);
+        }
+        let before = self.state.clone();
+        let values = |addr: &InstanceAddr| self.decode(addr, before.get(addr, None)?);
+        let surroundings = Surroundings {
+            files: &self.files.clone(),
+            cwd: ".".into(),
+            home: None,
+            timestamp: Some("2024-01-31T12:00:00Z".into()),
+        };
+        let registry = self.registry.clone();
+        let mut resolver = Resolver::new(&config, plan, &registry, surroundings, &values).unwrap();
+        let mut done = vec![false; plan.operations.len()];
+        let mut deposed: BTreeMap<OpId, String> = BTreeMap::new();
+        loop {
+            let ready: Vec<&Operation> = plan
+                .operations
+                .iter()
+                .filter(|op| !done[op.id.index()] && op.requires.iter().all(|r| done[r.index()]))
+                .collect();
+            if ready.is_empty() {
+                break;
+            }
+            let op = ready[choose(ready.len()) % ready.len()];
+            let final_value = resolver.finalize(op).unwrap_or_else(|e| panic!("{}: {e}", op.addr));
+            let made = self.execute(op, final_value, &mut deposed);
+            resolver.done(op, made.as_ref()).unwrap_or_else(|e| panic!("{}: {e}", op.addr));
+            done[op.id.index()] = true;
+        }
+        assert!(done.iter().all(|d| *d), "operations wait for each other");
+        let outputs = resolver.outputs().unwrap();
+        for (name, change) in &plan.outputs {
+            match outputs.get(name) {
+                Some((value, sensitive)) => {
+                    let ty = value.ty();
+                    let output = OutputValue { value: wire::encode(value, &ty), ty, sensitive: *sensitive };
+                    self.state.outputs.insert(name.to_string(), output);
+                }
+                None if change.after.is_none() => drop(self.state.outputs.remove(&**name)),
+                None => panic!("output {name} is not known"),
+            }
+        }
+        self.state.serial += 1;
+        self.real.clear();
+        self.pending.clear();
+    }
+
+    fn decode(&self, addr: &InstanceAddr, object: &Object) -> Option<Value> {
+        wire::decode(&object.attributes, self.registry.resource(&addr.resource.ty)?.ty()).ok()
+    }
+
+    fn execute(
+        &mut self,
+        op: &Operation,
+        value: Option<Value>,
+        deposed: &mut BTreeMap<OpId, String>,
+    ) -> Option<Value> {
+        let stored = |value: &Value, lab: &Lab| {
+            let kind = lab.registry.resource(&op.addr.resource.ty).unwrap();
+            Object {
+                provider: op.provider.to_string(),
+                attributes: wire::encode(value, kind.ty()),
+                dependencies: op.dependencies.clone(),
+                duration_ms: Some(1000),
+                create_before_destroy: op.create_before_destroy,
+                ..Object::default()
+            }
+        };
+        match &op.action {
+            OpAction::Create { deposes, .. } => {
+                if *deposes {
+                    let key = format!("{:08x}", op.id.0);
+                    let old = self.state.remove(&op.addr, None).expect("an object to depose");
+                    self.state.put(op.addr.clone(), Some(key.clone()), old);
+                    deposed.insert(op.id, key);
+                }
+                assert!(self.state.get(&op.addr, None).is_none(), "{} exists", op.addr);
+                let made = self.filled(value.unwrap());
+                let object = stored(&made, self);
+                self.state.put(op.addr.clone(), None, object);
+                Some(made)
+            }
+            OpAction::Update => {
+                let made = self.filled(value.unwrap());
+                let object = stored(&made, self);
+                self.state.put(op.addr.clone(), None, object);
+                Some(made)
+            }
+            OpAction::Record => {
+                let value = value.unwrap();
+                let object = stored(&value, self);
+                self.state.put(op.addr.clone(), None, object);
+                Some(value)
+            }
+            OpAction::Delete { adopt: Some(_), .. } | OpAction::Join => None,
+            OpAction::Delete { .. } | OpAction::Forget => {
+                let key = match &op.object {
+                    ObjectRef::Current => None,
+                    ObjectRef::Deposed(key) => Some(key.to_string()),
+                    ObjectRef::DeposedBy(create) => Some(deposed[create].clone()),
+                };
+                let gone = self.state.remove(&op.addr, key.as_deref());
+                assert!(gone.is_some(), "{} is not there to delete", op.addr);
+                // Nothing that is left may stand on it, but what is deposed or waits for its own update.
+                None
+            }
+            OpAction::Read => Some(looked_up(&value.unwrap())),
+        }
+    }
+
+    /// What a provider decides.
+    fn filled(&mut self, planned: Value) -> Value {
+        self.made += 1;
+        let n = self.made;
+        let given = planned.as_entries().unwrap().clone();
+        Value::object(given.into_iter().map(|(name, value)| {
+            let decided = match &*name {
+                _ if !value.is_unknown() => value,
+                "id" => format!("id-{n}").into(),
+                "address" => format!("10.0.0.{n}").into(),
+                "zone" => "zone-a".into(),
+                _ => Value::null(value.ty()),
+            };
+            (name, fill_unknown(&decided))
+        }))
+    }
+}
+
+/// Unknowns deep inside become null.
+fn fill_unknown(value: &Value) -> Value {
+    if value.is_wholly_known() {
+        return value.clone();
+    }
+    match (value.as_entries(), value.as_items(), value.ty()) {
+        (Some(entries), _, _) => Value::object(entries.iter().map(|(k, v)| (k.clone(), fill_unknown(v)))),
+        (_, Some(items), Type::List(element)) => Value::list((*element).clone(), items.iter().map(fill_unknown)),
+        (_, Some(items), _) => Value::tuple(items.iter().map(fill_unknown)),
+        _ => Value::null(value.ty()),
+    }
+}
+
+fn looked_up(config: &Value) -> Value {
+    let key = config.get("key").and_then(Value::as_str).unwrap_or_default();
+    config.clone().with_attr("value", format!("value of {key}").into())
+}
+
+/// A plan in a few lines: what happens, then in which order.
+pub(crate) fn text(plan: &Plan) -> String {
+    let mut out = String::new();
+    let mut quiet = 0;
+    for moved in &plan.moves {
+        writeln!(out, "{} is {} now", moved.from, moved.to).unwrap();
+    }
+    for change in &plan.changes {
+        let sign = match change.action {
+            Action::NoOp => {
+                quiet += 1;
+                continue;
+            }
+            Action::Create => "+",
+            Action::Update => "~",
+            Action::Replace { create_first: false } => "-/+",
+            Action::Replace { create_first: true } => "+/-",
+            Action::Delete => "-",
+            Action::Read => "<=",
+            Action::Forget => ".",
+        };
+        let deposed = change.deposed.as_ref().map(|k| format!(" (deposed {k})")).unwrap_or_default();
+        let changed: Vec<String> = change.changed.iter().map(ToString::to_string).collect();
+        let changed = if changed.is_empty() { String::new() } else { format!(" {}", changed.join(" ")) };
+        let reason = change.reason.as_ref().map(|r| format!(" [{r:?}]")).unwrap_or_default();
+        writeln!(out, "{sign} {}{deposed}{changed}{reason}", change.addr).unwrap();
+    }
+    if quiet > 0 {
+        writeln!(out, "= {quiet}").unwrap();
+    }
+    for drift in &plan.drift {
+        let changed: Vec<String> = drift.changed.iter().map(ToString::to_string).collect();
+        let what = if drift.after.is_none() { "gone".into() } else { changed.join(" ") };
+        writeln!(out, "drift {}: {what}", drift.addr).unwrap();
+    }
+    for (name, output) in &plan.outputs {
+        if output.action != Action::NoOp {
+            writeln!(out, "output {name} {:?}: {:?} -> {:?}", output.action, output.before, output.after).unwrap();
+        }
+    }
+    for op in &plan.operations {
+        let object = match &op.object {
+            ObjectRef::Current => String::new(),
+            ObjectRef::Deposed(key) => format!(" (deposed {key})"),
+            ObjectRef::DeposedBy(create) => format!(" (deposed by {})", create.0),
+        };
+        let requires: Vec<String> = op.requires.iter().map(|r| r.0.to_string()).collect();
+        let requires = if requires.is_empty() { String::new() } else { format!(" <- {}", requires.join(" ")) };
+        let resume = match &op.action {
+            OpAction::Create { resume: Some(p), .. } | OpAction::Delete { adopt: Some(p), .. } => {
+                format!(" (key {})", p.key)
+            }
+            _ => String::new(),
+        };
+        writeln!(out, "{} {} {}{object}{resume}{requires}", op.id.0, op.action.verb(), op.addr).unwrap();
+    }
+    out
+}

@@ -1,0 +1,7 @@
+//! The planner against configurations in text, a state in memory, and a provider whose world is a map.
+
+mod lab;
+mod types;
+
+mod apply;
+mod golden;

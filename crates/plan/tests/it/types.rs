@@ -1,0 +1,132 @@
+//! A provider of which only the planner's side is real: schemas and plan hooks. What its objects become is [`crate::lab`]'s business.
+
+use grappe_provider::{
+    AnyDataSource, AnyResource, Change, Context, DataSource, Fault, Problem, Provider, Registry, Resource, Setup,
+    erased,
+};
+use grappe_value::{Attribute, Nesting, Schema, Type, Value};
+use serde::{Deserialize, Serialize};
+
+/// Nothing: no method that would need it is called.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Nothing {}
+
+fn never<T>() -> Result<T, Fault> {
+    Err(Fault::permanent("the planner does no I/O"))
+}
+
+/// `lab_thing`: an attribute for each rule.
+struct Thing;
+
+impl Resource for Thing {
+    type Client = ();
+    type Args = Nothing;
+    type State = Nothing;
+
+    fn name(&self) -> &'static str {
+        "lab_thing"
+    }
+
+    fn schema(&self) -> Schema {
+        let host = Type::optional_object([("id", Type::String), ("address", Type::String)]);
+        let disk = Schema::new("")
+            .attr("gb", Attribute::required(Type::Number, ""))
+            .attr("device", Attribute::computed(Type::String, ""));
+        Schema::new("")
+            .attr("name", Attribute::optional(Type::String, ""))
+            .attr("size", Attribute::optional(Type::Number, "").default(1i64))
+            .attr("image", Attribute::optional(Type::String, "").replace())
+            .attr("input", Attribute::optional(Type::Any, ""))
+            .attr("labels", Attribute::optional(Type::map(Type::String), ""))
+            .attr("note", Attribute::optional(Type::String, "").record())
+            .attr("host", Attribute::optional(host, "").replace_when("id"))
+            .attr("secret", Attribute::optional(Type::String, "").sensitive())
+            .attr("zone", Attribute::optional_computed(Type::String, ""))
+            .attr("id", Attribute::computed(Type::String, ""))
+            .attr("address", Attribute::computed(Type::String, ""))
+            .attr("output", Attribute::computed(Type::Any, ""))
+            .block("disk", Nesting::List, disk)
+    }
+
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        match config.get("name").and_then(Value::as_str) {
+            Some("bad") => vec![Problem::new("name", "is bad").hint("be good")],
+            _ => Vec::new(),
+        }
+    }
+
+    fn plan(&self, change: &mut Change<'_>) {
+        if change.changes("input") {
+            let input = change.planned().get("input").cloned().unwrap_or(Value::NULL);
+            change.set("output", input);
+        }
+        // A new size is another address.
+        if change.prior.is_some() && change.changes("size") {
+            change.set_unknown("address");
+        }
+    }
+
+    async fn read(&self, _: &Context<()>, _: Nothing) -> Result<Option<Nothing>, Fault> {
+        never()
+    }
+    async fn create(&self, _: &Context<()>, _: Nothing) -> Result<Nothing, Fault> {
+        never()
+    }
+    async fn delete(&self, _: &Context<()>, _: Nothing) -> Result<(), Fault> {
+        never()
+    }
+}
+
+/// `lab_lookup`
+struct Lookup;
+
+impl DataSource for Lookup {
+    type Client = ();
+    type Args = Nothing;
+    type State = Nothing;
+
+    fn name(&self) -> &'static str {
+        "lab_lookup"
+    }
+
+    fn schema(&self) -> Schema {
+        Schema::new("")
+            .attr("key", Attribute::required(Type::String, ""))
+            .attr("value", Attribute::computed(Type::String, ""))
+    }
+
+    async fn read(&self, _: &Context<()>, _: Nothing) -> Result<Nothing, Fault> {
+        never()
+    }
+}
+
+struct Lab;
+
+impl Provider for Lab {
+    type Client = ();
+    type Config = Nothing;
+
+    fn name(&self) -> &'static str {
+        "lab"
+    }
+
+    fn schema(&self) -> Schema {
+        Schema::new("").attr("region", Attribute::optional(Type::String, ""))
+    }
+
+    fn resources(&self) -> Vec<Box<dyn AnyResource>> {
+        vec![erased::resource(Thing)]
+    }
+
+    fn data_sources(&self) -> Vec<Box<dyn AnyDataSource>> {
+        vec![erased::data_source(Lookup)]
+    }
+
+    async fn configure(&self, _: &Setup, _: Nothing) -> Result<(), Fault> {
+        never()
+    }
+}
+
+pub(crate) fn registry() -> Registry {
+    Registry::default().with(erased::provider(Lab))
+}
