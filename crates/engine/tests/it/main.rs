@@ -1,1 +1,10 @@
 //! One binary for all integration tests.
+
+mod apply;
+mod crash;
+mod journal;
+mod plans;
+mod reads;
+mod stop;
+mod timing;
+mod world;

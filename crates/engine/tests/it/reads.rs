@@ -1,0 +1,102 @@
+//! Planning: what is read, how often, and what happens where it can't be.
+
+use std::collections::BTreeMap;
+
+use grappe_engine::{EventKind, RunError};
+use grappe_plan::{ObjectRead, Outcome, Plan, PlanMode, ProviderConfig, ProviderKey, Reading, Reads};
+use grappe_value::Value;
+use grappe_value::addr::InstanceAddr;
+
+use crate::plans::{Bench, Plans, addr, value_of};
+use crate::world::Act;
+
+/// Asks for all objects, then is content.
+async fn plan(bench: &Bench, mode: PlanMode) -> Result<(Plan, BTreeMap<InstanceAddr, Reading>), RunError> {
+    let ledger = bench.store.load().unwrap();
+    let mut read = BTreeMap::new();
+    let plan = bench
+        .engine()
+        .plan_with(&ledger, mode, |known| {
+            read = known.refreshed.clone();
+            if read.len() == known.state.objects.len() {
+                return Ok(Outcome::Ready(Box::new(Plans::default().plan(known.state))));
+            }
+            let provider = ProviderKey::root("test");
+            let objects = known.state.objects.iter().map(|(addr, object)| ObjectRead {
+                addr: addr.clone(),
+                provider: provider.clone(),
+                value: value_of(object),
+            });
+            Ok(Outcome::NeedReads(Reads {
+                objects: objects.collect(),
+                data: Vec::new(),
+                providers: vec![ProviderConfig {
+                    key: provider,
+                    value: Value::object([("broken", Value::from(false))]),
+                }],
+            }))
+        })
+        .await?;
+    Ok((plan, read))
+}
+
+async fn bench(dir: &tempfile::TempDir) -> Bench {
+    let bench = Bench::new(dir.path());
+    let mut plans = Plans::default();
+    for name in ["t_thing.a", "t_thing.b", "t_timed.c"] {
+        plans.create(name, &[]);
+    }
+    assert!(bench.apply(&plans).await.summary.is_success());
+    bench
+}
+
+#[tokio::test]
+async fn what_exists_is_read_and_what_is_gone_is_found_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = bench(&dir).await;
+    bench.world.lock().unwrap().things.retain(|_, t| t.name != "b");
+    let (_, read) = plan(&bench, PlanMode::Normal).await.unwrap();
+    assert_eq!(read[&addr("t_thing.a")], Reading::Found(bench.stored("t_thing.a")));
+    assert_eq!(read[&addr("t_thing.b")], Reading::Gone);
+    assert_eq!(read[&addr("t_timed.c")], Reading::NotRead, "it lives in the state only");
+    assert_eq!(bench.world.lock().unwrap().reads, 2);
+    assert_eq!(bench.count(|e| matches!(e, EventKind::Refreshed { found: false, .. })), 1);
+    let started = bench.count(|e| matches!(e, EventKind::RefreshStarted { objects: 3, data: 0 }));
+    assert_eq!((started, bench.count(|e| matches!(e, EventKind::Planned { rounds: 1, .. }))), (1, 1));
+}
+
+#[tokio::test]
+async fn what_can_t_be_read_stops_a_plan_but_not_a_destroy() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = bench(&dir).await;
+    bench.script("read a", [Act::Refuse, Act::Refuse]);
+    match plan(&bench, PlanMode::Normal).await.map(|_| ()) {
+        Err(error @ RunError::Reads(_)) => {
+            assert_eq!(error.to_string(), "t_thing.a can't be read: refused");
+        }
+        other => panic!("{other:?}"),
+    }
+    let (_, read) = plan(&bench, PlanMode::Destroy).await.unwrap();
+    assert_eq!(read[&addr("t_thing.a")], Reading::NotRead);
+    let said = |e: &EventKind| matches!(e, EventKind::Notice { text } if text.contains("t_thing.a could not be read"));
+    assert_eq!(bench.count(said), 1);
+}
+
+#[tokio::test]
+async fn a_busy_far_side_is_asked_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = bench(&dir).await;
+    bench.options.retry.first = std::time::Duration::from_millis(1);
+    bench.script("read a", [Act::Busy, Act::Busy]);
+    let (_, read) = plan(&bench, PlanMode::Normal).await.unwrap();
+    assert!(matches!(read[&addr("t_thing.a")], Reading::Found(_)));
+    assert_eq!(bench.world.lock().unwrap().reads, 4);
+}
+
+#[tokio::test]
+async fn a_stop_ends_it_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = bench(&dir).await;
+    bench.cancel.soft.cancel();
+    assert!(matches!(plan(&bench, PlanMode::Normal).await, Err(RunError::Interrupted)));
+}

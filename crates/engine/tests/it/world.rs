@@ -1,0 +1,313 @@
+//! A world in memory that a script rules: what each object's operations do, and what happened when.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use grappe_provider::{
+    AnyProvider, Context, Fault, Limit, Provider, Resource, Setup, Stream, Timeouts, erased,
+};
+use grappe_value::{Attribute, Schema, Type, Value};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+/// What one try does.
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    /// Fails in a way that may pass.
+    Busy,
+    /// Fails, to be tried again after this long.
+    BusyFor(Duration),
+    /// Fails before anything is there.
+    Refuse,
+    /// Fails after the object is there and checkpointed.
+    RefuseLate,
+    /// Fails in a way that may pass, after the object is there and checkpointed.
+    BusyLate,
+    /// Says that it is not there.
+    Gone,
+    /// Never ends, whatever it is told, after the object is there and checkpointed.
+    Hang,
+    /// Panics.
+    Panic,
+}
+
+/// An object that exists.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Thing {
+    pub(crate) name: String,
+    pub(crate) key: String,
+    pub(crate) size: i64,
+}
+
+/// Something that was done.
+#[derive(Clone, Debug)]
+pub(crate) struct Effect {
+    /// How long the journal was then.
+    pub(crate) journal: u64,
+    pub(crate) id: String,
+    /// What the object became; `None` where it was deleted.
+    pub(crate) thing: Option<Thing>,
+}
+
+/// Shared by all clients: the far side.
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) things: BTreeMap<String, Thing>,
+    pub(crate) script: BTreeMap<String, VecDeque<Act>>,
+    pub(crate) effects: Vec<Effect>,
+    /// Operations by name: seconds of their begin and end.
+    pub(crate) spans: Vec<(String, u64, Option<u64>)>,
+    pub(crate) reads: usize,
+    pub(crate) configured: usize,
+    pub(crate) journal: Option<PathBuf>,
+    pub(crate) start: Option<Instant>,
+    next: u64,
+}
+
+impl World {
+    fn effect(&mut self, id: &str, thing: Option<Thing>) {
+        let journal = self.journal.as_ref().and_then(|p| p.metadata().ok()).map_or(0, |m| m.len());
+        match &thing {
+            Some(thing) => self.things.insert(id.to_owned(), thing.clone()),
+            None => self.things.remove(id),
+        };
+        self.effects.push(Effect { journal, id: id.to_owned(), thing });
+    }
+
+    fn now(&self) -> u64 {
+        self.start.map_or(0, |s| s.elapsed().as_secs())
+    }
+
+    /// The most operations that ran at once, among those whose name begins like this.
+    pub(crate) fn most_at_once(&self, prefix: &str) -> usize {
+        let spans = || self.spans.iter().filter(|(n, _, _)| n.starts_with(prefix));
+        let at = |t: u64| spans().filter(|(_, s, e)| *s <= t && e.is_some_and(|e| t < e)).count();
+        spans().map(|(_, s, _)| at(*s)).max().unwrap_or(0)
+    }
+
+    /// When an operation began and ended.
+    pub(crate) fn span(&self, name: &str) -> (u64, u64) {
+        let (_, start, end) = self.spans.iter().find(|(n, _, _)| n == name).expect("it ran");
+        (*start, end.expect("it ended"))
+    }
+}
+
+pub(crate) type Shared = Arc<Mutex<World>>;
+
+#[derive(Deserialize)]
+struct Args {
+    name: String,
+    #[serde(default)]
+    size: i64,
+    #[serde(default)]
+    secs: u64,
+    #[serde(default)]
+    password: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    name: String,
+    id: String,
+    #[serde(default)]
+    size: i64,
+    #[serde(default)]
+    secs: u64,
+}
+
+/// A type: its name, whether it is read, and how long it may take.
+struct Kind(&'static str, bool, u64);
+
+impl Kind {
+    async fn act(
+        &self,
+        ctx: &Context<Shared>,
+        name: &str,
+        secs: u64,
+        late: impl AsyncFnOnce() -> Result<String, Fault>,
+    ) -> Result<String, Fault> {
+        let (act, span) = {
+            let mut world = ctx.client().lock().unwrap();
+            let now = world.now();
+            world.spans.push((name.to_owned(), now, None));
+            (world.script.get_mut(name).and_then(VecDeque::pop_front), world.spans.len() - 1)
+        };
+        ctx.progress(format!("working on {name}"));
+        let result = match act {
+            Some(Act::Busy) => Err(Fault::transient("busy")),
+            Some(Act::BusyFor(wait)) => Err(Fault::transient("busy").after(wait)),
+            Some(Act::Refuse) => Err(Fault::permanent("refused").details("because\nso").hint("ask again")),
+            Some(Act::Gone) => Err(Fault::gone("not there")),
+            Some(Act::Panic) => panic!("a bug in {name}"),
+            Some(Act::RefuseLate) => late().await.and(Err(Fault::permanent("refused late"))),
+            Some(Act::BusyLate) => late().await.and(Err(Fault::transient("busy late"))),
+            Some(Act::Hang) => {
+                late().await?;
+                std::future::pending().await
+            }
+            None => {
+                tokio::time::sleep(Duration::from_secs(secs)).await;
+                late().await
+            }
+        };
+        let mut world = ctx.client().lock().unwrap();
+        world.spans[span].2 = Some(world.now());
+        result
+    }
+}
+
+impl Resource for Kind {
+    type Client = Shared;
+    type Args = Args;
+    type State = State;
+
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    fn schema(&self) -> Schema {
+        Schema::new("A thing.")
+            .attr("name", Attribute::required(Type::String, "Its name.").replace())
+            .attr("size", Attribute::optional(Type::Number, "Its size."))
+            .attr("secs", Attribute::optional(Type::Number, "How long its operations take."))
+            .attr("group", Attribute::optional(Type::String, "Two of a group at once."))
+            .attr("password", Attribute::optional(Type::String, "Secret.").sensitive())
+            .attr("id", Attribute::computed(Type::String, "Its id."))
+    }
+
+    fn limits(&self, object: &Value) -> Vec<Limit> {
+        let group = object.get("group").and_then(|g| g.as_str().map(str::to_owned));
+        group.map(|group| Limit { group, max: 2 }).into_iter().collect()
+    }
+
+    fn reads(&self) -> bool {
+        self.1
+    }
+
+    fn timeouts(&self) -> Timeouts {
+        let long = Duration::from_secs(self.2);
+        Timeouts { create: long, read: long, update: long, delete: long }
+    }
+
+    async fn read(&self, ctx: &Context<Shared>, state: State) -> Result<Option<State>, Fault> {
+        let act = {
+            let mut world = ctx.client().lock().unwrap();
+            world.reads += 1;
+            world.script.get_mut(&format!("read {}", state.name)).and_then(VecDeque::pop_front)
+        };
+        match act {
+            Some(Act::Busy) => return Err(Fault::transient("busy")),
+            Some(Act::Refuse) => return Err(Fault::permanent("refused")),
+            _ => {}
+        }
+        let world = ctx.client().lock().unwrap();
+        Ok(world.things.get(&state.id).map(|t| State { size: t.size, ..state }))
+    }
+
+    async fn create(&self, ctx: &Context<Shared>, args: Args) -> Result<State, Fault> {
+        if let Some(password) = &args.password {
+            ctx.output(Stream::Stdout, &format!("logging in with {password}"));
+        }
+        let thing = Thing { name: args.name.clone(), key: ctx.key().to_owned(), size: args.size };
+        let make = async || {
+            let id = {
+                let mut world = ctx.client().lock().unwrap();
+                let found = world.things.iter().find(|(_, t)| t.key == ctx.key()).map(|(id, _)| id.clone());
+                found.unwrap_or_else(|| {
+                    world.next += 1;
+                    let id = format!("id-{}-{}", world.next, ctx.key());
+                    world.effect(&id, Some(Thing { size: -1, ..thing.clone() }));
+                    id
+                })
+            };
+            let state = State { name: args.name.clone(), id: id.clone(), size: -1, secs: args.secs };
+            ctx.checkpoint(&state).await?;
+            // The second step, which a crash may leave undone.
+            ctx.client().lock().unwrap().effect(&id, Some(thing.clone()));
+            Ok(id)
+        };
+        let id = self.act(ctx, &args.name, args.secs, make).await?;
+        Ok(State { name: args.name, id, size: args.size, secs: args.secs })
+    }
+
+    async fn update(&self, ctx: &Context<Shared>, prior: State, args: Args) -> Result<State, Fault> {
+        let make = async || {
+            let half = State { name: args.name.clone(), id: prior.id.clone(), size: -2, secs: args.secs };
+            ctx.checkpoint(&half).await?;
+            let mut world = ctx.client().lock().unwrap();
+            let thing = world.things.get(&prior.id).cloned().ok_or_else(|| Fault::gone("not there"))?;
+            world.effect(&prior.id, Some(Thing { size: args.size, ..thing }));
+            Ok(prior.id.clone())
+        };
+        let id = self.act(ctx, &args.name, args.secs, make).await?;
+        Ok(State { name: args.name, id, size: args.size, secs: args.secs })
+    }
+
+    async fn delete(&self, ctx: &Context<Shared>, state: State) -> Result<(), Fault> {
+        let make = async || {
+            let mut world = ctx.client().lock().unwrap();
+            if world.things.contains_key(&state.id) {
+                world.effect(&state.id, None);
+                Ok(String::new())
+            } else {
+                Err(Fault::gone("not there"))
+            }
+        };
+        self.act(ctx, &format!("delete {}", state.name), state.secs, make).await.map(|_| ())
+    }
+
+    async fn adopt(&self, ctx: &Context<Shared>, args: Args) -> Result<Option<State>, Fault> {
+        let world = ctx.client().lock().unwrap();
+        let found = world.things.iter().find(|(_, t)| t.key == ctx.key());
+        Ok(found.map(|(id, t)| State { name: args.name, id: id.clone(), size: t.size, secs: args.secs }))
+    }
+}
+
+struct TestProvider(Shared);
+
+#[derive(Deserialize)]
+struct Config {
+    #[serde(default)]
+    broken: bool,
+}
+
+impl Provider for TestProvider {
+    type Client = Shared;
+    type Config = Config;
+
+    fn name(&self) -> &'static str {
+        "test"
+    }
+
+    fn schema(&self) -> Schema {
+        Schema::new("").attr("broken", Attribute::optional(Type::Bool, "Can't be configured."))
+    }
+
+    fn resources(&self) -> Vec<Box<dyn grappe_provider::AnyResource>> {
+        vec![
+            // Read and journalled; in the state only, so that no disk is waited for while time is paused; the same with a short deadline.
+            erased::resource(Kind("t_thing", true, 1200)),
+            erased::resource(Kind("t_timed", false, 1200)),
+            erased::resource(Kind("t_short", false, 10)),
+        ]
+    }
+
+    fn notice(&self) -> Option<&'static str> {
+        Some("nothing is real")
+    }
+
+    async fn configure(&self, _: &Setup, config: Config) -> Result<Shared, Fault> {
+        if config.broken {
+            return Err(Fault::permanent("no such region"));
+        }
+        self.0.lock().unwrap().configured += 1;
+        Ok(self.0.clone())
+    }
+}
+
+/// The provider over a world.
+pub(crate) fn provider(world: &Shared) -> Arc<dyn AnyProvider> {
+    erased::provider(TestProvider(world.clone()))
+}
