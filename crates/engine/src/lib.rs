@@ -38,7 +38,7 @@ pub use attempt::GRACE;
 pub use event::{Event, EventKind, Sink};
 pub use failure::Failure;
 pub use planning::Known;
-pub use resolve::Resolve;
+pub use resolve::{Resolve, resolver};
 pub use retry::RetryPolicy;
 pub use summary::Summary;
 
