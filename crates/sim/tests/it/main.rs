@@ -1,1 +1,5 @@
 //! Integration tests of the simulated world.
+
+mod differential;
+mod lab;
+mod ssh;

@@ -1,0 +1,52 @@
+//! The objects that an API server stores.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Objects by kind, namespace (empty for cluster-wide ones) and name.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Objects {
+    items: BTreeMap<String, Value>,
+}
+
+fn key(kind: &str, namespace: &str, name: &str) -> String {
+    format!("{kind}/{namespace}/{name}")
+}
+
+impl Objects {
+    /// One object.
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<&Value> {
+        self.items.get(&key(kind, namespace, name))
+    }
+
+    /// One object, to be changed.
+    pub fn get_mut(&mut self, kind: &str, namespace: &str, name: &str) -> Option<&mut Value> {
+        self.items.get_mut(&key(kind, namespace, name))
+    }
+
+    /// Stores an object.
+    pub fn insert(&mut self, kind: &str, namespace: &str, name: &str, object: Value) {
+        self.items.insert(key(kind, namespace, name), object);
+    }
+
+    /// Removes an object.
+    pub fn remove(&mut self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
+        self.items.remove(&key(kind, namespace, name))
+    }
+
+    /// Objects of a kind, of one namespace or of all.
+    pub fn list<'a>(
+        &'a self,
+        kind: &str,
+        namespace: Option<&str>,
+    ) -> impl Iterator<Item = &'a Value> + use<'a> {
+        let prefix = match namespace {
+            Some(namespace) => format!("{kind}/{namespace}/"),
+            None => format!("{kind}/"),
+        };
+        self.items.range(prefix.clone()..).take_while(move |(k, _)| k.starts_with(&prefix)).map(|(_, v)| v)
+    }
+}

@@ -1,0 +1,266 @@
+//! What a world holds: networks, ports, machines, clusters, and its clock.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rand::RngExt as _;
+use serde::{Deserialize, Serialize};
+
+use super::table::Table;
+use crate::cluster::Cluster;
+use crate::host::Host;
+
+/// Version of the world file.
+pub const VERSION: u32 = 1;
+
+/// A layer-2 network with one IPv4 range.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Id.
+    pub id: String,
+    /// Name, not unique.
+    pub name: String,
+    /// Its range, such as `10.0.0.0/24`; the first address is the gateway's.
+    pub cidr: ipnet::Ipv4Net,
+    /// Whether ports drop traffic of addresses that are neither theirs nor in their allowed_address_pairs, as Neutron does.
+    #[serde(default = "yes")]
+    pub port_security: bool,
+    /// Free tags; the idempotency key is one.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A network card, plugged into a machine or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// Id.
+    pub id: String,
+    /// Name, not unique.
+    pub name: String,
+    /// Network it is on.
+    pub network: String,
+    /// Its address.
+    pub ip: std::net::Ipv4Addr,
+    /// Its MAC, lower case with colons.
+    pub mac: String,
+    /// Addresses or ranges it may also speak for.
+    #[serde(default)]
+    pub allowed_address_pairs: Vec<String>,
+    /// The machine it is plugged into.
+    #[serde(default)]
+    pub machine: Option<String>,
+    /// Free tags.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// A machine: hardware and the host that lives on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Id.
+    pub id: String,
+    /// Name, also the host's first name.
+    pub name: String,
+    /// Image it was made from.
+    pub image: String,
+    /// Ports in the order of its network cards.
+    pub ports: Vec<String>,
+    /// Powered on.
+    pub running: bool,
+    /// Simulated time from which sshd answers, in milliseconds since 1970.
+    pub ready_at: i64,
+    /// Free tags.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+    /// User data as given.
+    #[serde(default)]
+    pub user_data: String,
+    /// Its operating system.
+    pub host: Host,
+}
+
+/// Optional limits of the simulated cloud; nothing is unlimited.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Quota {
+    /// Networks.
+    pub networks: Option<usize>,
+    /// Ports.
+    pub ports: Option<usize>,
+    /// Machines.
+    pub machines: Option<usize>,
+}
+
+/// Faults and delays on demand.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Knobs {
+    /// From power-on to a listening sshd, in milliseconds.
+    pub boot_latency_ms: u64,
+    /// Added to each SSH command, in milliseconds.
+    pub latency_ms: u64,
+    /// How often commands that start with these words fail before they are let through: `{"kubeadm join": 2}`. The words of the provider
+    /// part's own calls are `create sim_machine`, `delete sim_port` and so on.
+    pub fail: BTreeMap<String, u32>,
+}
+
+/// Everything, under one lock.
+#[derive(Debug, Default)]
+pub struct State {
+    /// How far the simulated clock is ahead of the real one: sleeps on hosts move it.
+    pub clock_offset_ms: i64,
+    /// Networks by id.
+    pub networks: Table<Network>,
+    /// Ports by id.
+    pub ports: Table<Port>,
+    /// Machines by id.
+    pub machines: Table<Machine>,
+    /// Clusters by id.
+    pub clusters: Table<Cluster>,
+    /// Limits.
+    pub quota: Quota,
+    /// Faults and delays.
+    pub knobs: Knobs,
+    /// How many failures of [`Knobs::fail`] are left, by its keys.
+    pub fail_left: BTreeMap<String, u32>,
+    /// Set by whoever changes one of the plain fields.
+    pub dirty: bool,
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    version: u32,
+    #[serde(default)]
+    clock_offset_ms: i64,
+    #[serde(default)]
+    quota: Quota,
+    #[serde(default)]
+    knobs: Knobs,
+    #[serde(default)]
+    fail_left: BTreeMap<String, u32>,
+    networks: BTreeMap<String, Network>,
+    ports: BTreeMap<String, Port>,
+    machines: BTreeMap<String, Machine>,
+    clusters: BTreeMap<String, Cluster>,
+}
+
+/// Why a world file was not understood.
+#[derive(Debug, thiserror::Error)]
+pub enum ParseError {
+    /// Not JSON, or not of this shape.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// From a newer grappe.
+    #[error("it has version {0}, this grappe reads version {VERSION}")]
+    Version(u32),
+}
+
+impl State {
+    /// Parses a world file.
+    pub fn from_json(text: &str) -> Result<Self, ParseError> {
+        #[derive(Deserialize)]
+        struct Head {
+            version: u32,
+        }
+        let head: Head = serde_json::from_str(text)?;
+        if head.version != VERSION {
+            return Err(ParseError::Version(head.version));
+        }
+        let stored: Stored = serde_json::from_str(text)?;
+        debug_assert_eq!(stored.version, VERSION);
+        Ok(State {
+            clock_offset_ms: stored.clock_offset_ms,
+            networks: stored.networks.into(),
+            ports: stored.ports.into(),
+            machines: stored.machines.into(),
+            clusters: stored.clusters.into(),
+            quota: stored.quota,
+            knobs: stored.knobs,
+            fail_left: stored.fail_left,
+            dirty: false,
+        })
+    }
+
+    /// The world file's text. Items not touched since the last call are not serialised again.
+    pub fn to_json(&mut self) -> Result<String, serde_json::Error> {
+        let mut out = format!(
+            "{{\"version\":{VERSION},\"simulated\":true,\"clock_offset_ms\":{},\"quota\":{},\"knobs\":{},\"fail_left\":{}",
+            self.clock_offset_ms,
+            serde_json::to_string(&self.quota)?,
+            serde_json::to_string(&self.knobs)?,
+            serde_json::to_string(&self.fail_left)?
+        );
+        out.push_str(",\n\"networks\":");
+        self.networks.write_json(&mut out)?;
+        out.push_str(",\n\"ports\":");
+        self.ports.write_json(&mut out)?;
+        out.push_str(",\n\"machines\":");
+        self.machines.write_json(&mut out)?;
+        out.push_str(",\n\"clusters\":");
+        self.clusters.write_json(&mut out)?;
+        out.push_str("}\n");
+        Ok(out)
+    }
+
+    /// Whether something changed since the last call.
+    pub(super) fn take_dirty(&mut self) -> bool {
+        let tables = [
+            self.networks.take_dirty(),
+            self.ports.take_dirty(),
+            self.machines.take_dirty(),
+            self.clusters.take_dirty(),
+        ];
+        std::mem::take(&mut self.dirty) | tables.contains(&true)
+    }
+
+    /// The simulated clock, in milliseconds since 1970.
+    pub fn now(&self) -> i64 {
+        real_now() + self.clock_offset_ms
+    }
+
+    /// Moves the clock forward to `until`; never back. What a sleep changes is saved with the next change of weight.
+    pub fn advance(&mut self, until: i64) {
+        self.clock_offset_ms += (until - self.now()).max(0);
+    }
+
+    /// Consumes one planned failure for a command line, if one is planned.
+    pub fn planned_failure(&mut self, command: &str) -> Option<String> {
+        let key = self
+            .fail_left
+            .iter()
+            .find(|(words, left)| {
+                **left > 0
+                    && command
+                        .strip_prefix(words.as_str())
+                        .is_some_and(|r| r.is_empty() || r.starts_with(' '))
+            })?
+            .0
+            .clone();
+        let left = self.fail_left.get_mut(&key)?;
+        *left -= 1;
+        self.dirty = true;
+        Some(format!("simulated fault: `{key}` fails on demand, {left} more time(s)"))
+    }
+}
+
+/// Milliseconds since 1970 by the real clock.
+pub fn real_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// `n` random hex digits.
+pub fn hex(n: usize) -> String {
+    let mut rng = rand::rng();
+    (0..n).map(|_| char::from_digit(rng.random_range(0..16), 16).unwrap_or('0')).collect()
+}
+
+/// A random id in the form of a version 4 UUID.
+pub fn fresh_id() -> String {
+    let h = hex(31);
+    format!("{}-{}-4{}-a{}-{}", &h[..8], &h[8..12], &h[12..15], &h[15..18], &h[18..30])
+}
