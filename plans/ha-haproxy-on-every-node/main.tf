@@ -21,7 +21,7 @@ resource "local_sensitive_file" "key" {
 
 resource "sim_network" "private" {
   name = "private"
-  cidr = "10.0.42.0/23"
+  cidr = "10.0.40.0/22"
 }
 
 resource "sim_port" "this" {
