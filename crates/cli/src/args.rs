@@ -139,7 +139,7 @@ pub struct PlanningArgs {
     #[arg(long, conflicts_with = "destroy_all")]
     pub refresh_only: bool,
     /// At most this many operations at once.
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     pub parallelism: u16,
     /// How long to wait for a locked state: 30s, 10m.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
@@ -318,6 +318,9 @@ pub struct SimArgs {
     /// The state, beside which the world is kept.
     #[command(flatten)]
     pub state: StateArgs,
+    /// The world's file, where the plan names another than `world.json` beside the state.
+    #[arg(long, value_name = "FILE")]
+    pub world: Option<PathBuf>,
     /// The plan folder.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,

@@ -5,6 +5,7 @@ use std::fmt;
 use grappe_diag::{Diagnostics, Sources};
 use grappe_state::StateError;
 
+use crate::commands::run::Interrupted;
 use crate::exit::Exit;
 use crate::ui::Ui;
 
@@ -59,6 +60,10 @@ pub(crate) fn show(ui: &Ui, error: &anyhow::Error) -> Exit {
     if let Some(rejected) = error.downcast_ref::<Rejected>() {
         ui.diagnostics(&rejected.found, &rejected.sources);
         return Exit::Error;
+    }
+    if error.is::<Interrupted>() {
+        ui.warn(&error.to_string());
+        return Exit::Interrupted;
     }
     let mut causes = Vec::new();
     let mut said = error.to_string();

@@ -1,10 +1,18 @@
 //! The providers that this program knows.
 
 use grappe_provider::Registry;
+use grappe_ssh::Pool;
 
-/// All of them.
+/// All of them. Those that work on hosts share one pool of connections: whatever is on a host goes through one.
 #[must_use]
 pub fn registry() -> Registry {
-    let registry = Registry::default();
-    grappe_provider_core::providers().into_iter().fold(registry, Registry::with)
+    let pool = Pool::new();
+    let core = grappe_provider_core::providers();
+    let hosts = [
+        grappe_provider_host::provider(pool.clone()),
+        grappe_provider_haproxy::provider(pool.clone()),
+        grappe_provider_kubeadm::provider(pool.clone()),
+        grappe_provider_kube::provider(pool),
+    ];
+    core.into_iter().chain(hosts).fold(Registry::default(), Registry::with)
 }

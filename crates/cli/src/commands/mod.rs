@@ -1,7 +1,12 @@
 //! One file a command.
 
+mod apply;
+mod graph;
 mod output;
+mod plan;
+pub(crate) mod run;
 mod show;
+mod sim;
 mod state;
 mod validate;
 mod version;
@@ -32,9 +37,11 @@ impl Command {
 /// What went wrong and was not said yet.
 pub fn run(ui: &Ui, command: Command) -> anyhow::Result<Exit> {
     match command {
-        Command::Plan(_) | Command::Apply(_) | Command::Destroy(_) | Command::Graph(_) | Command::Sim(_) => {
-            todo!()
-        }
+        Command::Plan(args) => plan::run(ui, &args),
+        Command::Apply(args) => apply::run(ui, &args),
+        Command::Destroy(args) => apply::destroy(ui, &args),
+        Command::Graph(args) => graph::run(ui, &args),
+        Command::Sim(args) => sim::run(ui, &args),
         Command::Validate(args) => validate::run(ui, &args),
         Command::Show(args) => show::run(ui, &args),
         Command::Output(args) => output::run(ui, &args),

@@ -1,6 +1,6 @@
 //! `grappe output`.
 
-use grappe_state::OutputValue;
+use grappe_state::{OutputValue, State};
 use grappe_value::{Kind, Value, json, wire};
 use serde_json::json;
 
@@ -8,8 +8,8 @@ use crate::Exit;
 use crate::args::OutputArgs;
 use crate::error::Explained;
 use crate::project::store_of;
-use crate::ui::Ui;
 use crate::ui::value::{SENSITIVE, key, lines, padded};
+use crate::ui::{Style, Ui};
 
 pub(super) fn run(ui: &Ui, args: &OutputArgs) -> anyhow::Result<Exit> {
     let state = store_of(&args.dir, &args.state)?.load()?.state;
@@ -41,20 +41,30 @@ pub(super) fn run(ui: &Ui, args: &OutputArgs) -> anyhow::Result<Exit> {
             ui.raw(&format!("{:#}\n", serde_json::Value::Object(all)));
         }
         None => {
-            let pad = state.outputs.keys().map(|n| key(n).len()).max().unwrap_or(0);
-            for (name, output) in &state.outputs {
-                let value =
-                    if output.sensitive { vec![SENSITIVE.to_owned()] } else { shown(ui, &decode(output)?) };
-                let mut value = value.into_iter();
-                ui.line(format!("{} = {}", padded(&key(name), pad), value.next().unwrap_or_default()));
-                ui.lines(value);
-            }
+            ui.lines(all(&state, ui.style())?);
             if state.outputs.is_empty() {
                 ui.line("The state has no outputs.");
             }
         }
     }
     Ok(Exit::Done)
+}
+
+/// All outputs, sensitive ones by name only.
+pub(super) fn all(state: &State, style: Style) -> anyhow::Result<Vec<String>> {
+    let pad = state.outputs.keys().map(|n| key(n).len()).max().unwrap_or(0);
+    let mut out = Vec::new();
+    for (name, output) in &state.outputs {
+        let mut value = match output.sensitive {
+            true => vec![SENSITIVE.to_owned()],
+            false => lines(&decode(output)?, style.width.saturating_sub(pad + 3)),
+        };
+        if let Some(first) = value.first_mut() {
+            *first = format!("{} = {first}", padded(&key(name), pad));
+        }
+        out.extend(value);
+    }
+    Ok(out)
 }
 
 /// What was asked for by name is shown, sensitive or not.
@@ -74,13 +84,9 @@ fn one(ui: &Ui, args: &OutputArgs, name: &str, value: &Value) -> anyhow::Result<
         };
         ui.raw(&text);
     } else {
-        ui.lines(shown(ui, &value.clone().unmark_deep().0));
+        ui.lines(lines(&value.clone().unmark_deep().0, ui.style().width));
     }
     Ok(())
-}
-
-fn shown(ui: &Ui, value: &Value) -> Vec<String> {
-    lines(value, ui.style().width)
 }
 
 fn decode(output: &OutputValue) -> anyhow::Result<Value> {

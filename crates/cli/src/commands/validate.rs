@@ -13,7 +13,7 @@ pub(super) fn run(ui: &Ui, args: &ValidateArgs) -> anyhow::Result<Exit> {
     let (found, sources) = match Project::load(&args.dir) {
         Ok(project) => {
             let mut found = project.warnings.clone();
-            found.extend(check(&project.config, &registry()));
+            found.extend(grappe_plan::validate(&project.config, &registry(), &project.files));
             (found, project.sources)
         }
         Err(error) => match error.downcast::<Rejected>() {
@@ -35,9 +35,4 @@ fn tell(ui: &Ui, args: &ValidateArgs, found: &Diagnostics, sources: &Sources) ->
         }
     }
     if found.has_errors() { Exit::Error } else { Exit::Done }
-}
-
-fn check(config: &grappe_lang::Config, registry: &grappe_provider::Registry) -> Diagnostics {
-    let _ = (config, registry);
-    Diagnostics::new()
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use grappe_value::{Kind, Marks, Path, Step, Value};
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
-use super::style::{Style, Tone, columns};
+use super::style::{Style, Tone, columns, wrap};
 use super::value::{SENSITIVE, entry_name, inline, is_text, lines, padded, text_lines};
 
 /// Unchanged lines of a text that are shown around a changed one.
@@ -86,8 +86,13 @@ impl Differ {
                 (entry_name(name, is_map), path.then(step), there(before.get(name)), there(after.get(name)))
             })
             .collect();
-        let (mut hidden, mut shown) = (0, Vec::new());
+        let (mut hidden, mut shown, mut later) = (0, Vec::new(), Vec::new());
+        let creates = path.0.is_empty() && before.is_empty();
         for row in rows {
+            if creates && row.3.as_ref().is_some_and(|v| v.is_unknown() && !v.is_sensitive_deep()) {
+                later.push(row);
+                continue;
+            }
             let same = match (&row.2, &row.3) {
                 (None, None) => continue,
                 (Some(b), Some(a)) => unchanged(b, a),
@@ -99,6 +104,11 @@ impl Differ {
             } else {
                 shown.push((row, same));
             }
+        }
+        // A line each is too much for what a creation leaves to the provider.
+        if later.len() < 3 {
+            shown.extend(later.drain(..).map(|row| (row, false)));
+            shown.sort_by(|((a, ..), _), ((b, ..), _)| a.cmp(b));
         }
         let pad = shown.iter().map(|((name, ..), _)| columns(name)).max().unwrap_or(0);
         for ((name, path, before, after), same) in shown {
@@ -113,9 +123,23 @@ impl Differ {
                 (before, after) => self.change(indent, &path, &head, before.as_ref(), after.as_ref(), &note),
             }
         }
+        self.known_later(indent, later.iter().map(|(name, ..)| name.as_str()));
         if hidden > 0 {
             let what = if is_map { "element" } else { "attribute" };
             self.note(indent, &format!("({hidden} unchanged {what}{} hidden)", plural(hidden)));
+        }
+    }
+
+    /// The names of attributes that only the change will tell.
+    pub fn known_later<'a>(&mut self, indent: usize, names: impl Iterator<Item = &'a str>) {
+        let names = names.collect::<Vec<_>>().join(", ");
+        if names.is_empty() {
+            return;
+        }
+        for line in
+            wrap(&format!("(known after apply: {names})"), self.style.width.saturating_sub(indent + 4))
+        {
+            self.note(indent, &line);
         }
     }
 

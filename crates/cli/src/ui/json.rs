@@ -57,6 +57,18 @@ pub fn state(state: &State, registry: &Registry) -> Json {
         .into_iter()
         .map(|(address, resources)| json!({ "address": address, "resources": resources }))
         .collect();
+    json!({
+        "format_version": "1.0",
+        "grappe_version": env!("CARGO_PKG_VERSION"),
+        "lineage": state.lineage,
+        "serial": state.serial,
+        "values": { "outputs": outputs(state), "root_module": { "resources": root, "child_modules": children } },
+    })
+}
+
+/// The outputs of a state.
+#[must_use]
+pub fn outputs(state: &State) -> Json {
     let outputs: Map<String, Json> = state
         .outputs
         .iter()
@@ -67,13 +79,7 @@ pub fn state(state: &State, registry: &Registry) -> Json {
             (name.clone(), json!({ "sensitive": output.sensitive, "type": ty, "value": value }))
         })
         .collect();
-    json!({
-        "format_version": "1.0",
-        "grappe_version": env!("CARGO_PKG_VERSION"),
-        "lineage": state.lineage,
-        "serial": state.serial,
-        "values": { "outputs": outputs, "root_module": { "resources": root, "child_modules": children } },
-    })
+    Json::Object(outputs)
 }
 
 fn stored(addr: &InstanceAddr, deposed: Option<&String>, object: &Object, registry: &Registry) -> Json {
@@ -143,7 +149,9 @@ fn resource_change(
     out
 }
 
-fn output_change(output: &OutputChange) -> Json {
+/// An output's change.
+#[must_use]
+pub fn output_change(output: &OutputChange) -> Json {
     let side = |v: &Option<Value>| match v {
         Some(v) if !output.sensitive => visible(v),
         _ => Json::Null,

@@ -6,7 +6,9 @@
 pub mod diff;
 pub mod json;
 pub mod plan;
+pub mod progress;
 pub mod style;
+pub mod summary;
 pub mod value;
 
 use std::io::{self, IsTerminal, Write};

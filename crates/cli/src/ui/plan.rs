@@ -24,7 +24,7 @@ pub fn render(plan: &Plan, style: Style) -> Vec<String> {
     let mut out = Vec::new();
     drift(&plan.drift, style, &mut out);
     let acting: Vec<&Change> = plan.changes.iter().filter(|c| c.action != Action::NoOp).collect();
-    if plan.is_empty() || (acting.is_empty() && outputs_change(plan) == 0) {
+    if !changes(plan) {
         out.extend(nothing_to_do(plan, style));
         return out;
     }
@@ -35,6 +35,12 @@ pub fn render(plan: &Plan, style: Style) -> Vec<String> {
             entry(&group, style, &mut out);
             out.push(String::new());
         }
+    }
+    for moved in &plan.moves {
+        out.push(format!("  # {} has moved to {}", moved.from, style.paint(Tone::Strong, &moved.to)));
+    }
+    if !plan.moves.is_empty() {
+        out.push(String::new());
     }
     outputs(&plan.outputs, style, &mut out);
     out.push(summary(plan, style));
@@ -106,7 +112,8 @@ fn expected(plan: &Plan, style: Style) -> Vec<String> {
     let times: Vec<Duration> = plan.operations.iter().map(|o| o.estimate).collect();
     let edges = plan.operations.iter().flat_map(|o| o.requires.iter().map(|r| (r.index(), o.id.index())));
     let Ok(path) = critical_path(&Graph::new(times.len(), edges), &times) else { return Vec::new() };
-    if path.length < Duration::from_secs(1) {
+    // What nobody waits for needs no forecast.
+    if path.length < Duration::from_secs(5) {
         return Vec::new();
     }
     let steps: Vec<String> = path
@@ -275,6 +282,15 @@ fn together(group: &[&Change], style: Style) -> Vec<String> {
         })
         .filter(|(_, each)| each.iter().any(|(_, v)| v.is_some()))
         .collect();
+    let later = |each: &[(&str, Option<&Value>)]| {
+        each.iter().all(|(_, v)| v.is_some_and(|v| v.is_unknown() && !v.is_sensitive_deep()))
+    };
+    let (mut unknown, mut rows): (Vec<Row<'_>>, Vec<Row<'_>>) =
+        rows.into_iter().partition(|(_, each)| later(each));
+    if unknown.len() < 3 {
+        rows.append(&mut unknown);
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+    }
     let pad = rows.iter().map(|(name, _)| columns(name)).max().unwrap_or(0);
     let mut differ = Differ::new(style, Vec::new());
     for (name, each) in rows {
@@ -297,6 +313,7 @@ fn together(group: &[&Change], style: Style) -> Vec<String> {
             differ.note(10, &format!("(and {more} more; -json shows all)"));
         }
     }
+    differ.known_later(6, unknown.iter().map(|(name, _)| name.as_str()));
     differ.out
 }
 
@@ -358,8 +375,12 @@ fn drift(found: &[Drift], style: Style, out: &mut Vec<String>) {
     }
 }
 
-fn outputs_change(plan: &Plan) -> usize {
-    plan.outputs.values().filter(|o| o.action != Action::NoOp).count()
+/// Whether applying it would change anything that people care for: not so where it only brings the state's records up to date.
+#[must_use]
+pub fn changes(plan: &Plan) -> bool {
+    plan.changes.iter().any(|c| c.action != Action::NoOp)
+        || plan.outputs.values().any(|o| o.action != Action::NoOp)
+        || !plan.moves.is_empty()
 }
 
 fn outputs(all: &BTreeMap<std::sync::Arc<str>, OutputChange>, style: Style, out: &mut Vec<String>) {

@@ -17,6 +17,7 @@ fn plan(changes: Vec<Change>) -> Plan {
             .map(|(i, c)| op(i as u32, &c.addr.to_string(), 0, &[]))
             .collect(),
         changes,
+        moves: Vec::new(),
         outputs: BTreeMap::new(),
         drift: Vec::new(),
         providers: Vec::new(),

@@ -1,0 +1,62 @@
+//! `grappe plan`.
+
+use serde_json::json;
+
+use super::run::{How, Job};
+use crate::Exit;
+use crate::args::PlanArgs;
+use crate::saved::Saved;
+use crate::ui::{self, Ui};
+
+pub(super) fn run(ui: &Ui, args: &PlanArgs) -> anyhow::Result<Exit> {
+    let planning = &args.planning;
+    let job = Job::new(ui, &args.dir, &planning.state, Some(&planning.variables), planning.parallelism)?;
+    let how = How::new(planning, args.destroy);
+    let plan = job.block_on(async {
+        // Nothing is written: no lock is needed, and a run that goes on meanwhile is not held up.
+        let ledger = job.store.load()?;
+        Ok(job.plan(&ledger, &how).await?.0)
+    })?;
+    job.tell_about(&plan);
+    show(&job, &plan);
+    let changes = ui::plan::changes(&plan);
+    if let Some(path) = &args.out {
+        let saved = Saved::new(plan, &job.project.dir, job.store.dir(), job.project.files.seen())?;
+        saved.write(path, job.store.sealer())?;
+        job.ui.line(format!("Saved. To do exactly this: grappe apply {}", path.display()));
+    }
+    for notice in job.store.sealer().take_notices() {
+        job.ui.warn(&notice);
+    }
+    Ok(if args.detailed_exitcode && changes { Exit::Changes } else { Exit::Done })
+}
+
+/// The plan for people, or as lines of JSON.
+pub(super) fn show(job: &Job, plan: &grappe_plan::Plan) {
+    if !job.ui.is_json() {
+        return job.ui.lines(ui::plan::render(plan, job.ui.style()));
+    }
+    for change in plan.changes.iter().filter(|c| c.action != grappe_plan::Action::NoOp) {
+        let change = ui::json::change(change, &job.registry);
+        job.ui.event(&json!({ "type": "planned_change", "change": change }));
+    }
+    for (name, output) in plan.outputs.iter().filter(|(_, o)| o.action != grappe_plan::Action::NoOp) {
+        let change = ui::json::output_change(output);
+        job.ui.event(&json!({ "type": "planned_output", "name": &**name, "change": change }));
+    }
+    for drift in &plan.drift {
+        let changed: Vec<String> = drift.changed.iter().map(ToString::to_string).collect();
+        job.ui.event(&json!({
+            "type": "resource_drift",
+            "address": drift.addr.to_string(),
+            "gone": drift.after.is_none(),
+            "changed": changed,
+        }));
+    }
+    let counts = ui::plan::Counts::of(plan);
+    job.ui.event(&json!({
+        "type": "change_summary",
+        "changes": { "add": counts.add, "change": counts.change, "remove": counts.destroy, "forget": counts.forget },
+        "anything": ui::plan::changes(plan),
+    }));
+}

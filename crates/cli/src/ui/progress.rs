@@ -1,0 +1,284 @@
+//! A run while it goes on.
+//!
+//! On a terminal: a line for each operation that is running (what it does now, since when), and below them how far the run is and what is left; what
+//! has ended stays above as a line. In a pipe: a line an event, with its time. With `-json`: the engine's events as they are, one a line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use grappe_engine::event::{OpName, Phase, Verb};
+use grappe_engine::{Event, EventKind, Sink};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::diff::plural;
+use super::style::{Tone, columns, duration, wrap};
+use super::{Style, Ui};
+
+/// Running operations that have a line of their own; more are counted.
+const LINES: usize = 12;
+
+/// Shows the events of a run.
+pub struct Progress {
+    ui: Ui,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// Operations that people are told of: all, and those that have ended.
+    total: usize,
+    ended: usize,
+    /// When the run will probably end, in milliseconds of its own time.
+    expected: u64,
+    running: BTreeMap<u32, Running>,
+    overall: Option<ProgressBar>,
+    /// What providers want said: once is enough.
+    noticed: BTreeSet<String>,
+    reads: usize,
+}
+
+struct Running {
+    bar: Option<ProgressBar>,
+    /// What was said last of it: the same is not said twice in a row.
+    step: String,
+}
+
+impl Progress {
+    /// Nothing happened yet.
+    #[must_use]
+    pub fn new(ui: &Ui) -> Arc<Self> {
+        Arc::new(Progress { ui: ui.clone(), inner: Mutex::default() })
+    }
+
+    /// Where an engine sends its events.
+    #[must_use]
+    pub fn sink(self: &Arc<Self>) -> Sink {
+        let progress = self.clone();
+        Arc::new(move |event| progress.see(&event))
+    }
+
+    /// Something that every output must say while a provider is used. Said once.
+    pub fn notice(&self, text: &str) {
+        let new = self.inner.lock().unwrap_or_else(PoisonError::into_inner).noticed.insert(text.to_owned());
+        if new {
+            for line in wrap(text, self.ui.style().width) {
+                self.ui.line(self.ui.style().paint(Tone::Change, line));
+            }
+        }
+    }
+
+    /// Takes the bars away.
+    pub fn finish(&self) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        for running in std::mem::take(&mut inner.running).into_values() {
+            running.bar.iter().for_each(ProgressBar::finish_and_clear);
+        }
+        if let Some(bar) = inner.overall.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn see(&self, event: &Event) {
+        if self.ui.is_json() {
+            if let Ok(json) = serde_json::to_value(event) {
+                self.ui.event(&json);
+            }
+            return;
+        }
+        if let EventKind::ProviderConfigured { notice: Some(text), .. } = &event.kind {
+            return self.notice(text);
+        }
+        let style = self.ui.style();
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = inner.see(event, &self.ui, style);
+        inner.draw(event.at, style);
+        drop(inner);
+        match &event.kind {
+            EventKind::Notice { .. } | EventKind::LockWaiting { .. } | EventKind::Interrupted { .. } => {
+                lines.iter().for_each(|l| self.ui.warn(l));
+            }
+            _ => self.ui.lines(lines),
+        }
+    }
+}
+
+impl Inner {
+    /// Takes an event in; gives the lines that stay.
+    fn see(&mut self, event: &Event, ui: &Ui, style: Style) -> Vec<String> {
+        let drawn = !ui.bars().is_hidden();
+        let at = event.at;
+        match &event.kind {
+            EventKind::RunStarted { phase: Phase::Apply, operations, expected } => {
+                (self.total, self.ended, self.expected) = (*operations, 0, *expected);
+                if drawn {
+                    self.overall = Some(bar(ui, false));
+                }
+                Vec::new()
+            }
+            EventKind::RunStarted { .. } => Vec::new(),
+            EventKind::LockWaiting { holder } => {
+                let who = holder.as_ref().map_or_else(|| "another run".to_owned(), ToString::to_string);
+                vec![format!("Waiting for the state, which is locked: {who}.")]
+            }
+            EventKind::Notice { text } => vec![text.clone()],
+            EventKind::RefreshStarted { objects, data } => {
+                self.reads += objects + data;
+                Vec::new()
+            }
+            EventKind::Planned { elapsed, .. } if self.reads > 0 => {
+                let (reads, planning) = (self.reads, millis(*elapsed));
+                let reading = millis(at.saturating_sub(*elapsed));
+                let text =
+                    format!("Read {reads} object{} in {reading}, planned in {planning}.", plural(reads));
+                vec![style.paint(Tone::Dim, text)]
+            }
+            EventKind::OperationStarted { op, attempt } if op.action.is_shown() => {
+                self.start(op, drawn, ui);
+                let again = if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
+                if drawn {
+                    Vec::new()
+                } else {
+                    vec![line(at, op, &format!("{}{again}", doing(op.action)), style)]
+                }
+            }
+            EventKind::Progress { op, step } => {
+                let Some(running) = self.running.get_mut(&op.id).filter(|r| r.step != *step) else {
+                    return Vec::new();
+                };
+                running.step.clone_from(step);
+                if drawn { Vec::new() } else { vec![line(at, op, step, style)] }
+            }
+            EventKind::OperationRetry { op, attempt, after, error } => {
+                let text = format!(
+                    "attempt {attempt} failed ({}), trying again in {}",
+                    error.summary,
+                    duration(Duration::from_millis(*after))
+                );
+                if let Some(running) = self.running.get_mut(&op.id) {
+                    running.step.clone_from(&text);
+                }
+                vec![line(at, op, &style.paint(Tone::Change, text), style)]
+            }
+            EventKind::OperationDone { op, elapsed } => {
+                if !self.end(op) {
+                    return Vec::new();
+                }
+                let text = format!("{} in {}", done(op.action), millis(*elapsed));
+                vec![line(at, op, &style.paint(Tone::Add, text), style)]
+            }
+            EventKind::OperationFailed { op, elapsed, error } => {
+                self.end(op);
+                let text = format!("failed after {}: {}", millis(*elapsed), error.summary);
+                vec![line(at, op, &style.paint(Tone::Remove, text), style)]
+            }
+            EventKind::Skipped { op, because } => {
+                if !self.end(op) {
+                    return Vec::new();
+                }
+                vec![line(
+                    at,
+                    op,
+                    &style.paint(Tone::Dim, format!("skipped, because {because} failed")),
+                    style,
+                )]
+            }
+            EventKind::Interrupted { hard: false, running } => vec![format!(
+                "Interrupted: nothing new is begun; {running} running operation{} come{} to an end. Once more stops them now.",
+                plural(*running),
+                if *running == 1 { "s" } else { "" }
+            )],
+            EventKind::Interrupted { hard: true, .. } => {
+                vec![
+                    "Stopping now. What was begun is in the journal; the next run goes on from there.".into(),
+                ]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn start(&mut self, op: &OpName, drawn: bool, ui: &Ui) {
+        let shown = self.running.values().filter(|r| r.bar.is_some()).count();
+        self.running.entry(op.id).or_insert_with(|| Running {
+            bar: (drawn && shown < LINES).then(|| bar(ui, true)),
+            step: doing(op.action).to_owned(),
+        });
+    }
+
+    /// Whether people are told of it.
+    fn end(&mut self, op: &OpName) -> bool {
+        if let Some(running) = self.running.remove(&op.id) {
+            running.bar.iter().for_each(ProgressBar::finish_and_clear);
+        }
+        self.ended += 1;
+        op.action.is_shown()
+    }
+
+    fn draw(&self, at: u64, style: Style) {
+        let Some(overall) = &self.overall else { return };
+        let mut text = format!("{} of {} done, {} running", self.ended, self.total, self.running.len());
+        if self.expected > at {
+            text.push_str(&format!(", about {} left", millis(self.expected - at)));
+        }
+        overall.set_message(style.paint(Tone::Strong, text));
+        for running in self.running.values() {
+            if let Some(bar) = &running.bar {
+                bar.set_message(running.step.clone());
+            }
+        }
+    }
+}
+
+/// A line of the terminal that is redrawn: with a spinner and its time, or (the last one) with the whole run's.
+fn bar(ui: &Ui, spinner: bool) -> ProgressBar {
+    let bar = if spinner {
+        ui.bars().insert_from_back(1, ProgressBar::new_spinner())
+    } else {
+        ui.bars().add(ProgressBar::new_spinner())
+    };
+    let template =
+        if spinner { "  {spinner} {prefix} {wide_msg} {elapsed}" } else { "  {elapsed} {wide_msg}" };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+fn line(at: u64, op: &OpName, what: &str, style: Style) -> String {
+    let time = style.paint(Tone::Dim, format!("{:>6}", millis(at)));
+    let deposed = if op.deposed { " (deposed)" } else { "" };
+    let head = format!("{time}  {}{deposed}: ", op.addr);
+    // What does not fit goes below, so that addresses stay in one column.
+    if columns(&head) + columns(what) <= style.width || columns(what) < 24 {
+        format!("{head}{what}")
+    } else {
+        format!("{}\n          {what}", head.trim_end())
+    }
+}
+
+fn millis(n: u64) -> String {
+    duration(Duration::from_millis(n))
+}
+
+fn doing(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Create => "creating",
+        Verb::Update => "updating",
+        Verb::Delete => "destroying",
+        Verb::Read => "reading",
+        Verb::Record | Verb::Join => "recording",
+        Verb::Forget => "forgetting",
+    }
+}
+
+fn done(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Create => "created",
+        Verb::Update => "updated",
+        Verb::Delete => "destroyed",
+        Verb::Read => "read",
+        Verb::Record | Verb::Join => "recorded",
+        Verb::Forget => "forgotten",
+    }
+}

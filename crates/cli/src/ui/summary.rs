@@ -1,0 +1,142 @@
+//! How a run ended: the first error on top, then what was done, how long it took and what decided that.
+
+use std::time::Duration;
+
+use grappe_diag::{Diagnostic, Diagnostics, Span};
+use grappe_engine::summary::Failed;
+use grappe_engine::{Failure, Summary};
+use grappe_lang::Config;
+use grappe_plan::PlanMode;
+use grappe_value::Path;
+use grappe_value::addr::InstanceAddr;
+
+use super::diff::plural;
+use super::style::{Style, Tone, duration, wrap};
+
+/// Failures told in full; more are counted.
+const TOLD: usize = 5;
+
+/// What failed, each with the place in the configuration that it is about. The first that failed comes first.
+#[must_use]
+pub fn failures(summary: &Summary, config: &Config) -> Diagnostics {
+    let mut out = Diagnostics::new();
+    for failed in summary.errors.iter().take(TOLD) {
+        out.extend(diagnostics(failed, config));
+    }
+    if let Some(more) = summary.errors.len().checked_sub(TOLD).filter(|n| *n > 0) {
+        let others: Vec<&str> = summary.errors[TOLD..]
+            .iter()
+            .filter_map(|f| f.op.as_ref().map(|o| o.addr.as_str()))
+            .take(20)
+            .collect();
+        out.push(
+            Diagnostic::error(format!("{more} more operation{} failed", plural(more)))
+                .detail(others.join(", ")),
+        );
+    }
+    out
+}
+
+fn diagnostics(failed: &Failed, config: &Config) -> Diagnostics {
+    let addr = failed.op.as_ref().map(|o| o.addr.as_str());
+    if !failed.error.diagnostics.is_empty() {
+        return failed
+            .error
+            .diagnostics
+            .iter()
+            .map(|d| match (&d.address, addr) {
+                (None, Some(addr)) => d.clone().address(addr),
+                _ => d.clone(),
+            })
+            .collect();
+    }
+    of_failure(&failed.error, addr, config).into()
+}
+
+/// A provider's failure as a diagnostic.
+#[must_use]
+pub fn of_failure(failure: &Failure, addr: Option<&str>, config: &Config) -> Diagnostic {
+    let mut detail: Vec<String> = failure.causes.iter().map(|c| format!("Because: {c}")).collect();
+    detail.extend(failure.details.iter().map(|line| format!("| {line}")));
+    let mut out = Diagnostic::error(&failure.summary).detail(detail.join("\n"));
+    if let Some(addr) = addr {
+        out = out.address(addr).span(place(config, addr, failure.attribute.as_deref()));
+    }
+    match &failure.hint {
+        Some(hint) => out.hint(hint),
+        None => out,
+    }
+}
+
+/// Where an object is configured: the argument to blame, or the head of its block.
+fn place(config: &Config, addr: &str, attribute: Option<&str>) -> Option<Span> {
+    let addr: InstanceAddr = addr.parse().ok()?;
+    let mut module = &config.root;
+    for (call, _) in addr.resource.module.0.iter() {
+        module = &module.calls.get(call)?.module;
+    }
+    let key = (addr.resource.mode, addr.resource.ty.clone(), addr.resource.name.clone());
+    let resource = module.resources.get(&key)?;
+    let name = attribute.and_then(|a| a.split(['.', '[']).next());
+    name.and_then(|name| resource.body.attr_span(&Path::attr(name))).or(Some(resource.span))
+}
+
+/// The end of an apply or a destroy. `planning` is what came before it.
+#[must_use]
+pub fn render(summary: &Summary, mode: PlanMode, planning: Duration, style: Style) -> Vec<String> {
+    let counts = summary.counts;
+    let (what, undone) = match mode {
+        PlanMode::Destroy => ("Destroy", "destroy"),
+        PlanMode::RefreshOnly => ("Refresh", "apply -refresh-only"),
+        PlanMode::Normal => ("Apply", "apply"),
+    };
+    let mut did = vec![
+        format!("{} added", counts.created),
+        format!("{} changed", counts.updated),
+        format!("{} destroyed", counts.deleted),
+    ];
+    if counts.forgotten > 0 {
+        did.push(format!("{} forgotten", counts.forgotten));
+    }
+    let wall = duration(Duration::from_millis(summary.wall));
+    let mut out = Vec::new();
+    if summary.is_success() {
+        let head = style.paint(Tone::Add, format!("{what} complete:"));
+        out.push(format!("{head} {} in {wall}.", did.join(", ")));
+    } else {
+        let how = if summary.interrupted { "interrupted" } else { "incomplete" };
+        let head = style.paint(Tone::Remove, format!("{what} {how}:"));
+        let mut left = Vec::new();
+        for (count, word) in
+            [(summary.failed, "failed"), (summary.skipped, "skipped"), (summary.not_started, "not begun")]
+        {
+            if count > 0 {
+                left.push(format!("{count} {word}"));
+            }
+        }
+        out.extend(wrap(&format!("{head} {}; {} in {wall}.", did.join(", "), left.join(", ")), style.width));
+        out.push(format!("What is done is recorded: run {undone} again to go on from here."));
+    }
+    let mut phases = vec![("plan", u64::try_from(planning.as_millis()).unwrap_or(u64::MAX))];
+    phases.extend(summary.phases.iter().copied());
+    let phases: Vec<String> =
+        phases.iter().map(|(name, n)| format!("{name} {}", duration(Duration::from_millis(*n)))).collect();
+    out.push(style.paint(Tone::Dim, format!("Time: {}.", phases.join(", "))));
+    if summary.critical_path.len() > 1 {
+        let steps: Vec<String> = summary
+            .critical_path
+            .iter()
+            .filter(|s| s.op.action.is_shown())
+            .map(|s| format!("{} {}", s.op.addr, duration(Duration::from_millis(s.elapsed))))
+            .collect();
+        let text = format!("The longest way: {}", steps.join(" > "));
+        out.extend(wrap(&text, style.width).iter().map(|l| style.paint(Tone::Dim, l)));
+    }
+    if summary.retries > 0 {
+        out.push(style.paint(
+            Tone::Dim,
+            format!("{} attempt{} had to be repeated.", summary.retries, plural(summary.retries)),
+        ));
+    }
+    out
+}
