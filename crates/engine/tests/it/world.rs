@@ -63,7 +63,6 @@ pub(crate) struct World {
     pub(crate) configured: usize,
     pub(crate) journal: Option<PathBuf>,
     pub(crate) start: Option<Instant>,
-    next: u64,
 }
 
 impl World {
@@ -74,6 +73,12 @@ impl World {
             None => self.things.remove(id),
         };
         self.effects.push(Effect { journal, id: id.to_owned(), thing });
+    }
+
+    /// The id of the object with this key: it is part of the id here.
+    fn by_key(&self, key: &str) -> Option<String> {
+        let id = format!("id-{key}");
+        self.things.contains_key(&id).then_some(id)
     }
 
     fn now(&self) -> u64 {
@@ -214,10 +219,8 @@ impl Resource for Kind {
         let make = async || {
             let id = {
                 let mut world = ctx.client().lock().unwrap();
-                let found = world.things.iter().find(|(_, t)| t.key == ctx.key()).map(|(id, _)| id.clone());
-                found.unwrap_or_else(|| {
-                    world.next += 1;
-                    let id = format!("id-{}-{}", world.next, ctx.key());
+                world.by_key(ctx.key()).unwrap_or_else(|| {
+                    let id = format!("id-{}", ctx.key());
                     world.effect(&id, Some(Thing { size: -1, ..thing.clone() }));
                     id
                 })
@@ -260,8 +263,8 @@ impl Resource for Kind {
 
     async fn adopt(&self, ctx: &Context<Shared>, args: Args) -> Result<Option<State>, Fault> {
         let world = ctx.client().lock().unwrap();
-        let found = world.things.iter().find(|(_, t)| t.key == ctx.key());
-        Ok(found.map(|(id, t)| State { name: args.name, id: id.clone(), size: t.size, secs: args.secs }))
+        let found = world.by_key(ctx.key());
+        Ok(found.map(|id| State { size: world.things[&id].size, name: args.name, id, secs: args.secs }))
     }
 }
 
