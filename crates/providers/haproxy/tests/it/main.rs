@@ -1,6 +1,8 @@
 //! `haproxy_proxy` against a real sshd and a real HAProxy on loopback. systemd is played by a script that starts, reloads and stops
 //! that HAProxy as its unit does.
 
+mod sim;
+
 use grappe_provider_host::testing::{Action, Bench, connection};
 use grappe_ssh::Pool;
 use grappe_ssh::testing::{Sshd, wait_until, write};
