@@ -91,14 +91,9 @@ fn saved(ui: &Ui, args: &ApplyArgs) -> anyhow::Result<Exit> {
 }
 
 async fn apply(job: &Job, plan: &Plan, took: Duration, session: Session) -> anyhow::Result<Exit> {
-    let resolver = resolver(
-        &job.project.config,
-        plan,
-        &job.registry,
-        job.surroundings(),
-        &session.ledger().state,
-    )
-    .map_err(|found| job.project.rejected(found))?;
+    let resolver =
+        resolver(&job.project.config, plan, &job.registry, job.surroundings(), &session.ledger().state)
+            .map_err(|found| job.project.rejected(found))?;
     let applied = job.engine.apply(plan, resolver, session).await.map_err(|e| job.explain(e))?;
     job.progress.finish();
     let summary = &applied.summary;

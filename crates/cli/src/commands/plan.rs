@@ -34,7 +34,7 @@ pub(super) fn run(ui: &Ui, args: &PlanArgs) -> anyhow::Result<Exit> {
 /// The plan for people, or as lines of JSON.
 pub(super) fn show(job: &Job, plan: &grappe_plan::Plan) {
     if !job.ui.is_json() {
-        return job.ui.lines(ui::plan::render(plan, job.ui.style()));
+        return job.ui.lines(ui::plan::render(plan, &job.registry, job.ui.style()));
     }
     for change in plan.changes.iter().filter(|c| c.action != grappe_plan::Action::NoOp) {
         let change = ui::json::change(change, &job.registry);

@@ -18,7 +18,7 @@ pub(super) fn run(ui: &Ui, args: &ShowArgs) -> anyhow::Result<Exit> {
             let state = LocalStore::open(&saved.state_dir).load()?.state;
             ui.raw(&format!("{:#}\n", json::plan(&saved.plan, &state, &registry)));
         } else {
-            ui.lines(plan::render(&saved.plan, ui.style()));
+            ui.lines(plan::render(&saved.plan, &registry, ui.style()));
         }
         return Ok(Exit::Done);
     }

@@ -67,8 +67,10 @@ fn list(ui: &Ui, world: &Arc<World>, as_json: bool) {
                 json!({ "id": m.id, "name": m.name, "running": m.running, "image": m.image, "addresses": addresses })
             })
             .collect();
-        let networks: Vec<Json> =
-            networks.iter().map(|n| json!({ "id": n.id, "name": n.name, "cidr": n.cidr.to_string() })).collect();
+        let networks: Vec<Json> = networks
+            .iter()
+            .map(|n| json!({ "id": n.id, "name": n.name, "cidr": n.cidr.to_string() }))
+            .collect();
         let ports: Vec<Json> = ports
             .iter()
             .map(|p| json!({ "id": p.id, "name": p.name, "ip": p.ip.to_string(), "machine": p.machine }))
@@ -84,8 +86,12 @@ fn list(ui: &Ui, world: &Arc<World>, as_json: bool) {
     }
     let pad = machines.iter().map(|m| m.name.len()).max().unwrap_or(0);
     for machine in &machines {
-        let addresses: Vec<String> =
-            machine.ports.iter().filter_map(|id| ports.iter().find(|p| p.id == *id)).map(|p| p.ip.to_string()).collect();
+        let addresses: Vec<String> = machine
+            .ports
+            .iter()
+            .filter_map(|id| ports.iter().find(|p| p.id == *id))
+            .map(|p| p.ip.to_string())
+            .collect();
         let power = if machine.running { "running" } else { "stopped" };
         ui.line(format!("machine {}  {power}  {}", padded(&machine.name, pad), addresses.join(", ")));
     }

@@ -2,7 +2,7 @@
 //!
 //! What stays is counted, not shown, but for the `id` and `name` by which people know an object.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use grappe_value::{Kind, Marks, Path, Step, Value};
@@ -46,6 +46,8 @@ pub struct Differ {
     pub style: Style,
     /// What forces a replacement.
     pub forces: Vec<Path>,
+    /// Attributes at the root that only the provider gives: named, not shown, where they appear or change.
+    pub computed: BTreeSet<Arc<str>>,
     /// The lines so far.
     pub out: Vec<String>,
 }
@@ -56,7 +58,7 @@ impl Differ {
     /// Nothing written yet.
     #[must_use]
     pub fn new(style: Style, forces: Vec<Path>) -> Self {
-        Differ { style, forces, out: Vec::new() }
+        Differ { style, forces, computed: BTreeSet::new(), out: Vec::new() }
     }
 
     /// One line with its mark.
@@ -78,7 +80,7 @@ impl Differ {
         let (before, after) = (of(before), of(after));
         // Null and absent are the same to people.
         let there = |v: Option<&Value>| v.filter(|v| !v.is_null()).cloned();
-        let names: std::collections::BTreeSet<&Arc<str>> = before.keys().chain(after.keys()).collect();
+        let names: BTreeSet<&Arc<str>> = before.keys().chain(after.keys()).collect();
         let rows: Vec<(String, Path, Option<Value>, Option<Value>)> = names
             .into_iter()
             .map(|name| {
@@ -86,29 +88,26 @@ impl Differ {
                 (entry_name(name, is_map), path.then(step), there(before.get(name)), there(after.get(name)))
             })
             .collect();
-        let (mut hidden, mut shown, mut later) = (0, Vec::new(), Vec::new());
-        let creates = path.0.is_empty() && before.is_empty();
+        let root = path.0.is_empty() && !is_map;
+        let (mut hidden, mut shown) = (0, Vec::new());
+        let (mut later, mut derived) = (Vec::new(), Vec::new());
         for row in rows {
-            if creates && row.3.as_ref().is_some_and(|v| v.is_unknown() && !v.is_sensitive_deep()) {
-                later.push(row);
-                continue;
-            }
             let same = match (&row.2, &row.3) {
                 (None, None) => continue,
                 (Some(b), Some(a)) => unchanged(b, a),
                 _ => false,
             };
-            let known_by = path.0.is_empty() && !is_map && matches!(row.0.as_str(), "id" | "name");
-            if same && !known_by {
+            if same && !(root && matches!(row.0.as_str(), "id" | "name")) {
                 hidden += 1;
-            } else {
-                shown.push((row, same));
+                continue;
             }
-        }
-        // A line each is too much for what a creation leaves to the provider.
-        if later.len() < 3 {
-            shown.extend(later.drain(..).map(|row| (row, false)));
-            shown.sort_by(|((a, ..), _), ((b, ..), _)| a.cmp(b));
+            let open = row.3.as_ref().is_some_and(|v| v.is_unknown() && !v.is_sensitive_deep());
+            let computed = root && !same && self.computed.contains(row.0.as_str());
+            match (computed, open) {
+                (true, true) => later.push(row.0),
+                (true, false) if row.3.is_some() => derived.push(row.0),
+                _ => shown.push((row, same)),
+            }
         }
         let pad = shown.iter().map(|((name, ..), _)| columns(name)).max().unwrap_or(0);
         for ((name, path, before, after), same) in shown {
@@ -123,22 +122,22 @@ impl Differ {
                 (before, after) => self.change(indent, &path, &head, before.as_ref(), after.as_ref(), &note),
             }
         }
-        self.known_later(indent, later.iter().map(|(name, ..)| name.as_str()));
+        let lead = if before.is_empty() { "computed" } else { "changes with it" };
+        self.names(indent, lead, &derived);
+        self.names(indent, "known after apply", &later);
         if hidden > 0 {
             let what = if is_map { "element" } else { "attribute" };
             self.note(indent, &format!("({hidden} unchanged {what}{} hidden)", plural(hidden)));
         }
     }
 
-    /// The names of attributes that only the change will tell.
-    pub fn known_later<'a>(&mut self, indent: usize, names: impl Iterator<Item = &'a str>) {
-        let names = names.collect::<Vec<_>>().join(", ");
+    /// A comment that names attributes: `(known after apply: id, address)`.
+    pub fn names(&mut self, indent: usize, lead: &str, names: &[String]) {
         if names.is_empty() {
             return;
         }
-        for line in
-            wrap(&format!("(known after apply: {names})"), self.style.width.saturating_sub(indent + 4))
-        {
+        let text = format!("({lead}: {})", names.join(", "));
+        for line in wrap(&text, self.style.width.saturating_sub(indent + 4)) {
             self.note(indent, &line);
         }
     }
@@ -166,7 +165,11 @@ impl Differ {
         let (before, after) = match (before, after) {
             (None, Some(after)) => return self.value(indent, Mark::Add, head, after, note),
             (Some(before), None) => {
-                return self.value(indent, Mark::Remove, head, before, &format!(" -> null{note}"));
+                self.value(indent, Mark::Remove, head, before, note);
+                if let Some(last) = self.out.last_mut() {
+                    last.push_str(" -> null");
+                }
+                return;
             }
             (Some(before), Some(after)) => (before, after),
             (None, None) => return,

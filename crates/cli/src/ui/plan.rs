@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use grappe_graph::{Graph, critical_path};
-use grappe_plan::{Action, Change, Drift, OpAction, OutputChange, Plan, PlanMode, Reason};
+use grappe_plan::{Action, Change, OpAction, OutputChange, Plan, PlanMode, Reason};
+use grappe_provider::Registry;
 use grappe_value::addr::{InstanceAddr, InstanceKey, Mode};
 use grappe_value::{Path, Value};
 
@@ -20,9 +21,10 @@ const LISTED: usize = 24;
 
 /// The whole plan: what was found different, what will happen, outputs, the sum and the expected time.
 #[must_use]
-pub fn render(plan: &Plan, style: Style) -> Vec<String> {
+pub fn render(plan: &Plan, registry: &Registry, style: Style) -> Vec<String> {
+    let show = Show { registry, style };
     let mut out = Vec::new();
-    drift(&plan.drift, style, &mut out);
+    show.drift(plan, &mut out);
     let acting: Vec<&Change> = plan.changes.iter().filter(|c| c.action != Action::NoOp).collect();
     if !changes(plan) {
         out.extend(nothing_to_do(plan, style));
@@ -31,8 +33,8 @@ pub fn render(plan: &Plan, style: Style) -> Vec<String> {
     if !acting.is_empty() {
         out.extend(wrap(&format!("grappe will do this ({}):", legend(&acting, style)), style.width));
         out.push(String::new());
-        for group in groups(&acting) {
-            entry(&group, style, &mut out);
+        for group in show.groups(&acting) {
+            show.entry(&group, &mut out);
             out.push(String::new());
         }
     }
@@ -46,6 +48,13 @@ pub fn render(plan: &Plan, style: Style) -> Vec<String> {
     out.push(summary(plan, style));
     out.extend(expected(plan, style));
     out
+}
+
+/// What everything below needs.
+#[derive(Clone, Copy)]
+struct Show<'a> {
+    registry: &'a Registry,
+    style: Style,
 }
 
 /// How many are added, changed and destroyed, as Terraform counts: a replacement is an addition and a destruction.
@@ -158,65 +167,194 @@ fn legend(acting: &[&Change], style: Style) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-/// Changes that are told together: of one block, with the same action for the same reason; creations and deletions as they are, updates where
-/// they read the same.
-fn groups<'a>(acting: &[&'a Change]) -> Vec<Vec<&'a Change>> {
-    let mut order: Vec<Vec<&Change>> = Vec::new();
-    let mut known: BTreeMap<String, usize> = BTreeMap::new();
-    for change in acting {
-        let mut key = format!("{} {:?} {:?}", change.addr.resource, change.action, change.reason);
-        match change.action {
-            Action::Create | Action::Delete | Action::Forget if change.deposed.is_none() => {}
-            Action::Update => key.push_str(&body(change, Style::default()).join("\n")),
-            _ => key.push_str(&format!("{} {:?}", change.addr, change.deposed)),
-        }
-        match known.get(&key) {
-            Some(at) => order[*at].push(change),
-            None => {
-                known.insert(key, order.len());
-                order.push(vec![change]);
+impl Show<'_> {
+    /// Changes that are told together: of one block, with the same action for the same reason; creations and deletions as they are, updates where
+    /// they read the same.
+    fn groups<'c>(self, acting: &[&'c Change]) -> Vec<Vec<&'c Change>> {
+        let mut order: Vec<Vec<&Change>> = Vec::new();
+        let mut known: BTreeMap<String, usize> = BTreeMap::new();
+        for change in acting {
+            let mut key = format!("{} {:?} {:?}", change.addr.resource, change.action, change.reason);
+            match change.action {
+                Action::Create | Action::Delete | Action::Forget if change.deposed.is_none() => {}
+                Action::Update => {
+                    key.push_str(&Show { style: Style::default(), ..self }.body(change).join("\n"))
+                }
+                _ => key.push_str(&format!("{} {:?}", change.addr, change.deposed)),
+            }
+            match known.get(&key) {
+                Some(at) => order[*at].push(change),
+                None => {
+                    known.insert(key, order.len());
+                    order.push(vec![change]);
+                }
             }
         }
+        order
     }
-    order
-}
 
-fn entry(group: &[&Change], style: Style, out: &mut Vec<String>) {
-    let [first, ..] = group else { return };
-    let (sign, tone, _) = symbol(first.action);
-    let comment = |text: &str, out: &mut Vec<String>| {
-        for line in wrap(text, style.width.saturating_sub(4)) {
-            out.push(format!("  {}", style.paint(Tone::Dim, format!("# {line}"))));
+    fn entry(self, group: &[&Change], out: &mut Vec<String>) {
+        let style = self.style;
+        let [first, ..] = group else { return };
+        let (sign, tone, _) = symbol(first.action);
+        let comment = |text: &str, out: &mut Vec<String>| {
+            for line in wrap(text, style.width.saturating_sub(4)) {
+                out.push(format!("  {}", style.paint(Tone::Dim, format!("# {line}"))));
+            }
+        };
+        let what = headline(first.action);
+        if group.len() == 1 {
+            let deposed = first.deposed.as_ref().map_or(String::new(), |k| format!(" (deposed object {k})"));
+            out.push(format!("  # {}{deposed} {what}", style.paint(Tone::Strong, &first.addr)));
+        } else {
+            let block = style.paint(Tone::Strong, &first.addr.resource);
+            out.push(format!("  # {block}: {} instances {what}", group.len()));
+            comment(&keys(group), out);
         }
-    };
-    let what = headline(first.action);
-    if group.len() == 1 {
-        let deposed = first.deposed.as_ref().map_or(String::new(), |k| format!(" (deposed object {k})"));
-        out.push(format!("  # {}{deposed} {what}", style.paint(Tone::Strong, &first.addr)));
-    } else {
-        let block = style.paint(Tone::Strong, &first.addr.resource);
-        out.push(format!("  # {block}: {} instances {what}", group.len()));
-        comment(&keys(group), out);
+        if let Some(why) = first.reason.as_ref().and_then(because) {
+            comment(&format!("({why})"), out);
+        }
+        let keyword = if first.addr.resource.mode == Mode::Data { "data" } else { "resource" };
+        let (ty, name) = (&first.addr.resource.ty, &first.addr.resource.name);
+        let head = format!("  {} {keyword} \"{ty}\" \"{name}\"", style.paint(tone, sign));
+        let lines = if group.len() > 1 && first.action == Action::Create {
+            self.together(group)
+        } else if group.len() > 1 && first.action != Action::Update {
+            Vec::new()
+        } else {
+            self.body(first)
+        };
+        if lines.is_empty() {
+            out.push(head);
+        } else {
+            out.push(format!("{head} {{"));
+            out.extend(lines);
+            out.push("    }".into());
+        }
     }
-    if let Some(why) = first.reason.as_ref().and_then(because) {
-        comment(&format!("({why})"), out);
+
+    /// What differs, or what will be.
+    fn body(self, change: &Change) -> Vec<String> {
+        let forces = match &change.reason {
+            Some(Reason::Attributes(paths)) => paths.clone(),
+            _ => Vec::new(),
+        };
+        let mut differ = self.differ(change, forces);
+        match change.action {
+            Action::Create => differ.entries(6, &Path::default(), None, change.after.as_ref()),
+            Action::Update | Action::Replace { .. } => {
+                differ.entries(6, &Path::default(), change.before.as_ref(), change.after.as_ref());
+            }
+            Action::Read => {
+                for (name, value) in change.after.iter().filter_map(Value::as_entries).flatten() {
+                    if !value.is_null() {
+                        differ.value(6, Mark::Same, &format!("{name} = "), value, "");
+                    }
+                }
+            }
+            // What goes is known by its name; the rest is of no use to anybody.
+            Action::Delete | Action::Forget => {
+                for name in ["id", "name"] {
+                    if let Some(value) =
+                        change.before.as_ref().and_then(|b| b.get(name)).filter(|v| !v.is_null())
+                    {
+                        differ.value(6, Mark::Same, &format!("{} = ", padded(name, 4)), value, "");
+                    }
+                }
+            }
+            Action::NoOp => {}
+        }
+        differ.out
     }
-    let keyword = if first.addr.resource.mode == Mode::Data { "data" } else { "resource" };
-    let (ty, name) = (&first.addr.resource.ty, &first.addr.resource.name);
-    let head = format!("  {} {keyword} \"{ty}\" \"{name}\"", style.paint(tone, sign));
-    let lines = if group.len() > 1 && first.action == Action::Create {
-        together(group, style)
-    } else if group.len() > 1 && first.action != Action::Update {
-        Vec::new()
-    } else {
-        body(first, style)
-    };
-    if lines.is_empty() {
-        out.push(head);
-    } else {
-        out.push(format!("{head} {{"));
-        out.extend(lines);
-        out.push("    }".into());
+
+    /// Several creations as one: what they share once, what is their own by instance.
+    fn together(self, group: &[&Change]) -> Vec<String> {
+        let values: Vec<(String, &Value)> =
+            group.iter().filter_map(|c| c.after.as_ref().map(|v| (short(&c.addr), v))).collect();
+        let names: std::collections::BTreeSet<_> =
+            values.iter().filter_map(|(_, v)| v.as_entries()).flat_map(BTreeMap::keys).collect();
+        type Row<'a> = (String, Vec<(&'a str, Option<&'a Value>)>);
+        let rows: Vec<Row<'_>> = names
+            .into_iter()
+            .map(|name| {
+                let each = values.iter().map(|(key, v)| (key.as_str(), v.get(name).filter(|v| !v.is_null())));
+                (entry_name(name, false), each.collect::<Vec<_>>())
+            })
+            .filter(|(_, each)| each.iter().any(|(_, v)| v.is_some()))
+            .collect();
+        let mut differ = match group.first() {
+            Some(first) => self.differ(first, Vec::new()),
+            None => return Vec::new(),
+        };
+        let (computed, rows): (Vec<Row<'_>>, Vec<Row<'_>>) =
+            rows.into_iter().partition(|(name, _)| differ.computed.contains(name.as_str()));
+        let (later, derived): (Vec<Row<'_>>, Vec<Row<'_>>) = computed
+            .into_iter()
+            .partition(|(_, each)| each.iter().all(|(_, v)| v.is_some_and(|v| !v.is_wholly_known())));
+        let pad = rows.iter().map(|(name, _)| columns(name)).max().unwrap_or(0);
+        for (name, each) in rows {
+            let head = format!("{} = ", padded(&name, pad));
+            let first = each.first().and_then(|(_, v)| *v);
+            if each.iter().all(|(_, v)| *v == first) {
+                if let Some(value) = first {
+                    differ.value(6, Mark::Add, &head, value, "");
+                }
+                continue;
+            }
+            differ.line(6, Mark::Add, &format!("{head}(of each)"));
+            let keys = each.iter().take(LISTED).map(|(key, _)| columns(key)).max().unwrap_or(0);
+            for (key, value) in each.iter().take(LISTED) {
+                if let Some(value) = value {
+                    differ.value(10, Mark::Same, &format!("{} = ", padded(key, keys)), value, "");
+                }
+            }
+            if let Some(more) = each.len().checked_sub(LISTED).filter(|n| *n > 0) {
+                differ.note(10, &format!("(and {more} more; -json shows all)"));
+            }
+        }
+        let names = |rows: &[Row<'_>]| rows.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        differ.names(6, "computed", &names(&derived));
+        differ.names(6, "known after apply", &names(&later));
+        differ.out
+    }
+
+    /// What somebody else changed. What this plan puts right is shown there; here it is named.
+    fn drift(self, plan: &Plan, out: &mut Vec<String>) {
+        if plan.drift.is_empty() {
+            return;
+        }
+        out.push(self.style.paint(Tone::Change, "Something else has changed these since the last run:"));
+        out.push(String::new());
+        for drift in &plan.drift {
+            let changes = plan.changes.iter().any(|c| c.addr == drift.addr && c.action != Action::NoOp);
+            let what = if drift.after.is_none() { "is gone" } else { "has changed" };
+            out.push(format!("  # {} {what}", self.style.paint(Tone::Strong, &drift.addr)));
+            let mut differ = Differ::new(self.style, Vec::new());
+            if changes {
+                let mut names: Vec<String> = drift
+                    .changed
+                    .iter()
+                    .filter_map(|p| p.0.first())
+                    .map(|s| Path(vec![s.clone()]).to_string())
+                    .collect();
+                names.dedup();
+                differ.names(0, "put right below", &names);
+            } else if drift.after.is_some() {
+                differ.entries(2, &Path::default(), drift.before.as_ref(), drift.after.as_ref());
+            }
+            out.extend(differ.out);
+        }
+        out.push(String::new());
+    }
+
+    /// Where the type is known: with the attributes that only the provider gives.
+    fn differ(self, change: &Change, forces: Vec<Path>) -> Differ {
+        let resource = self.registry.resource(&change.addr.resource.ty);
+        let computed = resource.into_iter().flat_map(|r| &r.schema().attributes);
+        let mut differ = Differ::new(self.style, forces);
+        differ.computed =
+            computed.filter(|(_, a)| !a.is_settable() && !a.sensitive).map(|(n, _)| n.clone()).collect();
+        differ
     }
 }
 
@@ -232,89 +370,6 @@ fn short(addr: &InstanceAddr) -> String {
         InstanceKey::None => addr.to_string(),
         key => key.to_string(),
     }
-}
-
-/// What differs, or what will be.
-fn body(change: &Change, style: Style) -> Vec<String> {
-    let forces = match &change.reason {
-        Some(Reason::Attributes(paths)) => paths.clone(),
-        _ => Vec::new(),
-    };
-    let mut differ = Differ::new(style, forces);
-    match change.action {
-        Action::Create => differ.entries(6, &Path::default(), None, change.after.as_ref()),
-        Action::Update | Action::Replace { .. } => {
-            differ.entries(6, &Path::default(), change.before.as_ref(), change.after.as_ref());
-        }
-        Action::Read => {
-            for (name, value) in change.after.iter().filter_map(Value::as_entries).flatten() {
-                if !value.is_null() {
-                    differ.value(6, Mark::Same, &format!("{name} = "), value, "");
-                }
-            }
-        }
-        // What goes is known by its name; the rest is of no use to anybody.
-        Action::Delete | Action::Forget => {
-            for name in ["id", "name"] {
-                if let Some(value) = change.before.as_ref().and_then(|b| b.get(name)).filter(|v| !v.is_null())
-                {
-                    differ.value(6, Mark::Same, &format!("{} = ", padded(name, 4)), value, "");
-                }
-            }
-        }
-        Action::NoOp => {}
-    }
-    differ.out
-}
-
-/// Several creations as one: what they share once, what is their own by instance.
-fn together(group: &[&Change], style: Style) -> Vec<String> {
-    let values: Vec<(String, &Value)> =
-        group.iter().filter_map(|c| c.after.as_ref().map(|v| (short(&c.addr), v))).collect();
-    let names: std::collections::BTreeSet<_> =
-        values.iter().filter_map(|(_, v)| v.as_entries()).flat_map(BTreeMap::keys).collect();
-    type Row<'a> = (String, Vec<(&'a str, Option<&'a Value>)>);
-    let rows: Vec<Row<'_>> = names
-        .into_iter()
-        .map(|name| {
-            let each = values.iter().map(|(key, v)| (key.as_str(), v.get(name).filter(|v| !v.is_null())));
-            (entry_name(name, false), each.collect::<Vec<_>>())
-        })
-        .filter(|(_, each)| each.iter().any(|(_, v)| v.is_some()))
-        .collect();
-    let later = |each: &[(&str, Option<&Value>)]| {
-        each.iter().all(|(_, v)| v.is_some_and(|v| v.is_unknown() && !v.is_sensitive_deep()))
-    };
-    let (mut unknown, mut rows): (Vec<Row<'_>>, Vec<Row<'_>>) =
-        rows.into_iter().partition(|(_, each)| later(each));
-    if unknown.len() < 3 {
-        rows.append(&mut unknown);
-        rows.sort_by(|a, b| a.0.cmp(&b.0));
-    }
-    let pad = rows.iter().map(|(name, _)| columns(name)).max().unwrap_or(0);
-    let mut differ = Differ::new(style, Vec::new());
-    for (name, each) in rows {
-        let head = format!("{} = ", padded(&name, pad));
-        let first = each.first().and_then(|(_, v)| *v);
-        if each.iter().all(|(_, v)| *v == first) {
-            if let Some(value) = first {
-                differ.value(6, Mark::Add, &head, value, "");
-            }
-            continue;
-        }
-        differ.line(6, Mark::Add, &format!("{head}(of each)"));
-        let keys = each.iter().take(LISTED).map(|(key, _)| columns(key)).max().unwrap_or(0);
-        for (key, value) in each.iter().take(LISTED) {
-            if let Some(value) = value {
-                differ.value(10, Mark::Same, &format!("{} = ", padded(key, keys)), value, "");
-            }
-        }
-        if let Some(more) = each.len().checked_sub(LISTED).filter(|n| *n > 0) {
-            differ.note(10, &format!("(and {more} more; -json shows all)"));
-        }
-    }
-    differ.known_later(6, unknown.iter().map(|(name, _)| name.as_str()));
-    differ.out
 }
 
 fn headline(action: Action) -> &'static str {
@@ -355,24 +410,6 @@ pub fn because(reason: &Reason) -> Option<String> {
         Reason::ArgumentsUnknown => "its arguments are known only then".into(),
         Reason::DependenciesChange => "what it depends on changes first".into(),
     })
-}
-
-fn drift(found: &[Drift], style: Style, out: &mut Vec<String>) {
-    if found.is_empty() {
-        return;
-    }
-    out.push(style.paint(Tone::Change, "Something else has changed these since the last run:"));
-    out.push(String::new());
-    for drift in found {
-        let what = if drift.after.is_none() { "is gone" } else { "has changed" };
-        out.push(format!("  # {} {what}", style.paint(Tone::Strong, &drift.addr)));
-        if drift.after.is_some() {
-            let mut differ = Differ::new(style, Vec::new());
-            differ.entries(2, &Path::default(), drift.before.as_ref(), drift.after.as_ref());
-            out.extend(differ.out);
-        }
-        out.push(String::new());
-    }
 }
 
 /// Whether applying it would change anything that people care for: not so where it only brings the state's records up to date.

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use grappe_plan::{Action, Change, OpAction, OpId, Operation, OutputChange, ProviderKey};
+use grappe_plan::{Action, Change, Drift, OpAction, OpId, Operation, OutputChange, ProviderKey};
 use grappe_value::{Step, Type};
 
 use super::*;
+use crate::registry::registry;
 
 fn plan(changes: Vec<Change>) -> Plan {
     Plan {
@@ -71,7 +72,7 @@ fn machine(name: &str, cpus: i64) -> Value {
 }
 
 fn text(plan: &Plan) -> String {
-    let lines = render(plan, Style::default());
+    let lines = render(plan, &registry(), Style::default());
     for line in &lines {
         assert!(columns(line) <= 80, "{} columns: {line}", columns(line));
     }
@@ -198,7 +199,7 @@ fn a_secret_is_nowhere_in_it_and_colours_only_where_asked() {
     ]);
     let plain = text(&plan);
     assert!(!plain.contains("hunter2") && !plain.contains('\u{1b}'), "{plain}");
-    let coloured = render(&plan, Style { color: true, width: 80 }).join("\n");
+    let coloured = render(&plan, &registry(), Style { color: true, width: 80 }).join("\n");
     assert!(coloured.contains("\u{1b}[32m+"), "{coloured}");
     assert_eq!(console::strip_ansi_codes(&coloured), plain);
 }
