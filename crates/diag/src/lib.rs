@@ -180,6 +180,11 @@ impl Diagnostics {
         self.0.iter()
     }
 
+    /// In the order of their places, file by file; those that have none come first.
+    pub fn sort(&mut self) {
+        self.0.sort_by_key(|d| d.span);
+    }
+
     /// The value, or the errors. Warnings that go with a value are returned beside it.
     ///
     /// # Errors

@@ -62,6 +62,7 @@ pub fn parse_tfvars(
                 .span(block.head()),
         );
     }
+    diags.sort();
     (values, diags)
 }
 

@@ -211,62 +211,84 @@ fn may_convert(from: &Type, to: &Type) -> bool {
 
 /// The one type that all of these convert to, as a conditional or a list literal needs it: `None` where there is none.
 pub fn unify(types: impl IntoIterator<Item = Type>) -> Option<Type> {
-    let mut result: Option<Type> = None;
-    for ty in types {
-        result = Some(match result {
-            None => ty,
-            Some(so_far) => unify_two(&so_far, &ty)?,
-        });
+    // What is open takes any type.
+    let types: Vec<Type> = types.into_iter().filter(|ty| *ty != Type::Any).collect();
+    let Some(first) = types.first() else { return Some(Type::Any) };
+    if types.iter().all(|ty| ty == first) {
+        return Some(first.clone());
     }
-    Some(result.unwrap_or(Type::Any))
+    if types.iter().all(Type::is_primitive) {
+        return types.contains(&Type::String).then_some(Type::String);
+    }
+    if types.iter().all(|ty| matches!(ty, Type::List(_) | Type::Set(_) | Type::Tuple(_))) {
+        return unify_sequences(&types);
+    }
+    if types.iter().all(|ty| matches!(ty, Type::Map(_) | Type::Object(_))) {
+        return unify_maps(&types);
+    }
+    None
 }
 
-fn unify_two(a: &Type, b: &Type) -> Option<Type> {
-    match (a, b) {
-        (a, b) if a == b => Some(a.clone()),
-        (Type::Any, other) | (other, Type::Any) => Some(other.clone()),
-        (Type::String, p) | (p, Type::String) if p.is_primitive() => Some(Type::String),
-        (Type::List(a), Type::List(b)) => unify_two(a, b).map(Type::list),
-        (Type::List(a) | Type::Set(a), Type::Set(b) | Type::List(b)) => unify_two(a, b).map(Type::list),
-        (Type::Map(a), Type::Map(b)) => unify_two(a, b).map(Type::map),
-        (Type::Tuple(items), Type::List(e)) | (Type::List(e), Type::Tuple(items)) => {
-            items.iter().try_fold((**e).clone(), |so_far, item| unify_two(&so_far, item)).map(Type::list)
-        }
-        (Type::Tuple(items), Type::Set(e)) | (Type::Set(e), Type::Tuple(items)) => {
-            items.iter().try_fold((**e).clone(), |so_far, item| unify_two(&so_far, item)).map(Type::set)
-        }
-        (Type::Tuple(a), Type::Tuple(b)) => {
-            if a.len() == b.len() {
-                a.iter()
-                    .zip(b.iter())
-                    .map(|(a, b)| unify_two(a, b))
-                    .collect::<Option<Vec<_>>>()
-                    .map(Type::tuple)
-            } else {
-                a.iter()
-                    .chain(b.iter())
-                    .try_fold(Type::Any, |so_far, item| unify_two(&so_far, item))
-                    .map(Type::list)
-            }
-        }
-        (Type::Object(o), Type::Map(e)) | (Type::Map(e), Type::Object(o)) => o
-            .attributes
-            .values()
-            .try_fold((**e).clone(), |so_far, item| unify_two(&so_far, item))
-            .map(Type::map),
-        (Type::Object(a), Type::Object(b)) => {
-            if a.attributes.keys().eq(b.attributes.keys()) {
-                let pairs = a.attributes.iter().zip(b.attributes.values());
-                let merged: Option<Vec<_>> =
-                    pairs.map(|((k, a), b)| unify_two(a, b).map(|t| (k.clone(), t))).collect();
-                merged.map(Type::object)
-            } else {
-                let all = a.attributes.values().chain(b.attributes.values());
-                all.into_iter().try_fold(Type::Any, |so_far, item| unify_two(&so_far, item)).map(Type::map)
-            }
-        }
-        _ => None,
+/// Tuples of one length stay a tuple; with others they become lists, or sets where there is no list.
+fn unify_sequences(types: &[Type]) -> Option<Type> {
+    let tuples: Option<Vec<&Arc<[Type]>>> = types
+        .iter()
+        .map(|ty| match ty {
+            Type::Tuple(items) => Some(items),
+            _ => None,
+        })
+        .collect();
+    if let Some(tuples) = tuples
+        && tuples.iter().all(|items| items.len() == tuples[0].len())
+    {
+        let items: Option<Vec<Type>> =
+            (0..tuples[0].len()).map(|i| unify(tuples.iter().map(|items| items[i].clone()))).collect();
+        return items.map(Type::tuple);
     }
+    let element = unify(types.iter().flat_map(|ty| {
+        match ty {
+            Type::List(element) | Type::Set(element) => std::slice::from_ref(&**element),
+            Type::Tuple(items) => items,
+            _ => &[],
+        }
+        .iter()
+        .cloned()
+    }))?;
+    let sets_only = types.iter().any(|ty| matches!(ty, Type::Set(_)))
+        && !types.iter().any(|ty| matches!(ty, Type::List(_)));
+    Some(if sets_only { Type::set(element) } else { Type::list(element) })
+}
+
+/// Objects of the same attributes stay an object; others become a map.
+fn unify_maps(types: &[Type]) -> Option<Type> {
+    let objects: Option<Vec<&Arc<ObjectType>>> = types
+        .iter()
+        .map(|ty| match ty {
+            Type::Object(object) => Some(object),
+            _ => None,
+        })
+        .collect();
+    if let Some(objects) = objects
+        && objects.iter().all(|object| object.attributes.keys().eq(objects[0].attributes.keys()))
+    {
+        let attributes: Option<Vec<(Arc<str>, Type)>> = objects[0]
+            .attributes
+            .keys()
+            .map(|name| {
+                unify(objects.iter().map(|o| o.attributes[name].clone())).map(|ty| (name.clone(), ty))
+            })
+            .collect();
+        return attributes.map(Type::object);
+    }
+    let mut all = Vec::new();
+    for ty in types {
+        match ty {
+            Type::Map(element) => all.push((**element).clone()),
+            Type::Object(object) => all.extend(object.attributes.values().cloned()),
+            _ => {}
+        }
+    }
+    unify(all).map(Type::map)
 }
 
 #[cfg(test)]

@@ -152,7 +152,8 @@ impl Value {
             })
             .collect();
         if element.is_primitive() || items.iter().all(|i| i.children().next().is_none()) {
-            items.sort();
+            // Nulls stand last, but for what is not known.
+            items.sort_by(|a, b| (a.is_unknown(), a.is_null(), a).cmp(&(b.is_unknown(), b.is_null(), b)));
         } else {
             items.sort_by_cached_key(Value::set_key);
         }

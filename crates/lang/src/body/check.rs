@@ -11,6 +11,7 @@ impl Body {
     pub fn check(&self, schema: &Schema) -> Diagnostics {
         let mut diags = Diagnostics::new();
         self.check_into(schema, &mut diags);
+        diags.sort();
         diags
     }
 

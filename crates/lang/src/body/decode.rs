@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics};
-use grappe_value::{Attribute, Block, Kind, Marks, Nesting, Number, Presence, Schema, Value, convert};
+use grappe_value::{
+    Attribute, Block, Kind, Marks, Nesting, Number, Path, Presence, Schema, Step, Value, convert,
+};
 
 use super::check::{bounds, too_few, too_many};
 use super::{Body, Dynamic, Nested};
@@ -21,6 +23,7 @@ impl Body {
     pub fn decode(&self, schema: &Schema, scope: &dyn Scope) -> Result<Value, Diagnostics> {
         let mut diags = Diagnostics::new();
         let value = self.object(schema, &mut Eval::new(scope), &mut diags);
+        diags.sort();
         diags.into_result(value).map(|(value, _)| value)
     }
 
@@ -52,9 +55,16 @@ impl Body {
             value = match convert(&found, &attribute.ty) {
                 Ok(value) => value,
                 Err(error) => {
+                    // The whole way to the part that does not fit.
+                    let steps = [Step::Attr(name.into())].into_iter().chain(error.path.0);
+                    let at = Path(steps.collect());
+                    let within = if at.0.len() > 1 { format!("{at}: ") } else { String::new() };
                     diags.push(
                         Diagnostic::error("Incorrect attribute value type")
-                            .detail(format!("Inappropriate value for attribute \"{name}\": {error}."))
+                            .detail(format!(
+                                "Inappropriate value for attribute \"{name}\": {within}{}.",
+                                error.message
+                            ))
                             .span(expr.span()),
                     );
                     return absent();

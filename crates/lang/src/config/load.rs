@@ -28,10 +28,11 @@ pub fn load(files: &dyn Files, dir: &Path) -> (Option<Config>, Sources, Diagnost
     let Loader { sources, diags, .. } = loader;
     // A module that is called twice is read twice, but what is wrong with it is said once.
     let mut seen = HashSet::new();
-    let diags: Diagnostics = diags
+    let mut diags: Diagnostics = diags
         .into_iter()
         .filter(|d| d.span.is_none() || seen.insert((d.span, d.summary.clone(), d.detail.clone())))
         .collect();
+    diags.sort();
     let config = if diags.has_errors() { None } else { module.map(|root| Config { root: Arc::new(root) }) };
     (config, sources, diags)
 }

@@ -1,6 +1,7 @@
 //! Evaluation: a tree and a scope give a value, or all that is wrong.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics};
@@ -48,7 +49,7 @@ impl<'s> Eval<'s> {
             NodeKind::Unary(op, inner) => self.unary(*op, inner),
             NodeKind::Binary(first, rest) => self.binary(first, rest),
             NodeKind::Conditional(parts) => self.conditional(parts, node.span),
-            NodeKind::For(each) => self.for_each(each, node),
+            NodeKind::For(each) => self.for_each(each),
             NodeKind::Call(call) => functions::call(self, call, node.span),
             NodeKind::Traverse(base, steps) => {
                 let value = self.node(base)?;
@@ -135,7 +136,7 @@ impl<'s> Eval<'s> {
         diags.into_result(value.with_marks(marks)).map(|(value, _)| value)
     }
 
-    fn for_each(&mut self, each: &For, node: &Node) -> Outcome {
+    fn for_each(&mut self, each: &For) -> Outcome {
         let (collection, mut marks) = self.node(&each.collection)?.unmark();
         let fail = |detail: &str| {
             Err(Diagnostic::error("Iteration over non-iterable value")
@@ -176,7 +177,7 @@ impl<'s> Eval<'s> {
                 ));
             }
         };
-        let mut results = ForResults::new(each);
+        let mut results = ForResults { known: true, ..ForResults::default() };
         let mut diags = Diagnostics::new();
         for (key, value) in pairs {
             let names = self.bound.len();
@@ -192,7 +193,7 @@ impl<'s> Eval<'s> {
                 return Err(diags);
             }
         }
-        results.finish(each, node).map(|value| value.with_marks(marks))
+        Ok(results.finish(each).with_marks(marks))
     }
 
     fn for_step(
@@ -235,17 +236,21 @@ impl<'s> Eval<'s> {
         let value = self.node(&each.value)?;
         if each.group {
             results.groups.entry(key).or_default().push(value);
-        } else if results.entries.contains_key(&key) {
-            return Err(Diagnostic::error("Duplicate object key")
+            return Ok(());
+        }
+        match results.entries.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(value);
+                Ok(())
+            }
+            Entry::Occupied(entry) => Err(Diagnostic::error("Duplicate object key")
                 .detail(format!(
-                    "Two different items produced the key \"{key}\" in this 'for' expression. If duplicates are expected, use the ellipsis (...) after the value expression to enable grouping by key."
+                    "Two different items produced the key \"{}\" in this 'for' expression. If duplicates are expected, use the ellipsis (...) after the value expression to enable grouping by key.",
+                    entry.key()
                 ))
                 .span(key_node.span)
-                .into());
-        } else {
-            results.entries.insert(key, value);
+                .into()),
         }
-        Ok(())
     }
 
     /// A reference with all its steps. Where the first of them chooses an instance whose key is known, only that instance is asked for.
@@ -403,6 +408,7 @@ impl<'s> Eval<'s> {
 }
 
 /// What a `for` gathers.
+#[derive(Default)]
 struct ForResults {
     items: Vec<Value>,
     entries: BTreeMap<Arc<str>, Value>,
@@ -411,14 +417,10 @@ struct ForResults {
 }
 
 impl ForResults {
-    fn new(_: &For) -> Self {
-        ForResults { items: Vec::new(), entries: BTreeMap::new(), groups: BTreeMap::new(), known: true }
-    }
-
-    fn finish(self, each: &For, node: &Node) -> Outcome {
+    fn finish(self, each: &For) -> Value {
         if !self.known {
             let ty = if each.join { Type::String } else { Type::Any };
-            return Ok(Value::unknown_not_null(ty));
+            return Value::unknown_not_null(ty);
         }
         if each.join {
             let mut text = String::new();
@@ -433,14 +435,13 @@ impl ForResults {
                 }
             }
             let value = if known { Value::from(text) } else { Value::unknown_not_null(Type::String) };
-            return Ok(value.with_marks(marks));
+            return value.with_marks(marks);
         }
-        let _ = node;
-        Ok(match (&each.key, each.group) {
+        match (&each.key, each.group) {
             (None, _) => Value::tuple(self.items),
             (Some(_), false) => Kind::Object(Arc::new(self.entries)).into(),
             (Some(_), true) => Value::object(self.groups.into_iter().map(|(k, v)| (k, Value::tuple(v)))),
-        })
+        }
     }
 }
 

@@ -141,10 +141,12 @@ impl<'d> Resolver<'d> {
                 return None;
             }
             Place::Constant => {
-                let diagnostic = Diagnostic::error("Variables not allowed")
+                let mut diagnostic = Diagnostic::error("Variables not allowed")
                     .detail("Variables may not be used here.")
-                    .hint(format!("if a text was meant, quote it: \"{name}\""))
                     .span(span);
+                if steps.is_empty() {
+                    diagnostic = diagnostic.hint(format!("if a text was meant, quote it: \"{name}\""));
+                }
                 self.diags.push(diagnostic);
                 return None;
             }

@@ -13,8 +13,22 @@ pub(super) static FUNCTIONS: &[Function] = &[
     lazy("can", "whether an expression has a value", P::Bool, can),
     lazy("try", "the value of the first expression that has one", P::Any, try_each),
     lazy("type", "the type of a value, as text", P::String, type_of),
+    // No value here is ephemeral: each is its own.
+    of(
+        "ephemeralasnull",
+        "null for what may not be stored, all else as it is",
+        ANY_VALUE,
+        |_| Type::Any,
+        |args| Ok(args[0].clone()),
+    ),
     f("issensitive", "whether a value is sensitive", ANY_VALUE, P::Bool, |args| {
-        Ok(args[0].marks().contains(grappe_value::Marks::SENSITIVE).into())
+        let sensitive = args[0].marks().contains(grappe_value::Marks::SENSITIVE);
+        // What is not known yet may turn out to be sensitive.
+        Ok(if args[0].is_unknown() && !sensitive {
+            Value::unknown_not_null(Type::Bool)
+        } else {
+            sensitive.into()
+        })
     }),
     function(
         "nonsensitive",

@@ -24,8 +24,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         P::Strings,
         formatlist,
     )
-    .rest(any("args").null())
-    .whole(),
+    .rest(any("args").null()),
 ];
 
 #[derive(Default)]
@@ -419,6 +418,10 @@ fn formatlist(args: &[Value]) -> Outcome {
                 None => value.clone(),
             })
             .collect();
+        if !row_args.iter().all(Value::is_wholly_known) {
+            out.push(Value::unknown_not_null(Type::String));
+            continue;
+        }
         match format(text(args, 0), &row_args) {
             Ok(text) => out.push(Value::from(text)),
             Err(error) if error.arg.is_some() => return Err(error),

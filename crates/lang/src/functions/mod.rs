@@ -238,16 +238,8 @@ impl Function {
 }
 
 /// Terraform's functions that are still to come.
-const PLANNED: &[&str] = &[
-    "base64gzip",
-    "bcrypt",
-    "ephemeralasnull",
-    "fileset",
-    "rsadecrypt",
-    "textdecodebase64",
-    "textencodebase64",
-    "uuid",
-];
+const PLANNED: &[&str] =
+    &["base64gzip", "bcrypt", "fileset", "rsadecrypt", "textdecodebase64", "textencodebase64", "uuid"];
 
 pub(crate) fn is_planned(name: &str) -> bool {
     PLANNED.contains(&name.strip_prefix("core::").unwrap_or(name))

@@ -41,9 +41,10 @@ pub(super) fn num(args: &[Value], i: usize) -> Number {
 }
 
 fn from_double(value: f64) -> Outcome {
-    match Number::from_f64(value) {
-        Some(number) => Ok(number.into()),
-        None => refuse("the result is not a finite number"),
+    // By its shortest decimal, as a double prints.
+    match value.to_string().parse::<Number>() {
+        Ok(number) if value.is_finite() => Ok(number.into()),
+        _ => refuse("the result is not a finite number"),
     }
 }
 

@@ -71,8 +71,10 @@ fn setproduct(args: &[Value]) -> Outcome {
     let mut total = 1usize;
     for (i, value) in args.iter().enumerate() {
         match value.as_items() {
-            Some(items) => total = total.saturating_mul(items.len()),
-            None => return refuse_arg(i, "a set or a list is required"),
+            Some(items) if unify(items.iter().map(Value::ty)).is_some() => {
+                total = total.saturating_mul(items.len());
+            }
+            _ => return refuse_arg(i, "a set or a list is required"),
         }
     }
     if total > 1_000_000 {

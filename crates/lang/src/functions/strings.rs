@@ -21,7 +21,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
         &[number("spaces"), string("str")],
         P::String,
         |args| {
-            let spaces = usize::try_from(integer(args, 0)?).unwrap_or(0).min(10_000);
+            let Ok(spaces) = usize::try_from(integer(args, 0)?) else {
+                return refuse_arg(0, "it must not be negative");
+            };
+            let spaces = spaces.min(10_000);
             Ok(text(args, 1).replace('\n', &format!("\n{}", " ".repeat(spaces))).into())
         },
     ),
@@ -194,7 +197,7 @@ pub(super) fn compile(pattern: &str) -> Result<Arc<Regex>, String> {
         if let Some(found) = cache.get(pattern) {
             return Ok(found.clone());
         }
-        let compiled = Arc::new(Regex::new(pattern).map_err(|e| {
+        let compiled = Arc::new(Regex::new(&escape_braces(pattern)).map_err(|e| {
             let text = e.to_string();
             text.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned()
         })?);
@@ -204,6 +207,58 @@ pub(super) fn compile(pattern: &str) -> Result<Arc<Regex>, String> {
         cache.insert(pattern.to_owned(), compiled.clone());
         Ok(compiled)
     })
+}
+
+/// A `{` that starts no repetition is plain in RE2: `{"a"}`.
+fn escape_braces(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut rest = pattern;
+    let mut class = false;
+    // Whether there is something to repeat.
+    let mut operand = false;
+    while let Some(c) = rest.chars().next() {
+        let mut length = c.len_utf8();
+        match c {
+            '\\' => {
+                // With what it escapes, and the braces of `\\p{…}` and `\\x{…}`.
+                length += rest[1..].chars().next().map_or(0, char::len_utf8);
+                if rest[1..].starts_with(['p', 'P', 'x'])
+                    && rest[2..].starts_with('{')
+                    && let Some(end) = rest.find('}')
+                {
+                    length = end + 1;
+                }
+                operand = true;
+            }
+            '[' => {
+                class = true;
+                // A bracket that comes first is one of the class.
+                let first = rest[1..].strip_prefix('^').unwrap_or(&rest[1..]);
+                if first.starts_with(']') {
+                    length = rest.len() - first.len() + 1;
+                }
+            }
+            ']' => {
+                class = false;
+                operand = true;
+            }
+            _ if class => {}
+            '{' => {
+                let end = rest.find('}').unwrap_or(0);
+                let inside = rest.get(1..end).unwrap_or("");
+                let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+                let (least, most) = inside.split_once(',').unwrap_or((inside, "0"));
+                if !(operand && digits(least) && (most.is_empty() || digits(most))) {
+                    out.push('\\');
+                }
+            }
+            '(' | '|' | '^' => operand = false,
+            _ => operand = true,
+        }
+        out.push_str(&rest[..length]);
+        rest = &rest[length..];
+    }
+    out
 }
 
 fn pattern(args: &[Value]) -> Result<Arc<Regex>, Refused> {

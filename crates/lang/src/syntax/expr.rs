@@ -190,6 +190,13 @@ impl Parser<'_> {
             }
         }
         let span = self.span_from(start);
+        if self.at(".") && followed(self, 1) {
+            return self.error_at(
+                "Invalid number literal",
+                "Failed to recognize the value of this number literal.",
+                span,
+            );
+        }
         match self.text()[start..self.pos].parse::<Number>() {
             Ok(number) => Ok(Node::new(NodeKind::Literal(number.into()), span)),
             Err(_) => self.error_at("Invalid number literal", "This number is too large or too small.", span),
@@ -490,6 +497,13 @@ impl Parser<'_> {
                     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
                     let at = self.pos;
                     self.pos += end;
+                    if self.at(".") && self.rest()[1..].starts_with(|c: char| c.is_ascii_digit()) {
+                        return self.error_at(
+                            "Invalid legacy index syntax",
+                            "When using the legacy index syntax, chaining two indexes together is not permitted. Use the proper index syntax instead, like [0][1].",
+                            self.span_from(start),
+                        );
+                    }
                     let Ok(index) = digits[..end].parse::<Number>() else {
                         return self.error_at(
                             "Invalid index",

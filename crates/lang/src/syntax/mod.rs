@@ -78,6 +78,3 @@ pub(crate) fn parse_template(source: SourceId, text: &str) -> Result<Node, Diagn
     let mut parser = Parser::new(source, text);
     parser.whole_template()
 }
-
-#[cfg(test)]
-mod tests;

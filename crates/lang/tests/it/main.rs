@@ -1,4 +1,10 @@
 //! The language as its users see it: files in, values and diagnostics out.
 
+mod bodies;
 mod expressions;
+mod instances;
+mod loading;
+mod robust;
 mod support;
+mod unknowns;
+mod vars;
