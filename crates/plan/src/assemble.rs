@@ -18,7 +18,7 @@ use crate::model::{
     Action, Change, DataValue, Drift, Move, OpAction, Operation, OutputChange, Plan, ProviderConfig,
     ProviderKey, Reason, StateStamp,
 };
-use crate::operations::{Parts, creates_first, operations, records};
+use crate::operations::{First, Parts, operations, records};
 use crate::planner::{Planner, prevented};
 use crate::refresh::{ProviderFinder, provider_walk};
 use crate::statics::Statics;
@@ -43,6 +43,9 @@ pub(crate) fn normal<'a>(
         let mut reads = Reads::default();
         reads.add_data(planner.reads);
         return Ok(Outcome::NeedReads(reads));
+    }
+    if targets.wanted().is_none() {
+        walk.sound()?;
     }
     let Planner { world, mut decided, .. } = planner;
     let named = decided.iter().filter(|d| targets.names(&d.addr)).map(|d| d.node);
@@ -169,7 +172,9 @@ pub(crate) fn refresh_only<'a>(
                 record(OpAction::Forget, Some(before), None);
                 action = Action::Forget;
             }
-            Prior::There { value, remembered: Some(_) } => record(OpAction::Record, Some(value.clone()), Some(value)),
+            Prior::There { value, remembered: Some(_) } => {
+                record(OpAction::Record, Some(value.clone()), Some(value))
+            }
             _ => {}
         }
         changes.push(Change {
@@ -296,7 +301,13 @@ impl<'w, 'a> Leaving<'w, 'a> {
         let provider = self.provider(&begun.addr, &made);
         if let (Some(planned), Some(provider)) = (self.found.keep(planned), provider) {
             let how = Going::Adopt(begun, planned);
-            self.gone.push(Gone { addr: begun.addr.clone(), deposed: None, provider, reason: Reason::Abandoned, how });
+            self.gone.push(Gone {
+                addr: begun.addr.clone(),
+                deposed: None,
+                provider,
+                reason: Reason::Abandoned,
+                how,
+            });
         }
     }
 
@@ -327,9 +338,9 @@ fn finish<'a>(walk: &Walk<'a>, input: &'a Input<'a>, made: Made<'a>) -> Result<O
     let Made { decided, gone, outputs, warnings } = made;
     let mut dependencies = Dependencies::new(walk);
     let dependencies: Vec<_> = decided.iter().map(|d| dependencies.of(d.node)).collect();
-    let creates_first = creates_first(walk, &decided, &input.state.objects);
+    let first = First::new(walk, &decided);
     let records: Vec<bool> =
-        decided.iter().enumerate().map(|(i, d)| records(d, &dependencies[i], creates_first[i])).collect();
+        decided.iter().enumerate().map(|(i, d)| records(d, &dependencies[i], first.configured[i])).collect();
     let mut plan = empty(input, warnings);
     let mut finder = ProviderFinder::new(walk);
     let keys: BTreeSet<&ProviderKey> =
@@ -349,7 +360,7 @@ fn finish<'a>(walk: &Walk<'a>, input: &'a Input<'a>, made: Made<'a>) -> Result<O
         gone: &gone,
         objects: &input.state.objects,
         dependencies: &dependencies,
-        creates_first: &creates_first,
+        first: &first,
         records: &records,
         open_providers: &open_providers,
     })?;
@@ -364,7 +375,7 @@ fn finish<'a>(walk: &Walk<'a>, input: &'a Input<'a>, made: Made<'a>) -> Result<O
         .collect();
     plan.drift = drift(input, &World::new(input))?;
     plan.outputs = outputs;
-    for (decided, first) in decided.into_iter().zip(creates_first) {
+    for (decided, first) in decided.into_iter().zip(first.now) {
         if let Decision::Data(value) = &decided.what {
             plan.data.push(DataValue { addr: decided.addr.clone(), value: value.clone() });
         }
@@ -427,7 +438,8 @@ fn change(decided: Decided<'_>, create_first: bool) -> Change {
                 Verdict::Replace(_) => Action::Replace { create_first },
             };
             change.before = managed.prior.value().cloned();
-            change.changed = change.before.as_ref().map_or_else(Vec::new, |before| diff(before, &managed.planned));
+            change.changed =
+                change.before.as_ref().map_or_else(Vec::new, |before| diff(before, &managed.planned));
             change.after = Some(managed.planned);
             change.reason = managed.reason;
         }
@@ -463,7 +475,12 @@ fn drift(input: &Input<'_>, world: &World<'_>) -> Result<Vec<Drift>, Diagnostics
         }
         match world.prior(kind, addr, object)? {
             Prior::Gone(before) => {
-                drift.push(Drift { addr: addr.clone(), before: Some(before), after: None, changed: Vec::new() });
+                drift.push(Drift {
+                    addr: addr.clone(),
+                    before: Some(before),
+                    after: None,
+                    changed: Vec::new(),
+                });
             }
             Prior::There { value, remembered: Some(before) } => {
                 let changed = diff(&before, &value);
@@ -520,9 +537,10 @@ fn output_change(
     sensitive: bool,
 ) -> Result<OutputChange, Diagnostics> {
     let before = match stored {
-        Some(stored) => Some(wire::decode(&stored.value, &stored.ty).map_err(|e| {
-            Diagnostic::error("Invalid output in the state").detail(e.to_string())
-        })?),
+        Some(stored) => Some(
+            wire::decode(&stored.value, &stored.ty)
+                .map_err(|e| Diagnostic::error("Invalid output in the state").detail(e.to_string()))?,
+        ),
         None => None,
     };
     // A null output is none, as everywhere else in the language.

@@ -19,20 +19,20 @@ pub(crate) enum Holds {
 }
 
 impl Walk<'_> {
-    /// The value of a node that is not an instance.
-    pub(crate) fn compute(&self, what: What) -> Made<Value> {
+    /// The value of a node that is not an instance. With a limit, nodes from there on are not seen.
+    pub(crate) fn compute(&self, what: What, limit: Option<NodeId>) -> Made<Value> {
         match what {
-            What::Variable(mi, i) => self.variable(mi, i),
+            What::Variable(mi, i) => self.variable(mi, i, limit),
             What::Local(mi, i) => {
                 let config = self.statics.modules[self.modules[mi].module].config;
-                let frame = self.frame(mi);
+                let frame = Frame { limit, ..self.frame(mi) };
                 match config.locals.get_index(i) {
                     Some((_, local)) => self.eval(&frame, |scope| local.expr.eval(scope)),
                     None => Made::default(),
                 }
             }
-            What::Output(mi, i) => self.output(mi, i),
-            What::Provider(mi, i) => self.provider(mi, i),
+            What::Output(mi, i) => self.output(mi, i, limit),
+            What::Provider(mi, i) => self.provider(mi, i, limit),
             What::Whole(mi, i) => match &self.modules[mi].resources[i] {
                 Some(instances) => self.whole(instances.keys.as_ref(), &instances.nodes),
                 None => Made::default(),
@@ -67,12 +67,14 @@ impl Walk<'_> {
             Keys::Count(_) => Some(Value::tuple(values)),
             Keys::Each(entries) => Some(Value::object(entries.iter().map(|(k, _)| k.clone()).zip(values))),
             Keys::Open(Repeated::Count) => values.next().map(|v| Value::unknown_not_null(Type::list(v.ty()))),
-            Keys::Open(Repeated::ForEach) => values.next().map(|v| Value::unknown_not_null(Type::map(v.ty()))),
+            Keys::Open(Repeated::ForEach) => {
+                values.next().map(|v| Value::unknown_not_null(Type::map(v.ty())))
+            }
         };
         tidy(Made { value, deps, found })
     }
 
-    fn variable(&self, mi: usize, i: usize) -> Made<Value> {
+    fn variable(&self, mi: usize, i: usize, limit: Option<NodeId>) -> Made<Value> {
         let module = &self.modules[mi];
         let config = self.statics.modules[module.module].config;
         let Some((name, variable)) = config.variables.get_index(i) else { return Made::default() };
@@ -83,6 +85,7 @@ impl Walk<'_> {
                     module: parent,
                     each: module.each.clone(),
                     count: module.count,
+                    limit,
                     ..Frame::default()
                 };
                 let given = argument.map(|expr| self.eval(&frame, |scope| expr.eval(scope)));
@@ -99,7 +102,7 @@ impl Walk<'_> {
         };
         made.deps.extend(module.gate);
         let Some(value) = made.value.clone() else { return tidy(made) };
-        let frame = Frame { module: mi, variable: Some((i, value)), ..Frame::default() };
+        let frame = Frame { module: mi, variable: Some((i, value)), limit, ..Frame::default() };
         for check in &variable.validations {
             let checked = self.check(check, &frame, "Invalid value for variable", true);
             made.deps.extend(checked.deps);
@@ -111,11 +114,11 @@ impl Walk<'_> {
         tidy(made)
     }
 
-    fn output(&self, mi: usize, i: usize) -> Made<Value> {
+    fn output(&self, mi: usize, i: usize, limit: Option<NodeId>) -> Made<Value> {
         let module = &self.modules[mi];
         let config = self.statics.modules[module.module].config;
         let Some((_, output)) = config.outputs.get_index(i) else { return Made::default() };
-        let frame = self.frame(mi);
+        let frame = Frame { limit, ..self.frame(mi) };
         let mut made = self.eval(&frame, |scope| output.expr.eval(scope));
         if let Some(value) = &made.value
             && value.is_sensitive_deep()
@@ -141,11 +144,11 @@ impl Walk<'_> {
         tidy(made)
     }
 
-    fn provider(&self, mi: usize, i: usize) -> Made<Value> {
+    fn provider(&self, mi: usize, i: usize, limit: Option<NodeId>) -> Made<Value> {
         let config = self.statics.modules[self.modules[mi].module].config;
         let block = &config.providers[i];
         let name = crate::providers::registry_name(config, &block.name);
-        let frame = self.frame(mi);
+        let frame = Frame { limit, ..self.frame(mi) };
         match self.statics.registry.provider(&name) {
             Some(provider) => self.eval(&frame, |scope| block.body.decode(provider.schema(), scope)),
             // Said once, as a warning: nothing can use it.
@@ -166,20 +169,30 @@ impl Walk<'_> {
 
     /// All that is in the instances of a call: nobody asks for its value.
     fn all(&self, mi: usize, call: usize) -> Made<Value> {
+        let known = self.modules[mi].calls[call].as_ref().is_some_and(|c| c.keys.is_some());
         let mut deps = Vec::new();
-        let mut todo: Vec<usize> = self.modules[mi].calls[call].iter().flat_map(|c| c.instances.clone()).collect();
+        let mut todo: Vec<usize> =
+            self.modules[mi].calls[call].iter().flat_map(|c| c.instances.clone()).collect();
         while let Some(instance) = todo.pop() {
             let module = &self.modules[instance];
-            deps.extend(module.resources.iter().flatten().flat_map(|r| r.nodes.iter().copied().chain(r.whole)));
+            deps.extend(
+                module.resources.iter().flatten().flat_map(|r| r.nodes.iter().copied().chain(r.whole)),
+            );
             deps.extend(module.object.iter().chain(&module.gate));
             todo.extend(module.calls.iter().flatten().flat_map(|c| c.instances.iter().copied()));
         }
-        tidy(Made { value: Some(Value::NULL), deps, found: Diagnostics::new() })
+        tidy(Made { value: known.then_some(Value::NULL), deps, found: Diagnostics::new() })
     }
 
     /// Evaluates a condition and, where it does not hold, what to say then. An unknown condition is not held against anybody: it is checked
     /// again when it is known.
-    pub(crate) fn check(&self, check: &Check, frame: &Frame, summary: &str, about_input: bool) -> Made<Holds> {
+    pub(crate) fn check(
+        &self,
+        check: &Check,
+        frame: &Frame,
+        summary: &str,
+        about_input: bool,
+    ) -> Made<Holds> {
         let mut made = self.eval(frame, |scope| check.condition.eval(scope));
         let mut found = std::mem::take(&mut made.found);
         let Some(value) = made.value else { return Made { value: None, deps: made.deps, found } };
@@ -189,12 +202,16 @@ impl Walk<'_> {
                 Some(true) => Holds::Yes,
                 Some(false) => Holds::No,
                 None => {
-                    found.push(condition_error(check, "Condition expression must return either true or false, not null."));
+                    found.push(condition_error(
+                        check,
+                        "Condition expression must return either true or false, not null.",
+                    ));
                     Holds::Open
                 }
             },
             Err(e) => {
-                found.push(condition_error(check, &format!("Invalid condition result value: {}.", e.message)));
+                found
+                    .push(condition_error(check, &format!("Invalid condition result value: {}.", e.message)));
                 Holds::Open
             }
         };
@@ -206,12 +223,14 @@ impl Walk<'_> {
                 Some(v) if v.marks_deep().contains(Marks::SENSITIVE) => {
                     "The error message included a sensitive value, so it will not be displayed.".to_owned()
                 }
-                Some(v) => v.as_str().unwrap_or("This check failed, but its error message is not known yet.").to_owned(),
+                Some(v) => v
+                    .as_str()
+                    .unwrap_or("This check failed, but its error message is not known yet.")
+                    .to_owned(),
                 None => "This check failed, and its error message is invalid too.".to_owned(),
             };
             found.extend(message.found);
-            let mut diagnostic =
-                Diagnostic::error(summary).detail(text).span(check.condition.span());
+            let mut diagnostic = Diagnostic::error(summary).detail(text).span(check.condition.span());
             if about_input {
                 diagnostic = diagnostic.related(check.span, "checked by this validation rule");
             }

@@ -81,7 +81,10 @@ pub(crate) fn ignored(config: &Value, prior: &Value, ignore: &IgnoreChanges) -> 
         IgnoreChanges::Paths(paths) => {
             // A path that names nothing in either is left alone.
             let known = |p: &&Path| get(config, &p.0).is_some() || get(prior, &p.0).is_some();
-            paths.iter().filter(known).fold(config.clone(), |config, path| put_back(&config, Some(prior), &path.0))
+            paths
+                .iter()
+                .filter(known)
+                .fold(config.clone(), |config, path| put_back(&config, Some(prior), &path.0))
         }
     }
 }
@@ -122,9 +125,10 @@ fn propose_block(nesting: Nesting, schema: &Schema, prior: Option<&Value>, given
     let before = prior.and_then(Value::as_items).unwrap_or_default();
     let value = match nesting {
         Nesting::Single => propose(schema, prior, &given),
-        Nesting::List => {
-            Value::list(schema.ty(), items.iter().enumerate().map(|(i, item)| propose(schema, before.get(i), item)))
-        }
+        Nesting::List => Value::list(
+            schema.ty(),
+            items.iter().enumerate().map(|(i, item)| propose(schema, before.get(i), item)),
+        ),
         // An element of a set is recognised by what the configuration says of it.
         Nesting::Set => Value::set(
             schema.ty(),
@@ -188,7 +192,9 @@ fn judge_block(name: &std::sync::Arc<str>, schema: &Schema, before: &Value, afte
     let mut judged = Judged::default();
     let pairs: Vec<(&Value, &Value)> = match (before.as_items(), after.as_items()) {
         (Some(b), Some(a)) if b.len() == a.len() => b.iter().zip(a).collect(),
-        (None, None) if before.as_entries().is_some() && after.as_entries().is_some() => vec![(before, after)],
+        (None, None) if before.as_entries().is_some() && after.as_entries().is_some() => {
+            vec![(before, after)]
+        }
         _ => Vec::new(),
     };
     if pairs.is_empty() {
@@ -204,9 +210,11 @@ fn judge_block(name: &std::sync::Arc<str>, schema: &Schema, before: &Value, afte
         let inner = judge(schema, b, a);
         judged.update |= inner.update;
         judged.record |= inner.record;
-        judged.replace.extend(inner.replace.iter().map(|p| {
-            Path(std::iter::once(Step::Attr(name.clone())).chain(p.0.iter().cloned()).collect())
-        }));
+        judged.replace.extend(
+            inner.replace.iter().map(|p| {
+                Path(std::iter::once(Step::Attr(name.clone())).chain(p.0.iter().cloned()).collect())
+            }),
+        );
         if !inner.open.is_empty() {
             judged.open.push(name.clone());
         }
@@ -249,7 +257,9 @@ pub(crate) fn nothing_given(schema: &Schema) -> Value {
 /// An object of which nothing is known but its type.
 pub(crate) fn nothing_known(ty: &Type) -> Value {
     match ty {
-        Type::Object(o) => Value::object(o.attributes.iter().map(|(k, t)| (k.clone(), Value::unknown(t.clone())))),
+        Type::Object(o) => {
+            Value::object(o.attributes.iter().map(|(k, t)| (k.clone(), Value::unknown(t.clone()))))
+        }
         other => Value::unknown(other.clone()),
     }
 }

@@ -75,16 +75,20 @@ pub(crate) fn put_back(value: &Value, from: Option<&Value>, path: &[Step]) -> Va
             Kind::Map(ty.clone(), Arc::new(with(map, name, part))).into()
         }
         (Kind::List(ty, items), Step::Index(i)) if *i < items.len() => {
-            let put = |(at, item): (usize, &Value)| if at == *i { put_back(item, inner, rest) } else { item.clone() };
+            let put = |(at, item): (usize, &Value)| {
+                if at == *i { put_back(item, inner, rest) } else { item.clone() }
+            };
             Value::list(ty.clone(), items.iter().enumerate().map(put))
         }
         // What stands for the whole map was null: it is the prior's entry alone.
-        (Kind::Null(ty @ grappe_value::Type::Map(element)), Step::Attr(name) | Step::Key(name)) => match inner {
-            Some(inner) if rest.is_empty() => {
-                Value::map((**element).clone(), [(name.clone(), inner.clone())])
+        (Kind::Null(ty @ grappe_value::Type::Map(element)), Step::Attr(name) | Step::Key(name)) => {
+            match inner {
+                Some(inner) if rest.is_empty() => {
+                    Value::map((**element).clone(), [(name.clone(), inner.clone())])
+                }
+                _ => Value::null(ty.clone()),
             }
-            _ => Value::null(ty.clone()),
-        },
+        }
         _ => return value.clone(),
     };
     changed.with_marks(marks)
@@ -127,7 +131,8 @@ mod tests {
         assert_eq!(diff(&a, &b), [path(&["labels", "y"])]);
         assert_eq!(diff(&labels(&[("x", "1")]), &labels(&[("z", "1")])).len(), 2);
         assert_eq!(diff(&a, &a), []);
-        let (one, two) = (Value::tuple([1i64.into()]), Value::tuple([1i64.into(), Value::unknown(Type::Number)]));
+        let (one, two) =
+            (Value::tuple([1i64.into()]), Value::tuple([1i64.into(), Value::unknown(Type::Number)]));
         assert_eq!(diff(&one, &two), [Path(vec![Step::Index(1)])]);
     }
 

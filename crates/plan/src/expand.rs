@@ -61,7 +61,9 @@ impl Keys {
         match self {
             Keys::One | Keys::Open(_) => InstanceKey::None,
             Keys::Count(_) => InstanceKey::Int(at as u64),
-            Keys::Each(entries) => entries.get(at).map_or(InstanceKey::None, |(k, _)| InstanceKey::Str(k.clone())),
+            Keys::Each(entries) => {
+                entries.get(at).map_or(InstanceKey::None, |(k, _)| InstanceKey::Str(k.clone()))
+            }
         }
     }
 
@@ -177,7 +179,8 @@ fn each_keys(value: &Value) -> Result<Keys, String> {
                 return Err(unknown("set includes values"));
             }
             let keys: Option<Vec<_>> = items.iter().map(|v| Some((v.as_str()?.into(), v.clone()))).collect();
-            keys.map(Keys::Each).ok_or_else(|| unsuitable("\"for_each\" sets must not contain null values".into()))
+            keys.map(Keys::Each)
+                .ok_or_else(|| unsuitable("\"for_each\" sets must not contain null values".into()))
         }
         Kind::Set(ty, items) if *ty == Type::Any && items.iter().any(Value::is_unknown) => {
             Err(unknown("set includes values"))

@@ -38,8 +38,8 @@ use grappe_diag::Diagnostics;
 
 pub use input::{DataRead, DataResult, Input, ObjectRead, Options, Outcome, Reading, Reads};
 pub use model::{
-    Action, Change, DataValue, Drift, Move, ObjectRef, OpAction, OpId, Operation, OutputChange, Plan, PlanMode,
-    ProviderConfig, ProviderKey, Reason, StateStamp,
+    Action, Change, DataValue, Drift, Move, ObjectRef, OpAction, OpId, Operation, OutputChange, Plan,
+    PlanMode, ProviderConfig, ProviderKey, Reason, StateStamp,
 };
 pub use resolve::{InstanceValues, Resolver, Surroundings};
 pub use validate::validate;

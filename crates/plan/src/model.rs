@@ -61,7 +61,9 @@ impl Plan {
     /// Whether applying it would change nothing, not even the state or an output.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.operations.is_empty() && self.moves.is_empty() && self.outputs.values().all(|o| o.action == Action::NoOp)
+        self.operations.is_empty()
+            && self.moves.is_empty()
+            && self.outputs.values().all(|o| o.action == Action::NoOp)
     }
 
     /// Whether applying it would touch the world: not so for a plan that only records things in the state.

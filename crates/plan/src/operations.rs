@@ -49,8 +49,7 @@ pub(crate) struct Parts<'p, 'a> {
     pub(crate) objects: &'p BTreeMap<InstanceAddr, Object>,
     /// For each of `decided`: what the state must store as its dependencies.
     pub(crate) dependencies: &'p [Vec<InstanceAddr>],
-    /// For each of `decided`: whether its replacement is created first.
-    pub(crate) creates_first: &'p [bool],
+    pub(crate) first: &'p First,
     /// For each of `decided`: whether the state must be written though nothing is done.
     pub(crate) records: &'p [bool],
     /// The nodes of provider configurations that are not known yet.
@@ -100,7 +99,8 @@ impl<'p> Draw<'p, '_> {
                 self.drawing.edge(self.nodes + *dep as usize, self.nodes + id, Worth::Must);
             }
         }
-        let replaces = |d: &Decided<'_>| d.managed().is_some_and(|m| matches!(m.verdict, Verdict::Replace(_)));
+        let replaces =
+            |d: &Decided<'_>| d.managed().is_some_and(|m| matches!(m.verdict, Verdict::Replace(_)));
         if !parts.gone.is_empty() || parts.decided.iter().any(replaces) {
             self.draw_state();
         }
@@ -153,7 +153,7 @@ impl<'p> Draw<'p, '_> {
             planned,
             dependencies: self.parts.dependencies[i].clone(),
             estimate,
-            create_before_destroy: self.parts.creates_first[i],
+            create_before_destroy: self.parts.first.configured[i],
         };
         let managed = match &decided.what {
             Decision::Data(_) => return,
@@ -181,8 +181,9 @@ impl<'p> Draw<'p, '_> {
                 self.drafts.insert(place, draft(create, None, planned, estimate));
             }
             Verdict::Replace(_) => {
-                let first = self.parts.creates_first[i];
-                let create = draft(OpAction::Create { resume: None, deposes: first }, None, planned, estimate);
+                let first = self.parts.first.now[i];
+                let create =
+                    draft(OpAction::Create { resume: None, deposes: first }, None, planned, estimate);
                 self.drafts.insert(place, create);
                 let Some((from, object)) = managed.object else { return };
                 let Some(delete) = self.objects.get(from).copied() else { return };
@@ -288,7 +289,7 @@ impl<'p> Draw<'p, '_> {
             let Some((_, object)) = managed.object else { continue };
             let changes = match managed.verdict {
                 Verdict::Update => true,
-                Verdict::Replace(_) => parts.creates_first[i],
+                Verdict::Replace(_) => parts.first.now[i],
                 Verdict::NoOp | Verdict::Record => parts.records[i],
                 Verdict::Create => false,
             };
@@ -311,15 +312,17 @@ impl<'p> Draw<'p, '_> {
 
     fn draw_early(&mut self) {
         let parts = self.parts;
-        let updates = parts.decided.iter().filter(|d| d.managed().is_some_and(|m| m.verdict == Verdict::Update));
-        let updated: HashMap<&InstanceAddr, usize> = updates
-            .filter_map(|d| Some((d.managed()?.object?.0, self.nodes + d.node as usize)))
-            .collect();
+        let updates =
+            parts.decided.iter().filter(|d| d.managed().is_some_and(|m| m.verdict == Verdict::Update));
+        let updated: HashMap<&InstanceAddr, usize> =
+            updates.filter_map(|d| Some((d.managed()?.object?.0, self.nodes + d.node as usize))).collect();
         if updated.is_empty() {
             return;
         }
         for gone in parts.gone.iter().filter(|g| g.deposed.is_none()) {
-            let (Going::Delete(object, _), Some(place)) = (&gone.how, self.objects.get(&gone.addr)) else { continue };
+            let (Going::Delete(object, _), Some(place)) = (&gone.how, self.objects.get(&gone.addr)) else {
+                continue;
+            };
             for dep in &object.dependencies {
                 if let Some(update) = updated.get(dep) {
                     self.drawing.edge(*place, *update, Worth::Early);
@@ -379,7 +382,9 @@ impl<'p> Draw<'p, '_> {
                 Placed::Join { requires } => {
                     // A join has predecessors: it is made where many meet many.
                     let first = requires.first().and_then(|r| operations.get(*r as usize));
-                    let Some((addr, provider)) = first.map(|o| (o.addr.clone(), o.provider.clone())) else { continue };
+                    let Some((addr, provider)) = first.map(|o| (o.addr.clone(), o.provider.clone())) else {
+                        continue;
+                    };
                     Operation {
                         id: id(i),
                         addr,
@@ -401,47 +406,71 @@ impl<'p> Draw<'p, '_> {
     }
 }
 
-/// For each of the decided, whether a replacement of it is created first: where its block says so, or that of something that depends on it, by the
-/// configuration or by the state.
-pub(crate) fn creates_first(
-    walk: &Walk<'_>,
-    decided: &[Decided<'_>],
-    objects: &BTreeMap<InstanceAddr, Object>,
-) -> Vec<bool> {
-    let mut first = vec![false; walk.nodes.len()];
-    let of_node: HashMap<NodeId, usize> = decided.iter().enumerate().map(|(i, d)| (d.node, i)).collect();
-    let mut todo: Vec<NodeId> =
-        decided.iter().filter(|d| d.managed().is_some_and(|m| m.create_before_destroy)).map(|d| d.node).collect();
-    if todo.is_empty() {
-        return vec![false; decided.len()];
-    }
-    let mut by_addr: HashMap<&InstanceAddr, NodeId> = HashMap::new();
-    let mut by_resource: HashMap<&Arc<ResourceAddr>, Vec<NodeId>> = HashMap::new();
-    for d in decided {
-        if let Some((from, _)) = d.managed().and_then(|m| m.object) {
-            by_addr.insert(from, d.node);
-            by_resource.entry(&from.resource).or_default().push(d.node);
+/// Whether replacements are created first, for each of the decided.
+pub(crate) struct First {
+    /// Where its block says so, or that of something that is made of it: what the state stores.
+    pub(crate) configured: Vec<bool>,
+    /// Or the state says that such a thing still stands on it: what is done now.
+    pub(crate) now: Vec<bool>,
+}
+
+impl First {
+    pub(crate) fn new(walk: &Walk<'_>, decided: &[Decided<'_>]) -> Self {
+        let own: Vec<NodeId> = decided
+            .iter()
+            .filter(|d| d.managed().is_some_and(|m| m.create_before_destroy))
+            .map(|d| d.node)
+            .collect();
+        if own.is_empty() {
+            return First { configured: vec![false; decided.len()], now: vec![false; decided.len()] };
         }
-    }
-    while let Some(node) = todo.pop() {
-        if std::mem::replace(&mut first[node as usize], true) {
-            continue;
-        }
-        todo.extend(walk.node(node).deps.iter().filter(|d| !first[**d as usize]));
-        let object = of_node.get(&node).and_then(|i| decided[*i].managed()?.object);
-        for dep in object.and_then(|(from, _)| objects.get(from)).iter().flat_map(|o| &o.dependencies) {
-            match by_addr.get(dep) {
-                Some(node) => todo.push(*node),
-                // All instances of a resource: once is enough.
-                None => todo.extend(by_resource.remove(&dep.resource).unwrap_or_default()),
+        let mut first = vec![false; walk.nodes.len()];
+        spread(walk, &mut first, own, |_, _| ());
+        let configured: Vec<bool> = decided.iter().map(|d| first[d.node as usize]).collect();
+
+        // The same again, along what the state says that objects depend on.
+        let of_node: HashMap<NodeId, &Decided<'_>> = decided.iter().map(|d| (d.node, d)).collect();
+        let mut by_addr: HashMap<&InstanceAddr, NodeId> = HashMap::new();
+        let mut by_resource: HashMap<&Arc<ResourceAddr>, Vec<NodeId>> = HashMap::new();
+        for d in decided {
+            if let Some((from, _)) = d.managed().and_then(|m| m.object) {
+                by_addr.insert(from, d.node);
+                by_resource.entry(&from.resource).or_default().push(d.node);
             }
         }
+        let todo: Vec<NodeId> = decided.iter().filter(|d| first[d.node as usize]).map(|d| d.node).collect();
+        let mut now = vec![false; walk.nodes.len()];
+        spread(walk, &mut now, todo, |node, todo| {
+            let object = of_node.get(&node).and_then(|d| d.managed()?.object);
+            for dep in object.iter().flat_map(|(_, o)| &o.dependencies) {
+                match by_addr.get(dep) {
+                    Some(node) => todo.push(*node),
+                    // All instances of a resource: once is enough.
+                    None => todo.extend(by_resource.remove(&dep.resource).unwrap_or_default()),
+                }
+            }
+        });
+        First { configured, now: decided.iter().map(|d| now[d.node as usize]).collect() }
     }
-    decided.iter().map(|d| first[d.node as usize]).collect()
+}
+
+/// Marks nodes, all that they are made of, and what `more` adds for each.
+fn spread(
+    walk: &Walk<'_>,
+    marked: &mut [bool],
+    mut todo: Vec<NodeId>,
+    mut more: impl FnMut(NodeId, &mut Vec<NodeId>),
+) {
+    while let Some(node) = todo.pop() {
+        if !std::mem::replace(&mut marked[node as usize], true) {
+            todo.extend(walk.node(node).deps.iter().filter(|d| !marked[**d as usize]));
+            more(node, &mut todo);
+        }
+    }
 }
 
 /// Whether the state must be written for an instance to which nothing is done.
-pub(crate) fn records(decided: &Decided<'_>, dependencies: &[InstanceAddr], creates_first: bool) -> bool {
+pub(crate) fn records(decided: &Decided<'_>, dependencies: &[InstanceAddr], create_first: bool) -> bool {
     let Some(managed) = decided.managed() else { return false };
     let Some((_, object)) = managed.object else { return false };
     let stored = || {
@@ -451,7 +480,7 @@ pub(crate) fn records(decided: &Decided<'_>, dependencies: &[InstanceAddr], crea
     };
     managed.verdict == Verdict::Record
         || matches!(&managed.prior, Prior::There { remembered: Some(_), .. })
-        || object.create_before_destroy != creates_first
+        || object.create_before_destroy != create_first
         || object.schema_version != managed.kind.schema().version
         || object.provider != decided.provider.to_string()
         || !stored()

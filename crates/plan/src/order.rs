@@ -85,8 +85,11 @@ impl Drawing {
             for before in graph.before(place) {
                 left[*before] -= 1;
                 // The last to ask takes it: a long line of places where nothing is done copies nothing.
-                let mut passed =
-                    if left[*before] == 0 { std::mem::take(&mut passes[*before]) } else { passes[*before].clone() };
+                let mut passed = if left[*before] == 0 {
+                    std::mem::take(&mut passes[*before])
+                } else {
+                    passes[*before].clone()
+                };
                 if passed.len() > requires.len() {
                     std::mem::swap(&mut passed, &mut requires);
                 }

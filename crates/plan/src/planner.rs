@@ -64,8 +64,8 @@ impl<'a> Planner<'a> {
             }
         };
         let mut force = None;
+        let triggers = self.triggers(walk, at, &mut deps, &mut found);
         if prior.value().is_some() {
-            let triggers = self.triggers(walk, at, &mut deps, &mut found);
             if object.is_some_and(|(_, o)| o.tainted) {
                 force = Some(Reason::Tainted);
             } else if self.input.options.replace.contains(&at.addr) {

@@ -84,7 +84,11 @@ impl<'a> Statics<'a> {
                 return Ok(Home { name, alias: wanted.alias, block: Some((at, i)) });
             }
             let (Some((parent, _)), Some(call)) = (self.modules[at].parent, self.call(at)) else {
-                return if wanted.alias.is_none() { Ok(Home { name, alias: None, block: None }) } else { Err(wanted) };
+                return if wanted.alias.is_none() {
+                    Ok(Home { name, alias: None, block: None })
+                } else {
+                    Err(wanted)
+                };
             };
             wanted = match call.providers.iter().find(|(child, _)| *child == wanted) {
                 Some((_, ours)) => ours.clone(),

@@ -58,7 +58,9 @@ impl Driver for Remembered<'_> {
         }
         let Some(kind) = registry.data_source(&at.resource.ty) else { return Made::default() };
         let asked = asked(walk, at, kind.schema());
-        let Some(config) = asked.config else { return Made { value: None, deps: asked.deps, found: asked.found } };
+        let Some(config) = asked.config else {
+            return Made { value: None, deps: asked.deps, found: asked.found };
+        };
         let provider = configured(walk, at.holder, at.home.block.map(|(_, i)| i), key(walk, at));
         let provider = match provider {
             Ok(Some(provider)) if provider.known() && config.is_wholly_known() => provider,

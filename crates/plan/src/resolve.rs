@@ -90,9 +90,8 @@ impl Driver for Planned<'_> {
             let read = self.data.get(&at.addr).map(|v| (*v).clone());
             read.or_else(|| self.values.get(&at.addr)).map(|v| (v, true))
         };
-        let (value, settled) = planned
-            .or_else(known)
-            .unwrap_or_else(|| (nothing_known(&ty.unwrap_or(Type::Any)), false));
+        let (value, settled) =
+            planned.or_else(known).unwrap_or_else(|| (nothing_known(&ty.unwrap_or(Type::Any)), false));
         self.seen.push((at.addr.clone(), at.node, settled));
         Made { value: Some(value), ..Made::default() }
     }
@@ -217,7 +216,8 @@ impl<'a> Resolver<'a> {
         let Some(kind) = self.registry.resource(&op.addr.resource.ty) else { return Ok(config.clone()) };
         let updates = op.action == OpAction::Update;
         let replaced = || {
-            let change = self.plan.changes.binary_search_by(|c| (&c.addr, &c.deposed).cmp(&(&op.addr, &None)));
+            let change =
+                self.plan.changes.binary_search_by(|c| (&c.addr, &c.deposed).cmp(&(&op.addr, &None)));
             change.ok().and_then(|i| self.plan.changes[i].before.as_ref())
         };
         let before = if updates { op.prior.as_ref() } else { replaced() };
@@ -261,7 +261,9 @@ impl<'a> Resolver<'a> {
             return Ok(value);
         }
         Err(Diagnostic::error("Provider configuration not known")
-            .detail(format!("The configuration of provider {key} is not known yet, and an operation wants to use it."))
+            .detail(format!(
+                "The configuration of provider {key} is not known yet, and an operation wants to use it."
+            ))
             .into())
     }
 
@@ -271,7 +273,10 @@ impl<'a> Resolver<'a> {
     /// Where the provider broke what the plan promised, or a postcondition does not hold. The object exists nevertheless.
     pub fn done(&mut self, op: &Operation, value: Option<&Value>) -> Result<(), Diagnostics> {
         let (Some(value), Some(node)) = (value, self.nodes.get(&op.addr).copied()) else { return Ok(()) };
-        let makes = matches!(op.action, OpAction::Create { .. } | OpAction::Update | OpAction::Read | OpAction::Record);
+        let makes = matches!(
+            op.action,
+            OpAction::Create { .. } | OpAction::Update | OpAction::Read | OpAction::Record
+        );
         if !makes {
             return Ok(());
         }
@@ -335,7 +340,7 @@ impl<'a> Resolver<'a> {
                     ))
                     .into());
             }
-            let made = self.walk.compute(what);
+            let made = self.walk.compute(what, Some(id));
             if made.found.has_errors() {
                 return Err(made.found);
             }
@@ -369,7 +374,8 @@ impl<'a> Resolver<'a> {
         let node = *self.nodes.get(addr).ok_or_else(lost)?;
         let What::Instance(mi, i, at) = self.walk.node(node).what else { return Err(lost().into()) };
         let resource = self.resource(addr).ok_or_else(lost)?;
-        let keys = self.walk.modules[mi].resources[i].as_ref().and_then(|r| r.keys.as_ref()).ok_or_else(lost)?;
+        let keys =
+            self.walk.modules[mi].resources[i].as_ref().and_then(|r| r.keys.as_ref()).ok_or_else(lost)?;
         let (each, count) = keys.repetition(at);
         let schema = match resource.mode {
             Mode::Managed => self.registry.resource(&resource.ty).map(|k| k.schema()),
@@ -380,7 +386,7 @@ impl<'a> Resolver<'a> {
             node,
             addr: addr.clone(),
             resource,
-            frame: Frame { module: mi, each, count, ..Frame::default() },
+            frame: Frame { module: mi, each, count, limit: Some(node), ..Frame::default() },
             home: &home,
             holder: mi,
             waits: &[],
@@ -405,7 +411,10 @@ impl<'p> Planned<'p> {
             keys.entry(&change.addr.resource).or_default().push(&change.addr.key);
         }
         let makes = |op: &&Operation| {
-            matches!(op.action, OpAction::Create { .. } | OpAction::Update | OpAction::Read | OpAction::Record)
+            matches!(
+                op.action,
+                OpAction::Create { .. } | OpAction::Update | OpAction::Read | OpAction::Record
+            )
         };
         Planned {
             registry,

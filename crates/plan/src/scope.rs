@@ -9,7 +9,7 @@ use grappe_value::{Type, Value};
 
 use crate::expand::Keys;
 use crate::statics::ResourceKey;
-use crate::walk::{Frame, Made, NodeId, Walk};
+use crate::walk::{Calls, Frame, Made, NodeId, Repeated, Walk};
 
 /// A scope over what the walk has evaluated so far.
 pub(crate) struct EvalScope<'w> {
@@ -26,12 +26,8 @@ impl Walk<'_> {
         frame: &Frame,
         evaluate: impl FnOnce(&dyn Scope) -> Result<T, Diagnostics>,
     ) -> Made<T> {
-        let scope = EvalScope {
-            walk: self,
-            frame,
-            touched: RefCell::new(Vec::new()),
-            poisoned: Cell::new(false),
-        };
+        let scope =
+            EvalScope { walk: self, frame, touched: RefCell::new(Vec::new()), poisoned: Cell::new(false) };
         let result = evaluate(&scope);
         let mut deps = scope.touched.into_inner();
         deps.sort_unstable();
@@ -45,9 +41,14 @@ impl Walk<'_> {
 }
 
 impl EvalScope<'_> {
+    /// A node, where it was there already.
+    fn seen(&self, node: Option<NodeId>) -> Option<NodeId> {
+        node.filter(|id| self.frame.limit.is_none_or(|limit| *id < limit))
+    }
+
     /// The value of a node, which the evaluation depends on from now on.
     fn touch(&self, node: Option<NodeId>) -> Value {
-        let Some(id) = node else {
+        let Some(id) = self.seen(node) else {
             self.poisoned.set(true);
             return Value::unknown(Type::Any);
         };
@@ -60,6 +61,37 @@ impl EvalScope<'_> {
             self.poisoned.set(true);
         }
         node.value.clone()
+    }
+
+    /// All instances of a module with those outputs that were evaluated so far: `module.m[*].a` is asked for before all of `m` is there where
+    /// other outputs are made of the answer. What is not there yet is unknown, and nobody looks at it.
+    fn so_far(&self, calls: &Calls) -> Value {
+        let object = |instance: &usize| {
+            let child = &self.walk.modules[*instance];
+            let names = self.walk.statics.modules[child.module].config.outputs.keys();
+            let value = |node: &Option<NodeId>| match self.seen(*node) {
+                Some(node) => self.touch(Some(node)),
+                None => Value::unknown(Type::Any),
+            };
+            Value::object(names.cloned().zip(child.outputs.iter().map(value)))
+        };
+        let mut objects = calls.instances.iter().map(object);
+        match &calls.keys {
+            Some(Keys::Count(_)) => Value::tuple(objects),
+            Some(Keys::Each(entries)) => {
+                Value::object(entries.iter().map(|(key, _)| key.clone()).zip(objects))
+            }
+            Some(Keys::One | Keys::Open(Repeated::No)) => objects.next().unwrap_or(Value::NULL),
+            Some(Keys::Open(repeated)) => {
+                let ty = objects.next().map_or(Type::Any, |o| o.ty());
+                Value::unknown_not_null(if *repeated == Repeated::Count {
+                    Type::list(ty)
+                } else {
+                    Type::map(ty)
+                })
+            }
+            None => self.touch(None),
+        }
     }
 
     fn module(&self) -> &crate::walk::ModuleInstance {
@@ -147,10 +179,7 @@ impl Scope for EvalScope<'_> {
             let what = if mode == Mode::Data { "data resource" } else { "managed resource" };
             let near = self.config().resources.keys().filter(|k| k.0 == mode && &*k.1 == ty);
             return Err(Diagnostic::error("Reference to undeclared resource")
-                .detail(format!(
-                    "A {what} {ty:?} {name:?} has not been declared in {}.",
-                    self.where_am_i()
-                ))
+                .detail(format!("A {what} {ty:?} {name:?} has not been declared in {}.", self.where_am_i()))
                 .did_you_mean(name, near.map(|k| &*k.2)));
         };
         let Some(instances) = &self.module().resources[i] else { return Ok(self.touch(None)) };
@@ -179,7 +208,12 @@ impl Scope for EvalScope<'_> {
         let Some(keys) = &calls.keys else { return Ok(self.touch(None)) };
         let what = format!("module.{call}");
         let at = match key {
-            None if output.is_none() => return Ok(self.touch(calls.whole)),
+            None if output.is_none() => {
+                return Ok(match self.seen(calls.whole) {
+                    Some(whole) => self.touch(Some(whole)),
+                    None => self.so_far(calls),
+                });
+            }
             None => keys.position(&InstanceKey::None),
             Some(key) => keys.position(key),
         };
@@ -192,7 +226,9 @@ impl Scope for EvalScope<'_> {
         match outputs.get_index_of(output) {
             Some(i) => Ok(self.touch(child.outputs[i])),
             None => Err(Diagnostic::error("Unsupported attribute")
-                .detail(format!("This object does not have an attribute named {output:?}: {what} has no such output."))
+                .detail(format!(
+                    "This object does not have an attribute named {output:?}: {what} has no such output."
+                ))
                 .did_you_mean(output, outputs.keys().map(|k| &**k))),
         }
     }

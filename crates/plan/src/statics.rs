@@ -290,7 +290,11 @@ impl<'a> Statics<'a> {
                     None => Some(Block::Outputs(child)),
                     Some(name) => {
                         let outputs = &self.modules[child].config.outputs;
-                        Some(outputs.get_index_of(&**name).map_or(Block::Outputs(child), |i| Block::Output(child, i)))
+                        Some(
+                            outputs
+                                .get_index_of(&**name)
+                                .map_or(Block::Outputs(child), |i| Block::Output(child, i)),
+                        )
                     }
                 }
             }
@@ -329,9 +333,11 @@ impl<'a> Statics<'a> {
                 Some(alias) => format!("provider.{}.{alias}", config.providers[i].name),
                 None => format!("provider.{}", config.providers[i].name),
             },
-            Block::Resource(_, i) => config.resources.get_index(i).map_or(String::new(), |((mode, ty, name), _)| {
-                Subject::Resource { mode: *mode, ty: ty.clone(), name: name.clone() }.to_string()
-            }),
+            Block::Resource(_, i) => {
+                config.resources.get_index(i).map_or(String::new(), |((mode, ty, name), _)| {
+                    Subject::Resource { mode: *mode, ty: ty.clone(), name: name.clone() }.to_string()
+                })
+            }
         };
         if path.is_empty() { own } else { format!("{path}.{own}") }
     }
@@ -384,7 +390,10 @@ impl<'a> Statics<'a> {
         lines.reverse();
         places.reverse();
         let mut diagnostic = Diagnostic::error("Cycle")
-            .detail(format!("These need each other, so that none of them can be the first:\n{}", lines.join("\n")))
+            .detail(format!(
+                "These need each other, so that none of them can be the first:\n{}",
+                lines.join("\n")
+            ))
             .hint("take one of these references out");
         let mut places = places.into_iter();
         if let Some((first, label)) = places.next() {
@@ -393,4 +402,3 @@ impl<'a> Statics<'a> {
         places.fold(diagnostic, |d, (place, label)| d.related(place, label))
     }
 }
-

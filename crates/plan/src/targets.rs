@@ -88,5 +88,7 @@ fn is_block(
     path: &[std::sync::Arc<str>],
     key: (grappe_value::addr::Mode, &std::sync::Arc<str>, &std::sync::Arc<str>),
 ) -> bool {
-    path.len() == addr.module.0.len() && starts_with(path, &addr.module) && (addr.mode, &addr.ty, &addr.name) == key
+    path.len() == addr.module.0.len()
+        && starts_with(path, &addr.module)
+        && (addr.mode, &addr.ty, &addr.name) == key
 }

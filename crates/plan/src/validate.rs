@@ -103,7 +103,9 @@ impl Driver for Validator<'_> {
         };
         let Some(schema) = schema else { return Made::default() };
         let mut asked = asked(walk, at, schema);
-        let Some(config) = asked.config else { return Made { value: None, deps: asked.deps, found: asked.found } };
+        let Some(config) = asked.config else {
+            return Made { value: None, deps: asked.deps, found: asked.found };
+        };
         if let Some(kind) = managed {
             asked.found.extend(problems(at, kind, &config));
         }

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use grappe_diag::Diagnostics;
+use grappe_diag::{Diagnostic, Diagnostics};
 use grappe_lang::{Files, Paths, Reference, Resource};
 use grappe_value::addr::{InstanceAddr, ModuleAddr, ResourceAddr};
 use grappe_value::{Type, Value};
@@ -120,6 +120,8 @@ pub(crate) struct Frame {
     pub(crate) self_value: Option<Value>,
     /// The variable whose validation this is, with its value.
     pub(crate) variable: Option<(usize, Value)>,
+    /// Nodes from here on are not there: what is evaluated again sees what was there the first time, no more.
+    pub(crate) limit: Option<NodeId>,
 }
 
 /// What came of an evaluation.
@@ -213,16 +215,33 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Where something was not evaluated though nothing is wrong and nothing is waited for: a mistake in this program that must not pass for a plan.
+    pub(crate) fn sound(&self) -> Result<(), Diagnostic> {
+        match self.nodes.iter().find(|n| n.poisoned) {
+            None => Ok(()),
+            Some(node) => {
+                let what =
+                    self.addr(node.what).map_or_else(|| format!("{:?}", node.what), |addr| addr.to_string());
+                Err(Diagnostic::error("Not evaluated")
+                    .detail(format!("{what} was left out (a bug in grappe).")))
+            }
+        }
+    }
+
     fn block(&mut self, block: Block, driver: &mut dyn Driver) {
         if let Block::Call(m) = block {
             return self.call(m, driver);
         }
         for mi in self.instances[block.module()].clone() {
             match block {
-                Block::Variable(_, i) => self.modules[mi].variables[i] = Some(self.evaluate(What::Variable(mi, i))),
+                Block::Variable(_, i) => {
+                    self.modules[mi].variables[i] = Some(self.evaluate(What::Variable(mi, i)))
+                }
                 Block::Local(_, i) => self.modules[mi].locals[i] = Some(self.evaluate(What::Local(mi, i))),
                 Block::Output(_, i) => self.modules[mi].outputs[i] = Some(self.evaluate(What::Output(mi, i))),
-                Block::Provider(_, i) => self.modules[mi].providers[i] = Some(self.evaluate(What::Provider(mi, i))),
+                Block::Provider(_, i) => {
+                    self.modules[mi].providers[i] = Some(self.evaluate(What::Provider(mi, i)))
+                }
                 Block::Resource(_, i) => self.resource(mi, i, driver),
                 Block::Outputs(_) => self.modules[mi].object = Some(self.evaluate(What::Outputs(mi))),
                 Block::Call(_) | Block::All(_) => {}
@@ -251,7 +270,7 @@ impl<'a> Walk<'a> {
 
     /// Evaluates a value and keeps it as a node.
     fn evaluate(&mut self, what: What) -> NodeId {
-        let made = self.compute(what);
+        let made = self.compute(what, None);
         self.keep(what, made)
     }
 
@@ -405,11 +424,10 @@ impl<'a> Walk<'a> {
         instances.nodes = nodes;
         let one = matches!(instances.keys, Some(Keys::One | Keys::Open(Repeated::No)));
         instances.whole = if one { instances.nodes.first().copied() } else { None };
-        let keyed = !one && instances.keys.is_some();
         self.modules[mi].resources[i] = Some(instances);
-        if keyed {
-            let mut made = self.compute(What::Whole(mi, i));
-            // Whoever looks at all of them depends on what says how many there are, even where there are none.
+        if !one {
+            let mut made = self.compute(What::Whole(mi, i), None);
+            // Whoever looks at all of them depends on what says how many there are, even where there are none (or that is not known yet).
             made.deps.extend(gate);
             let whole = self.keep(What::Whole(mi, i), made);
             if let Some(instances) = &mut self.modules[mi].resources[i] {

@@ -85,7 +85,12 @@ impl<'a> World<'a> {
     ///
     /// # Errors
     /// Where it can't be read as an object of its type.
-    pub(crate) fn decode(&self, kind: &dyn AnyResource, addr: &InstanceAddr, object: &Object) -> Result<Value, Diagnostics> {
+    pub(crate) fn decode(
+        &self,
+        kind: &dyn AnyResource,
+        addr: &InstanceAddr,
+        object: &Object,
+    ) -> Result<Value, Diagnostics> {
         if object.schema_version > kind.schema().version {
             return Err(Diagnostic::error("Resource instance managed by newer provider version")
                 .detail(format!(
@@ -110,7 +115,12 @@ impl<'a> World<'a> {
     ///
     /// # Errors
     /// As [`World::decode`].
-    pub(crate) fn prior(&self, kind: &dyn AnyResource, addr: &InstanceAddr, object: &Object) -> Result<Prior, Diagnostics> {
+    pub(crate) fn prior(
+        &self,
+        kind: &dyn AnyResource,
+        addr: &InstanceAddr,
+        object: &Object,
+    ) -> Result<Prior, Diagnostics> {
         let remembered = self.decode(kind, addr, object)?;
         Ok(match self.input.refreshed.get(addr) {
             Some(Reading::Gone) => Prior::Gone(remembered),

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use grappe_diag::Diagnostics;
 use grappe_lang::{Config, MemoryFiles};
 use grappe_plan::{
-    Action, DataResult, Input, ObjectRef, OpAction, OpId, Operation, Options, Outcome, Plan, PlanMode, Reading,
-    Resolver, Surroundings, plan,
+    Action, DataResult, Input, ObjectRef, OpAction, OpId, Operation, Options, Outcome, Plan, PlanMode,
+    Reading, Reason, Resolver, Surroundings, plan,
 };
 use grappe_provider::Registry;
 use grappe_state::{Object, OutputValue, Pending, State};
@@ -17,6 +17,9 @@ use grappe_value::addr::{InstanceAddr, Target};
 use grappe_value::{Type, Value, wire};
 
 use crate::types::registry;
+
+/// Worlds up to this size are looked through at each operation.
+const SMALL: usize = 200;
 
 /// The world, its state, and the plan files of the day.
 pub(crate) struct Lab {
@@ -143,8 +146,24 @@ impl Lab {
         self
     }
 
+    /// Applies a plan in the order of its operations.
+    pub(crate) fn run_in_order(&mut self, plan: &Plan) {
+        self.run_with(plan, |done| (done < plan.operations.len()).then_some(done));
+    }
+
     /// Applies a plan; of the operations that are ready, `choose` says which is next (modulo their number).
     pub(crate) fn run(&mut self, plan: &Plan, mut choose: impl FnMut(usize) -> usize) {
+        let mut done = vec![false; plan.operations.len()];
+        self.run_with(plan, |_| {
+            let may = |op: &&Operation| !done[op.id.index()] && op.requires.iter().all(|r| done[r.index()]);
+            let ready: Vec<usize> = plan.operations.iter().filter(may).map(|op| op.id.index()).collect();
+            let next = (!ready.is_empty()).then(|| ready[choose(ready.len()) % ready.len()])?;
+            done[next] = true;
+            Some(next)
+        });
+    }
+
+    fn run_with(&mut self, plan: &Plan, mut next: impl FnMut(usize) -> Option<usize>) {
         let config = self.config();
         for moved in &plan.moves {
             let object = self.state.remove(&moved.from, None).expect("what is moved is there");
@@ -161,24 +180,16 @@ impl Lab {
         };
         let registry = self.registry.clone();
         let mut resolver = Resolver::new(&config, plan, &registry, surroundings, &values).unwrap();
-        let mut done = vec![false; plan.operations.len()];
+        let mut done = 0;
         let mut deposed: BTreeMap<OpId, String> = BTreeMap::new();
-        loop {
-            let ready: Vec<&Operation> = plan
-                .operations
-                .iter()
-                .filter(|op| !done[op.id.index()] && op.requires.iter().all(|r| done[r.index()]))
-                .collect();
-            if ready.is_empty() {
-                break;
-            }
-            let op = ready[choose(ready.len()) % ready.len()];
+        while let Some(at) = next(done) {
+            let op = &plan.operations[at];
             let final_value = resolver.finalize(op).unwrap_or_else(|e| panic!("{}: {e}", op.addr));
             let made = self.execute(op, final_value, &mut deposed);
             resolver.done(op, made.as_ref()).unwrap_or_else(|e| panic!("{}: {e}", op.addr));
-            done[op.id.index()] = true;
+            done += 1;
         }
-        assert!(done.iter().all(|d| *d), "operations wait for each other");
+        assert_eq!(done, plan.operations.len(), "operations wait for each other");
         let outputs = resolver.outputs().unwrap();
         for (name, change) in &plan.outputs {
             match outputs.get(name) {
@@ -227,11 +238,13 @@ impl Lab {
                 }
                 assert!(self.state.get(&op.addr, None).is_none(), "{} exists", op.addr);
                 let made = self.filled(value.unwrap());
+                self.stands_on_what_is(op, &made);
                 let object = stored(&made, self);
                 self.state.put(op.addr.clone(), None, object);
                 Some(made)
             }
             OpAction::Update => {
+                self.stands_on_what_is(op, value.as_ref().unwrap());
                 let made = self.filled(value.unwrap());
                 let object = stored(&made, self);
                 self.state.put(op.addr.clone(), None, object);
@@ -251,11 +264,56 @@ impl Lab {
                     ObjectRef::DeposedBy(create) => Some(deposed[create].clone()),
                 };
                 let gone = self.state.remove(&op.addr, key.as_deref());
-                assert!(gone.is_some(), "{} is not there to delete", op.addr);
-                // Nothing that is left may stand on it, but what is deposed or waits for its own update.
+                let gone = gone.unwrap_or_else(|| panic!("{} is not there to delete", op.addr));
+                self.nothing_stands_on(op, &gone);
                 None
             }
             OpAction::Read => Some(looked_up(&value.unwrap())),
+        }
+    }
+
+    /// When an object goes, nothing may name it any more, but for those that are updated when its replacement is there.
+    fn nothing_stands_on(&self, op: &Operation, gone: &Object) {
+        let replaced = matches!(op.object, ObjectRef::Current)
+            && !matches!(
+                op.action,
+                OpAction::Delete {
+                    reason: Reason::NotInConfiguration
+                        | Reason::IndexOutOfCount
+                        | Reason::KeyNotInForEach
+                        | Reason::RepetitionChanged
+                        | Reason::Destroy,
+                    ..
+                }
+            );
+        let Some(id) = gone.attributes.get("id").filter(|_| !replaced && self.state.objects.len() < SMALL)
+        else {
+            return;
+        };
+        for (addr, object) in
+            self.state.objects.iter().chain(self.state.deposed.iter().map(|((a, _), o)| (a, o)))
+        {
+            let named = object
+                .attributes
+                .get("input")
+                .is_some_and(|input| input.to_string().contains(&id.to_string()));
+            assert!(!named, "{} goes while {addr} stands on it", op.addr);
+        }
+    }
+
+    /// Whatever an object names exists.
+    fn stands_on_what_is(&self, op: &Operation, value: &Value) {
+        if self.state.objects.len() >= SMALL {
+            return;
+        }
+        let input = format!("{:?}", value.get("input"));
+        for id in input.split('"').filter(|part| part.starts_with("id-")) {
+            let is = self
+                .state
+                .objects
+                .values()
+                .any(|o| o.attributes.get("id").and_then(|i| i.as_str()) == Some(id));
+            assert!(is, "{} is made of {id}, which is not there", op.addr);
         }
     }
 
@@ -284,7 +342,9 @@ fn fill_unknown(value: &Value) -> Value {
     }
     match (value.as_entries(), value.as_items(), value.ty()) {
         (Some(entries), _, _) => Value::object(entries.iter().map(|(k, v)| (k.clone(), fill_unknown(v)))),
-        (_, Some(items), Type::List(element)) => Value::list((*element).clone(), items.iter().map(fill_unknown)),
+        (_, Some(items), Type::List(element)) => {
+            Value::list((*element).clone(), items.iter().map(fill_unknown))
+        }
         (_, Some(items), _) => Value::tuple(items.iter().map(fill_unknown)),
         _ => Value::null(value.ty()),
     }
@@ -332,7 +392,8 @@ pub(crate) fn text(plan: &Plan) -> String {
     }
     for (name, output) in &plan.outputs {
         if output.action != Action::NoOp {
-            writeln!(out, "output {name} {:?}: {:?} -> {:?}", output.action, output.before, output.after).unwrap();
+            writeln!(out, "output {name} {:?}: {:?} -> {:?}", output.action, output.before, output.after)
+                .unwrap();
         }
     }
     for op in &plan.operations {
@@ -342,7 +403,8 @@ pub(crate) fn text(plan: &Plan) -> String {
             ObjectRef::DeposedBy(create) => format!(" (deposed by {})", create.0),
         };
         let requires: Vec<String> = op.requires.iter().map(|r| r.0.to_string()).collect();
-        let requires = if requires.is_empty() { String::new() } else { format!(" <- {}", requires.join(" ")) };
+        let requires =
+            if requires.is_empty() { String::new() } else { format!(" <- {}", requires.join(" ")) };
         let resume = match &op.action {
             OpAction::Create { resume: Some(p), .. } | OpAction::Delete { adopt: Some(p), .. } => {
                 format!(" (key {})", p.key)

@@ -5,3 +5,5 @@ mod types;
 
 mod apply;
 mod golden;
+mod refuse;
+mod rules;

@@ -1,8 +1,8 @@
 //! A provider of which only the planner's side is real: schemas and plan hooks. What its objects become is [`crate::lab`]'s business.
 
 use grappe_provider::{
-    AnyDataSource, AnyResource, Change, Context, DataSource, Fault, Problem, Provider, Registry, Resource, Setup,
-    erased,
+    AnyDataSource, AnyResource, Change, Context, DataSource, Fault, Problem, Provider, Registry, Resource,
+    Setup, erased,
 };
 use grappe_value::{Attribute, Nesting, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
