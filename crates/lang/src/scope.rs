@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use grappe_diag::Diagnostic;
-use grappe_value::Value;
 use grappe_value::addr::{InstanceKey, Mode};
+use grappe_value::{Type, Value};
 
 use crate::files::{Files, MemoryFiles};
 
@@ -30,6 +30,13 @@ pub trait Scope {
     /// Where it has no value.
     fn variable(&self, name: &str) -> Result<Value, Diagnostic>;
 
+    /// The type that a variable is declared with. Asked where a conditional does not take the branch with the variable: the result has the type
+    /// that both fit, and the variable itself need not be evaluated for that. Where `None`, it is.
+    fn variable_type(&self, name: &str) -> Option<Type> {
+        let _ = name;
+        None
+    }
+
     /// `local.name`
     ///
     /// # Errors
@@ -37,7 +44,7 @@ pub trait Scope {
     fn local(&self, name: &str) -> Result<Value, Diagnostic>;
 
     /// `type.name` or `data.type.name`. With a key, only that instance is asked for: `a.b[count.index]`, `a.b["x"]`; the answer is that
-    /// instance's object. Without, the whole: one object, a tuple (`count`) or an object by key (`for_each`).
+    /// instance's object. The key is of the kind that was written: `a.b["0"]` asks for a text though there is `count`. Without, the whole: one object, a tuple (`count`) or an object by key (`for_each`).
     ///
     /// # Errors
     /// Where there is no such instance, or it can't be read.

@@ -66,20 +66,23 @@ pub fn parse_tfvars(
     (values, diags)
 }
 
-/// Reads the value of a variable from `-var name=text` or `TF_VAR_name`: literally where a primitive type (or any) is wanted, as an HCL
-/// expression otherwise. `name` is how messages call it: `-var x`.
+/// Reads the value of a variable of this type from `-var name=text` or `TF_VAR_name`: literally where a primitive type (or any) is wanted, as an
+/// HCL expression otherwise. `origin` is how messages call it: `-var x`. Where the variable's declaration is at hand, [`crate::Variable::read`]
+/// knows better: a declared `any` wants an expression.
 ///
 /// # Errors
 /// Where it is no expression, or not a constant one. The value is not converted to the type yet: [`crate::Variable::accept`] does.
 pub fn parse_var_value(
     sources: &mut Sources,
-    name: &str,
+    origin: &str,
     text: &str,
     ty: &Type,
 ) -> Result<Value, Diagnostics> {
-    if ty.is_primitive() || *ty == Type::Any {
-        return Ok(text.into());
-    }
-    let source = sources.add(format!("<{name}>"), text);
+    if ty.is_primitive() || *ty == Type::Any { Ok(text.into()) } else { expression(sources, origin, text) }
+}
+
+/// A constant expression.
+pub(crate) fn expression(sources: &mut Sources, origin: &str, text: &str) -> Result<Value, Diagnostics> {
+    let source = sources.add(format!("<{origin}>"), text);
     syntax::parse_expr(source, text).and_then(constant)
 }

@@ -148,7 +148,9 @@ fn variable(block: RawBlock, module: &mut Module, diags: &mut Diagnostics) {
     }
     let mut fields = Fields::new(block);
     let span = fields.head;
-    let (ty, defaults) = match fields.take("type") {
+    let typed = fields.take("type");
+    let untyped = typed.is_none();
+    let (ty, defaults) = match typed {
         Some(attribute) => {
             diags.keep(type_constraint(&attribute.value)).unwrap_or((Type::Any, Defaults::default()))
         }
@@ -162,6 +164,7 @@ fn variable(block: RawBlock, module: &mut Module, diags: &mut Diagnostics) {
         nullable: fields.flag("nullable", true, diags),
         validations: meta::checks(fields.take_blocks("validation"), diags),
         default: None,
+        literal: untyped || ty.is_primitive(),
         ty,
         defaults,
         span,

@@ -188,7 +188,7 @@ pub(super) fn reference(node: Node, name: &str, diags: &mut Diagnostics) -> Opti
 }
 
 /// Whether a text can be a name.
-pub(super) fn is_identifier(name: &str) -> bool {
+pub(crate) fn is_identifier(name: &str) -> bool {
     name.starts_with(|c: char| c.is_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
 }

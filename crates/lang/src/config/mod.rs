@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use grappe_diag::{Diagnostic, Diagnostics, Span};
+use grappe_diag::{Diagnostic, Diagnostics, Sources, Span};
 use grappe_value::addr::Mode;
 use grappe_value::{Path, Type, Value, convert};
 use indexmap::IndexMap;
@@ -18,7 +18,7 @@ mod references;
 mod types;
 mod version;
 
-pub(crate) use fields::constant;
+pub(crate) use fields::{constant, is_identifier};
 pub use load::load;
 pub use types::Defaults;
 
@@ -69,6 +69,8 @@ pub struct Variable {
     pub ephemeral: bool,
     /// Whether null is a value; otherwise it means the default.
     pub nullable: bool,
+    /// Whether a text from the command line or the environment is the value itself: a primitive type, or none said.
+    pub(crate) literal: bool,
     /// `validation` blocks.
     pub validations: Vec<Check>,
     /// For its user.
@@ -78,6 +80,15 @@ pub struct Variable {
 }
 
 impl Variable {
+    /// Reads a value from `-var name=text` or `TF_VAR_name`: the text itself, or an HCL expression where the type is not a primitive one. It is
+    /// not converted yet: [`Variable::accept`] does. `origin` is how messages call it: `-var x`, `TF_VAR_x`.
+    ///
+    /// # Errors
+    /// Where an expression is wanted, and the text is none, or not a constant one.
+    pub fn read(&self, sources: &mut Sources, origin: &str, text: &str) -> Result<Value, Diagnostics> {
+        if self.literal { Ok(text.into()) } else { crate::vars::expression(sources, origin, text) }
+    }
+
     /// The value that the variable has when the caller gives this one (`None`: nothing): defaults applied, converted, marked where the variable is
     /// sensitive. `span` is where the value comes from. Validations are apart: they are evaluated in the module's scope.
     ///

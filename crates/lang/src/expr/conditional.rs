@@ -54,6 +54,12 @@ impl Eval<'_> {
 
     /// The type of a node that is not evaluated, whether it is a null, and its marks: `None` where it can't be told.
     fn type_of(&mut self, node: &Node) -> Option<(Type, bool, Marks)> {
+        if let NodeKind::Ref(reference) = &node.kind
+            && let (Subject::Variable(name), []) = (&reference.subject, &*reference.steps)
+            && let Some(ty) = self.scope.variable_type(name).filter(|ty| !ty.has_any())
+        {
+            return Some((ty, false, Marks::NONE));
+        }
         if !reads(node) {
             // An error in a branch that is not taken is none.
             return self.node(node).ok().map(|v| (v.ty(), v.is_null(), v.marks()));

@@ -8,6 +8,9 @@ use grappe_value::addr::Mode;
 use super::{Expr, Node, NodeKind, Ref, Step};
 use crate::{RefStep, Reference, Subject, functions};
 
+/// The summary of a name in a template that is none of its variables.
+pub(crate) const MISSING_VARIABLE: &str = "Missing template variable";
+
 /// Where an expression stands, which says what names can be.
 #[derive(Clone, Copy, PartialEq)]
 enum Place {
@@ -71,7 +74,9 @@ impl<'d> Resolver<'d> {
                 if self.place == Place::Template && name.starts_with("template") {
                     self.diags.push(
                         Diagnostic::error("Function not allowed here")
-                            .detail(format!("cannot call {name} from inside a template"))
+                            .detail(format!(
+                                "cannot recursively call {name} from inside another template function"
+                            ))
                             .span(node.span),
                     );
                 }
@@ -133,7 +138,7 @@ impl<'d> Resolver<'d> {
             Place::Module => {}
             Place::Template => {
                 let known = self.bound.iter().map(|n| &**n);
-                let diagnostic = Diagnostic::error("Missing template variable")
+                let diagnostic = Diagnostic::error(MISSING_VARIABLE)
                     .detail(format!("vars map does not contain key \"{name}\""))
                     .span(name_span)
                     .did_you_mean(name, known);

@@ -4,16 +4,13 @@ use std::path::{Component, Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use grappe_diag::{Diagnostics, Sources};
-use grappe_value::{Kind, Type, Value};
+use grappe_value::Value;
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Sha256, Sha512};
 
-use super::{Function, Outcome, P, Refused, any, f, function, hashes, refuse_arg, scoped, string, text};
+use super::{Function, P, Refused, f, hashes, refuse, refuse_arg, scoped, string, text};
 use crate::Scope;
-use crate::expr::{Eval, Resolver};
-use crate::syntax;
 
 const PATH: &[super::Param] = &[string("path")];
 
@@ -36,7 +33,21 @@ pub(super) static FUNCTIONS: &[Function] = &[
         Ok(hashes::base64::<Sha512>(&read(args, scope)?))
     }),
     scoped("fileexists", "whether there is such a file", PATH, P::Bool, |args, scope| {
-        Ok(scope.files().read(&path(args, scope)).is_ok().into())
+        let path = path(args, scope);
+        match scope.files().read(&path) {
+            Ok(_) => Ok(true.into()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                // A folder is no file, but it is there.
+                match scope.files().list(&path) {
+                    Ok(_) => refuse(format!("\"{}\" is a directory, not a file", text(args, 0))),
+                    Err(_) => Ok(false.into()),
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::IsADirectory => {
+                refuse(format!("\"{}\" is a directory, not a file", text(args, 0)))
+            }
+            Err(error) => refuse(format!("failed to read \"{}\": {error}", text(args, 0))),
+        }
     }),
     scoped("filemd5", "the MD5 of a file, in hexadecimal", PATH, P::String, |args, scope| {
         Ok(hashes::hex::<Md5>(&read(args, scope)?))
@@ -53,20 +64,6 @@ pub(super) static FUNCTIONS: &[Function] = &[
     scoped("pathexpand", "the path with ~ replaced by the home folder", PATH, P::String, |args, scope| {
         Ok(show(&expand(text(args, 0), scope)))
     }),
-    function(
-        "templatefile",
-        "the text that a template file gives with these variables",
-        &[string("path"), any("vars")],
-        super::Returns::Of(|_| Type::Any),
-        super::Run::Scoped(templatefile),
-    ),
-    scoped(
-        "templatestring",
-        "the text that a template gives with these variables",
-        &[string("template"), any("vars")],
-        P::String,
-        |args, scope| render("<templatestring argument>", text(args, 0), &args[1], scope),
-    ),
 ];
 
 fn show(path: &Path) -> Value {
@@ -125,7 +122,7 @@ fn read(args: &[Value], scope: &dyn Scope) -> Result<Vec<u8>, Refused> {
     })
 }
 
-fn read_text(args: &[Value], scope: &dyn Scope) -> Result<String, Refused> {
+pub(super) fn read_text(args: &[Value], scope: &dyn Scope) -> Result<String, Refused> {
     match String::from_utf8(read(args, scope)?) {
         Ok(text) => Ok(text),
         Err(_) => refuse_arg(
@@ -136,42 +133,4 @@ fn read_text(args: &[Value], scope: &dyn Scope) -> Result<String, Refused> {
             ),
         ),
     }
-}
-
-fn templatefile(args: &[Value], scope: &dyn Scope) -> Outcome {
-    render(text(args, 0), &read_text(args, scope)?, &args[1], scope)
-}
-
-fn render(name: &str, template: &str, vars: &Value, scope: &dyn Scope) -> Outcome {
-    let entries = match vars.kind() {
-        Kind::Map(_, entries) | Kind::Object(entries) => entries,
-        _ => return refuse_arg(1, "invalid vars value: must be a map or object"),
-    };
-    let mut sources = Sources::new();
-    let source = sources.add(name, template);
-    // The template is no source of the configuration: its places go into the message.
-    let explain = |diags: Diagnostics| {
-        let lines: Vec<String> = diags
-            .iter()
-            .map(|d| {
-                let place = d.span.and_then(|s| sources.positions(s));
-                let place = place.map_or_else(String::new, |(at, _)| format!(":{},{}", at.line, at.column));
-                let detail = d.detail.strip_suffix('.').unwrap_or(&d.detail);
-                format!("{name}{place}: {}; {detail}", d.summary)
-            })
-            .collect();
-        Refused { arg: None, message: lines.join("\n") }
-    };
-    let mut node = syntax::parse_template(source, template).map_err(explain)?;
-    let names: Vec<_> = entries.keys().cloned().collect();
-    let mut diags = Diagnostics::new();
-    Resolver::for_template(&names, &mut diags).node(&mut node);
-    if diags.has_errors() {
-        return Err(Refused { arg: Some(1), ..explain(diags) });
-    }
-    let mut eval = Eval::new(scope);
-    for (name, value) in entries.iter() {
-        eval.bind(name.clone(), value.clone());
-    }
-    eval.node(&node).map_err(explain)
 }

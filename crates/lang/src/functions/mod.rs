@@ -10,6 +10,7 @@ mod csv;
 mod dates;
 mod encoding;
 mod files;
+mod fileset;
 mod format;
 mod hashes;
 mod lists;
@@ -18,6 +19,7 @@ mod net;
 mod numbers;
 mod sets;
 mod strings;
+mod templates;
 mod yaml;
 
 use std::collections::BTreeMap;
@@ -106,6 +108,7 @@ enum P {
     String,
     Bools,
     Strings,
+    StringSet,
     List,
     Set,
     StringLists,
@@ -120,6 +123,7 @@ impl P {
             P::String => Type::String,
             P::Bools => Type::list(Type::Bool),
             P::Strings => Type::list(Type::String),
+            P::StringSet => Type::set(Type::String),
             P::List => Type::list(Type::Any),
             P::Set => Type::set(Type::Any),
             P::StringLists => Type::map(Type::list(Type::String)),
@@ -239,7 +243,7 @@ impl Function {
 
 /// Terraform's functions that are still to come.
 const PLANNED: &[&str] =
-    &["base64gzip", "bcrypt", "fileset", "rsadecrypt", "textdecodebase64", "textencodebase64", "uuid"];
+    &["base64gzip", "bcrypt", "rsadecrypt", "textdecodebase64", "textencodebase64", "uuid"];
 
 pub(crate) fn is_planned(name: &str) -> bool {
     PLANNED.contains(&name.strip_prefix("core::").unwrap_or(name))
@@ -248,13 +252,14 @@ pub(crate) fn is_planned(name: &str) -> bool {
 fn table() -> &'static BTreeMap<&'static str, &'static Function> {
     static TABLE: OnceLock<BTreeMap<&'static str, &'static Function>> = OnceLock::new();
     TABLE.get_or_init(|| {
-        let all: [&'static [Function]; 15] = [
+        let all: [&'static [Function]; 17] = [
             collections::FUNCTIONS,
             conversion::FUNCTIONS,
             csv::FUNCTIONS,
             dates::FUNCTIONS,
             encoding::FUNCTIONS,
             files::FUNCTIONS,
+            fileset::FUNCTIONS,
             format::FUNCTIONS,
             hashes::FUNCTIONS,
             lists::FUNCTIONS,
@@ -263,6 +268,7 @@ fn table() -> &'static BTreeMap<&'static str, &'static Function> {
             numbers::FUNCTIONS,
             sets::FUNCTIONS,
             strings::FUNCTIONS,
+            templates::FUNCTIONS,
             yaml::FUNCTIONS,
         ];
         all.into_iter().flatten().map(|function| (function.name, function)).collect()

@@ -119,12 +119,20 @@ impl Parser<'_> {
                 if trim_before && let Some(Token::Literal(text, _)) = tokens.last_mut() {
                     text.truncate(text.trim_end().len());
                 }
+                let opener = self.pos - if trim_before { 3 } else { 2 };
                 let (token, trim) = self.nested(true, |p| {
                     let token = if directive { p.directive()? } else { Token::Value(p.conditional_in_template()?) };
                     p.skip();
                     let trim = p.eat("~");
                     if p.eat("}") {
                         return Ok((token, trim));
+                    }
+                    if p.at_end() {
+                        return p.error_at(
+                            "Unclosed template interpolation sequence",
+                            "There is no closing brace for this interpolation sequence before the end of the file. This might be caused by incorrect nesting inside the given expression.",
+                            p.span(opener, opener + 2),
+                        );
                     }
                     p.error(
                         "Extra characters after interpolation expression",

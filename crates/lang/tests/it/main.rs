@@ -2,6 +2,7 @@
 
 mod bodies;
 mod expressions;
+mod files;
 mod instances;
 mod loading;
 mod robust;

@@ -99,3 +99,17 @@ variable "byname" {
     assert_eq!(shown("byname", None), "{\"a\": {\"n\": 1}, \"b\": {\"n\": 5}}");
     assert!(accept("nodes", Some(Value::tuple([Value::object([("size", Value::from(1i64))])]))).is_err());
 }
+
+#[test]
+fn a_declared_any_wants_an_expression_and_no_type_a_text() {
+    let source =
+        "variable \"a\" {\n  type = any\n}\nvariable \"b\" {}\nvariable \"c\" {\n  type = number\n}\n";
+    let (config, ..) = load_files(&[("main.tf", source)]);
+    let config = config.unwrap();
+    let mut sources = Sources::new();
+    let mut read = |name: &str, text| config.root.variables[name].read(&mut sources, "-var x", text);
+    assert_eq!(read("a", "[1]").unwrap(), Value::tuple([1i64.into()]));
+    assert!(read("a", "foo").is_err());
+    assert_eq!(read("b", "[1]").unwrap(), "[1]".into());
+    assert_eq!(read("c", "7").unwrap(), "7".into());
+}
