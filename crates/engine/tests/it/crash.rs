@@ -154,7 +154,7 @@ async fn crash_everywhere(
                 let value = value_of(object);
                 let id = value.get("id").and_then(|v| v.as_str()).unwrap();
                 assert!(world.things.contains_key(id), "{at}: {context}");
-                assert_eq!(world.things[id].size, 1, "{at} is half made: {context}");
+                assert_eq!(world.things[id].size, Some(1), "{at} is half made: {context}");
             }
         }
     }

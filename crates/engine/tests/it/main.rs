@@ -3,6 +3,7 @@
 mod apply;
 mod crash;
 mod journal;
+mod planned;
 mod plans;
 mod reads;
 mod stop;

@@ -156,6 +156,8 @@ pub(crate) struct Bench {
     pub(crate) cancel: Cancel,
     pub(crate) events: Arc<Mutex<Vec<Event>>>,
     pub(crate) on_event: Option<Sink>,
+    /// The providers; only the world's where `None`.
+    pub(crate) registry: Option<Arc<Registry>>,
 }
 
 impl Bench {
@@ -171,6 +173,7 @@ impl Bench {
             cancel: Cancel::default(),
             events: Arc::default(),
             on_event: None,
+            registry: None,
         };
         bench.world.lock().unwrap().journal = Some(bench.store.journal_path());
         bench
@@ -188,7 +191,8 @@ impl Bench {
             }
             events.lock().unwrap().push(event);
         });
-        let registry = Arc::new(Registry::default().with(provider(&self.world)));
+        let own = || Arc::new(Registry::default().with(provider(&self.world)));
+        let registry = self.registry.clone().unwrap_or_else(own);
         let setup = Setup { plan_dir: ".".into(), data_dir: ".".into() };
         Engine::new(registry, setup, self.options.clone(), self.cancel.clone(), sink)
     }

@@ -38,7 +38,8 @@ pub(crate) enum Act {
 pub(crate) struct Thing {
     pub(crate) name: String,
     pub(crate) key: String,
-    pub(crate) size: i64,
+    /// What was asked for; negative while it is half made.
+    pub(crate) size: Option<i64>,
 }
 
 /// Something that was done.
@@ -104,11 +105,8 @@ pub(crate) type Shared = Arc<Mutex<World>>;
 #[derive(Deserialize)]
 struct Args {
     name: String,
-    #[serde(default)]
-    size: i64,
-    #[serde(default)]
-    secs: u64,
-    #[serde(default)]
+    size: Option<i64>,
+    secs: Option<u64>,
     password: Option<String>,
 }
 
@@ -116,10 +114,8 @@ struct Args {
 struct State {
     name: String,
     id: String,
-    #[serde(default)]
-    size: i64,
-    #[serde(default)]
-    secs: u64,
+    size: Option<i64>,
+    secs: Option<u64>,
 }
 
 /// A type: its name, whether it is read, and how long it may take.
@@ -130,7 +126,7 @@ impl Kind {
         &self,
         ctx: &Context<Shared>,
         name: &str,
-        secs: u64,
+        secs: Option<u64>,
         late: impl AsyncFnOnce() -> Result<String, Fault>,
     ) -> Result<String, Fault> {
         let (act, span) = {
@@ -153,7 +149,7 @@ impl Kind {
                 std::future::pending().await
             }
             None => {
-                tokio::time::sleep(Duration::from_secs(secs)).await;
+                tokio::time::sleep(Duration::from_secs(secs.unwrap_or(0))).await;
                 late().await
             }
         };
@@ -221,11 +217,11 @@ impl Resource for Kind {
                 let mut world = ctx.client().lock().unwrap();
                 world.by_key(ctx.key()).unwrap_or_else(|| {
                     let id = format!("id-{}", ctx.key());
-                    world.effect(&id, Some(Thing { size: -1, ..thing.clone() }));
+                    world.effect(&id, Some(Thing { size: Some(-1), ..thing.clone() }));
                     id
                 })
             };
-            let state = State { name: args.name.clone(), id: id.clone(), size: -1, secs: args.secs };
+            let state = State { name: args.name.clone(), id: id.clone(), size: Some(-1), secs: args.secs };
             ctx.checkpoint(&state).await?;
             // The second step, which a crash may leave undone.
             ctx.client().lock().unwrap().effect(&id, Some(thing.clone()));
@@ -237,7 +233,8 @@ impl Resource for Kind {
 
     async fn update(&self, ctx: &Context<Shared>, prior: State, args: Args) -> Result<State, Fault> {
         let make = async || {
-            let half = State { name: args.name.clone(), id: prior.id.clone(), size: -2, secs: args.secs };
+            let half =
+                State { name: args.name.clone(), id: prior.id.clone(), size: Some(-2), secs: args.secs };
             ctx.checkpoint(&half).await?;
             let mut world = ctx.client().lock().unwrap();
             let thing = world.things.get(&prior.id).cloned().ok_or_else(|| Fault::gone("not there"))?;
