@@ -53,7 +53,8 @@ pub enum Command {
 /// Where the state is, and how long to wait for it.
 #[derive(Clone, Debug, Default, Args)]
 pub struct StateArgs {
-    /// The folder of the state (the plan folder's grappe.state/ otherwise).
+    /// The folder of the state (otherwise the plan folder's grappe.state/, or
+    /// state/NAME for plans/NAME in a project that has both).
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
 }

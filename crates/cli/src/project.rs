@@ -11,8 +11,20 @@ use crate::args::StateArgs;
 use crate::error::{Explained, Rejected};
 use crate::files::PlanFiles;
 
-/// The folder of the state, where neither a flag nor the configuration names one.
+/// The folder of the state inside the plan's, where neither a flag, nor the configuration, nor the project's layout names another.
 pub(crate) const STATE_DIR: &str = "grappe.state";
+
+/// The folder of a plan's state by the layout of its project: `state/NAME` for `plans/NAME`, where the project keeps plans and states side by side;
+/// `grappe.state/` in the plan's own folder otherwise. It follows from where the plan is, never from where the program was started.
+fn default_state_dir(dir: &Path) -> PathBuf {
+    let by_layout = || {
+        let plan = dir.canonicalize().ok()?;
+        let plans = plan.parent().filter(|parent| parent.file_name().is_some_and(|name| name == "plans"))?;
+        let states = plans.parent()?.join("state");
+        states.is_dir().then(|| Some(states.join(plan.file_name()?)))?
+    };
+    by_layout().unwrap_or_else(|| dir.join(STATE_DIR))
+}
 
 /// A plan folder that was read.
 #[derive(Debug)]
@@ -51,7 +63,7 @@ impl Project {
         }
     }
 
-    /// The state of this folder: where `-state-dir` says, or `backend "local" { path }`, or `grappe.state/` in the folder itself.
+    /// The state of this folder: where `-state-dir` says, or `backend "local" { path }`, or [`default_state_dir`].
     ///
     /// # Errors
     /// Where the configuration names a backend that there is not.
@@ -60,7 +72,7 @@ impl Project {
             return Ok(LocalStore::open(dir));
         }
         let Some(backend) = &self.config.root.settings.backend else {
-            return Ok(LocalStore::open(self.dir.join(STATE_DIR)));
+            return Ok(LocalStore::open(default_state_dir(&self.dir)));
         };
         let reject = |found: Diagnostics| Rejected { found, sources: self.sources.clone() };
         if &*backend.ty != "local" {
@@ -96,7 +108,25 @@ pub(crate) fn store_of(dir: &Path, args: &StateArgs) -> anyhow::Result<LocalStor
     }
     match Project::load(dir) {
         Ok(project) => project.store(args),
-        Err(_) if dir.join(STATE_DIR).is_dir() => Ok(LocalStore::open(dir.join(STATE_DIR))),
+        Err(_) if default_state_dir(dir).is_dir() => Ok(LocalStore::open(default_state_dir(dir))),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_and_states_lie_side_by_side_where_a_project_has_both() {
+        let project = tempfile::tempdir().unwrap();
+        let plan = project.path().join("plans/lab");
+        std::fs::create_dir_all(&plan).unwrap();
+        assert_eq!(default_state_dir(&plan), plan.join(STATE_DIR));
+        std::fs::create_dir(project.path().join("state")).unwrap();
+        let root = project.path().canonicalize().unwrap();
+        assert_eq!(default_state_dir(&plan), root.join("state/lab"));
+        assert_eq!(default_state_dir(&plan.join("../lab")), root.join("state/lab"));
+        assert_eq!(default_state_dir(project.path()), project.path().join(STATE_DIR));
     }
 }
