@@ -24,20 +24,21 @@ use crate::refresh::{ProviderFinder, provider_walk};
 use crate::statics::Statics;
 use crate::targets::Targets;
 use crate::walk::{NodeId, Repeated, Walk, repeated};
-use crate::world::{Prior, World};
+use crate::world::{Prior, World, decode};
 
 /// A plan that makes the world what the configuration says.
 pub(crate) fn normal<'a>(
     statics: &Arc<Statics<'a>>,
     input: &'a Input<'a>,
+    world: &'a World<'a>,
     targets: &Targets<'_>,
 ) -> Result<Outcome, Diagnostics> {
     let mut walk = Walk::new(statics.clone(), crate::env(input));
-    let mut planner = Planner::new(input);
+    let mut planner = Planner::new(input, world);
     walk.run(&mut planner, targets.wanted());
     let mut found = std::mem::take(&mut walk.found);
     if found.has_errors() {
-        return Err(found);
+        return Err(said_once(found));
     }
     if !planner.reads.is_empty() {
         let mut reads = Reads::default();
@@ -47,7 +48,7 @@ pub(crate) fn normal<'a>(
     if targets.wanted().is_none() {
         walk.sound()?;
     }
-    let Planner { world, mut decided, .. } = planner;
+    let Planner { mut decided, .. } = planner;
     let named = decided.iter().filter(|d| targets.names(&d.addr)).map(|d| d.node);
     let touched = targets.touched(&walk, named);
     let mut claimed: BTreeSet<&InstanceAddr> = BTreeSet::new();
@@ -56,7 +57,7 @@ pub(crate) fn normal<'a>(
     if let Some(touched) = &touched {
         decided.retain(|d| touched[d.node as usize]);
     }
-    let mut leaving = Leaving::new(input, &world, &walk);
+    let mut leaving = Leaving::new(input, world, &walk);
     for (addr, object) in world.objects().filter(|(addr, _)| !claimed.contains(addr) && targets.names(addr)) {
         leaving.orphan(addr, object);
     }
@@ -74,16 +75,17 @@ pub(crate) fn normal<'a>(
         return Err(found);
     }
     let outputs = outputs(&walk, input, touched.as_deref())?;
-    finish(&walk, input, Made { decided, gone, outputs, warnings: found })
+    finish(&walk, input, world, Made { decided, gone, outputs, warnings: found })
 }
 
 /// A plan that deletes what the state knows.
 pub(crate) fn destroy<'a>(
     statics: &Arc<Statics<'a>>,
     input: &'a Input<'a>,
+    world: &'a World<'a>,
     targets: &Targets<'_>,
 ) -> Result<Outcome, Diagnostics> {
-    let (mut walk, data) = provider_walk(statics, input);
+    let (mut walk, data) = provider_walk(statics, input, world);
     let mut found = std::mem::take(&mut walk.found);
     if found.has_errors() {
         return Err(found);
@@ -93,9 +95,8 @@ pub(crate) fn destroy<'a>(
         reads.add_data(data);
         return Ok(Outcome::NeedReads(reads));
     }
-    let world = World::new(input);
     let going = with_dependants(input, targets);
-    let mut leaving = Leaving::new(input, &world, &walk);
+    let mut leaving = Leaving::new(input, world, &walk);
     for (addr, object) in world.objects().filter(|(addr, _)| going.contains(addr)) {
         if let Some(block) = block(statics, addr).filter(|b| b.lifecycle.prevent_destroy) {
             leaving.found.push(prevented(addr, block));
@@ -122,17 +123,18 @@ pub(crate) fn destroy<'a>(
         }
     }
     // What instances are does not matter any more, but for the providers that are made of them.
-    finish(&walk, input, Made { decided: Vec::new(), gone, outputs, warnings: found })
+    finish(&walk, input, world, Made { decided: Vec::new(), gone, outputs, warnings: found })
 }
 
 /// A plan that only records what was found.
 pub(crate) fn refresh_only<'a>(
     statics: &Arc<Statics<'a>>,
     input: &'a Input<'a>,
+    world: &'a World<'a>,
     targets: &Targets<'_>,
 ) -> Result<Outcome, Diagnostics> {
     let mut walk = Walk::new(statics.clone(), crate::env(input));
-    let mut driver = crate::refresh::Remembered::new(input);
+    let mut driver = crate::refresh::Remembered::new(input, world);
     walk.run(&mut driver, targets.wanted());
     let mut found = std::mem::take(&mut walk.found);
     if found.has_errors() {
@@ -143,12 +145,10 @@ pub(crate) fn refresh_only<'a>(
         reads.add_data(driver.reads);
         return Ok(Outcome::NeedReads(reads));
     }
-    let world = World::new(input);
     let finder = ProviderFinder::new(&walk);
     let (mut operations, mut changes) = (Vec::new(), Vec::new());
     for (addr, object) in world.objects().filter(|(addr, _)| targets.names(addr)) {
-        let Some(kind) = input.registry.resource(&addr.resource.ty) else { continue };
-        let prior = world.prior(kind, addr, object)?;
+        let prior = world.prior(addr)?;
         let provider = found.keep(finder.key_of(addr, object));
         let Some(provider) = provider else { continue };
         let mut record = |action, prior, planned| {
@@ -193,8 +193,15 @@ pub(crate) fn refresh_only<'a>(
     let outputs = outputs(&walk, input, None)?;
     let mut plan = empty(input, found);
     (plan.changes, plan.operations, plan.outputs) = (changes, operations, outputs);
-    plan.drift = drift(input, &world)?;
+    plan.drift = drift(input, world)?;
     Ok(Outcome::Ready(Box::new(plan)))
+}
+
+/// What is wrong with each of many instances in the same way is said of the first.
+fn said_once(mut found: Diagnostics) -> Diagnostics {
+    let mut said = BTreeSet::new();
+    found.0.retain(|d| said.insert((d.span, d.summary.clone(), d.detail.clone())));
+    found
 }
 
 fn block<'a>(statics: &Statics<'a>, addr: &InstanceAddr) -> Option<&'a Resource> {
@@ -261,17 +268,8 @@ impl<'w, 'a> Leaving<'w, 'a> {
     }
 
     fn leave(&mut self, addr: &'a InstanceAddr, object: &'a Object, reason: Reason) {
-        let Some(kind) = self.input.registry.resource(&addr.resource.ty) else {
-            self.found.push(
-                Diagnostic::error("Unknown resource type in the state")
-                    .detail(format!("{addr} can't be deleted: no provider here has its type."))
-                    .hint("take it out of the state, or use a program that has the provider")
-                    .address(addr),
-            );
-            return;
-        };
         let (Some(prior), Some(provider)) =
-            (self.found.keep(self.world.prior(kind, addr, object)), self.provider(addr, object))
+            (self.found.keep(self.world.prior(addr)), self.provider(addr, object))
         else {
             return;
         };
@@ -285,7 +283,7 @@ impl<'w, 'a> Leaving<'w, 'a> {
 
     fn deposed(&mut self, addr: &'a InstanceAddr, key: &'a str, object: &'a Object, reason: Reason) {
         let Some(kind) = self.input.registry.resource(&addr.resource.ty) else { return };
-        let value = self.found.keep(self.world.decode(kind, addr, object));
+        let value = self.found.keep(decode(kind, addr, object));
         if let (Some(value), Some(provider)) = (value, self.provider(addr, object)) {
             let how = Going::Delete(object, value);
             self.gone.push(Gone { addr: addr.clone(), deposed: Some(key), provider, reason, how });
@@ -334,7 +332,12 @@ struct Made<'a> {
     warnings: Diagnostics,
 }
 
-fn finish<'a>(walk: &Walk<'a>, input: &'a Input<'a>, made: Made<'a>) -> Result<Outcome, Diagnostics> {
+fn finish<'a>(
+    walk: &Walk<'a>,
+    input: &'a Input<'a>,
+    world: &World<'a>,
+    made: Made<'a>,
+) -> Result<Outcome, Diagnostics> {
     let Made { decided, gone, outputs, warnings } = made;
     let mut dependencies = Dependencies::new(walk);
     let dependencies: Vec<_> = decided.iter().map(|d| dependencies.of(d.node)).collect();
@@ -373,7 +376,7 @@ fn finish<'a>(walk: &Walk<'a>, input: &'a Input<'a>, made: Made<'a>) -> Result<O
         .filter(|(from, to)| from != to)
         .map(|(from, to)| Move { from: from.clone(), to: to.clone() })
         .collect();
-    plan.drift = drift(input, &World::new(input))?;
+    plan.drift = drift(input, world)?;
     plan.outputs = outputs;
     for (decided, first) in decided.into_iter().zip(first.now) {
         if let Decision::Data(value) = &decided.what {
@@ -397,6 +400,12 @@ fn empty(input: &Input<'_>, mut warnings: Diagnostics) -> Plan {
                 .hint("plan again without -target afterwards"),
         );
     }
+    // What is secret by declaration is sealed in a saved plan, as it is in the state.
+    let declared = &input.config.root.variables;
+    let marked = |(name, value): (&Arc<str>, &Value)| {
+        let secret = declared.get(&**name).is_some_and(|v| v.sensitive);
+        (name.clone(), if secret { value.clone().sensitive() } else { value.clone() })
+    };
     Plan {
         mode: input.options.mode,
         changes: Vec::new(),
@@ -405,7 +414,7 @@ fn empty(input: &Input<'_>, mut warnings: Diagnostics) -> Plan {
         outputs: BTreeMap::new(),
         drift: Vec::new(),
         providers: Vec::new(),
-        variables: input.variables.clone(),
+        variables: input.variables.iter().map(marked).collect(),
         data: Vec::new(),
         warnings,
         base: StateStamp { lineage: input.state.lineage.clone(), serial: input.state.serial },
@@ -427,8 +436,8 @@ fn change(decided: Decided<'_>, create_first: bool) -> Change {
     };
     match decided.what {
         Decision::Data(_) => {}
-        Decision::Deferred(config, reason) => {
-            (change.action, change.reason, change.after) = (Action::Read, Some(reason), Some(config));
+        Decision::Deferred { planned, reason, .. } => {
+            (change.action, change.reason, change.after) = (Action::Read, Some(reason), Some(planned));
         }
         Decision::Managed(managed) => {
             change.action = match managed.verdict {
@@ -468,12 +477,10 @@ fn going(gone: Gone<'_>) -> Change {
 fn drift(input: &Input<'_>, world: &World<'_>) -> Result<Vec<Drift>, Diagnostics> {
     let mut drift = Vec::new();
     for (addr, reading) in input.refreshed {
-        let Some(object) = input.state.objects.get(addr) else { continue };
-        let Some(kind) = input.registry.resource(&addr.resource.ty) else { continue };
-        if *reading == Reading::NotRead {
+        if *reading == Reading::NotRead || !input.state.objects.contains_key(addr) {
             continue;
         }
-        match world.prior(kind, addr, object)? {
+        match world.prior(addr)? {
             Prior::Gone(before) => {
                 drift.push(Drift {
                     addr: addr.clone(),

@@ -26,8 +26,14 @@ pub(crate) enum Decision<'a> {
     Managed(Box<Managed<'a>>),
     /// A data source that was read, with what it gave.
     Data(Value),
-    /// A data source that is read while applying, with its arguments.
-    Deferred(Value, Reason),
+    /// A data source that is read while applying.
+    Deferred {
+        /// Its arguments.
+        config: Value,
+        /// What it will be, as far as it is known.
+        planned: Value,
+        reason: Reason,
+    },
 }
 
 /// A managed object of the configuration.
@@ -72,7 +78,7 @@ impl<'a> Decided<'a> {
         match &self.what {
             Decision::Managed(m) => !matches!(m.verdict, Verdict::NoOp | Verdict::Record),
             Decision::Data(_) => false,
-            Decision::Deferred(..) => true,
+            Decision::Deferred { .. } => true,
         }
     }
 

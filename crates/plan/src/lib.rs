@@ -46,6 +46,7 @@ pub use validate::validate;
 
 use crate::statics::Statics;
 use crate::targets::Targets;
+use crate::world::World;
 
 /// Plans, as far as what was read so far allows: to be called again with the readings that it asks for.
 ///
@@ -58,14 +59,15 @@ pub fn plan(input: &Input<'_>) -> Result<Outcome, Diagnostics> {
         return Err(found);
     }
     let targets = Targets::new(&input.options.targets, &statics);
-    let reads = refresh::reads(&statics, input, &|addr| targets.may_touch(addr, &statics))?;
+    let world = World::new(input);
+    let reads = refresh::reads(&statics, input, &world, &|addr| targets.may_touch(addr, &statics))?;
     if !reads.is_empty() {
         return Ok(Outcome::NeedReads(reads));
     }
     let mut outcome = match input.options.mode {
-        PlanMode::Normal => assemble::normal(&statics, input, &targets),
-        PlanMode::Destroy => assemble::destroy(&statics, input, &targets),
-        PlanMode::RefreshOnly => assemble::refresh_only(&statics, input, &targets),
+        PlanMode::Normal => assemble::normal(&statics, input, &world, &targets),
+        PlanMode::Destroy => assemble::destroy(&statics, input, &world, &targets),
+        PlanMode::RefreshOnly => assemble::refresh_only(&statics, input, &world, &targets),
     }?;
     if let Outcome::Ready(plan) = &mut outcome {
         plan.warnings.extend(found);

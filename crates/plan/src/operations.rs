@@ -157,7 +157,7 @@ impl<'p> Draw<'p, '_> {
         };
         let managed = match &decided.what {
             Decision::Data(_) => return,
-            Decision::Deferred(config, _) => {
+            Decision::Deferred { config, .. } => {
                 let estimate = self.estimates.of(&decided.addr, None);
                 self.drafts.insert(place, draft(OpAction::Read, None, Some(config.clone()), estimate));
                 return;

@@ -21,7 +21,7 @@ use crate::world::{Prior, World};
 /// What was decided so far.
 pub(crate) struct Planner<'a> {
     pub(crate) input: &'a Input<'a>,
-    pub(crate) world: World<'a>,
+    pub(crate) world: &'a World<'a>,
     pub(crate) decided: Vec<Decided<'a>>,
     /// By node.
     pub(crate) by_node: HashMap<NodeId, usize>,
@@ -30,14 +30,8 @@ pub(crate) struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    pub(crate) fn new(input: &'a Input<'a>) -> Self {
-        Planner {
-            input,
-            world: World::new(input),
-            decided: Vec::new(),
-            by_node: HashMap::new(),
-            reads: Vec::new(),
-        }
+    pub(crate) fn new(input: &'a Input<'a>, world: &'a World<'a>) -> Self {
+        Planner { input, world, decided: Vec::new(), by_node: HashMap::new(), reads: Vec::new() }
     }
 
     fn keep(&mut self, at: &At<'_>, provider: ProviderKey, what: Decision<'a>) {
@@ -56,7 +50,7 @@ impl<'a> Planner<'a> {
         found.extend(problems(at, kind, &config));
         let lifecycle = &at.resource.lifecycle;
         let object = self.world.remembered_as(&at.addr);
-        let prior = match object.map(|(addr, o)| self.world.prior(kind, addr, o)).transpose() {
+        let prior = match object.map(|(addr, _)| self.world.prior(addr)).transpose() {
             Ok(prior) => prior.unwrap_or(Prior::Absent),
             Err(wrong) => {
                 found.extend(wrong);
@@ -136,7 +130,7 @@ impl<'a> Planner<'a> {
         if waits || !config.is_wholly_known() || !provider.known() {
             let reason = if waits { Reason::DependenciesChange } else { Reason::ArgumentsUnknown };
             let value = propose(kind.schema(), None, &config);
-            self.keep(at, provider.key, Decision::Deferred(config, reason));
+            self.keep(at, provider.key, Decision::Deferred { config, planned: value.clone(), reason });
             return Made { value: Some(value), deps, found };
         }
         match self.input.data_reads.get(&at.addr).filter(|r| r.config == config) {
@@ -250,10 +244,9 @@ impl<'a> Planner<'a> {
 /// Whether an object, or its part at a path, changes. One that is new changes nothing for those that are there already.
 fn changes_at(managed: &Managed<'_>, path: &Path) -> bool {
     match &managed.verdict {
-        Verdict::NoOp | Verdict::Record => false,
-        Verdict::Create if path.0.is_empty() => false,
+        Verdict::NoOp | Verdict::Record | Verdict::Create => false,
         Verdict::Update | Verdict::Replace(_) if path.0.is_empty() => true,
-        Verdict::Create | Verdict::Update | Verdict::Replace(_) => {
+        Verdict::Update | Verdict::Replace(_) => {
             let before = managed.prior.value().and_then(|v| get(v, &path.0));
             match (before, get(&managed.planned, &path.0)) {
                 (Some(before), Some(after)) => !before.same(after),

@@ -25,19 +25,19 @@ use crate::world::World;
 /// Gives instances what the state remembers.
 pub(crate) struct Remembered<'a> {
     input: &'a Input<'a>,
-    world: World<'a>,
+    world: &'a World<'a>,
     keys: HashMap<ResourceAddr, Vec<&'a InstanceKey>>,
     /// Data sources that provider configurations are made of.
     pub(crate) reads: Vec<(DataRead, ProviderConfig)>,
 }
 
 impl<'a> Remembered<'a> {
-    pub(crate) fn new(input: &'a Input<'a>) -> Self {
+    pub(crate) fn new(input: &'a Input<'a>, world: &'a World<'a>) -> Self {
         let mut keys: HashMap<ResourceAddr, Vec<&InstanceKey>> = HashMap::new();
         for addr in input.state.objects.keys() {
             keys.entry((*addr.resource).clone()).or_default().push(&addr.key);
         }
-        Remembered { input, world: World::new(input), keys, reads: Vec::new() }
+        Remembered { input, world, keys, reads: Vec::new() }
     }
 }
 
@@ -47,8 +47,8 @@ impl Driver for Remembered<'_> {
         let unknown = |ty: &Type| Made { value: Some(nothing_known(ty)), ..Made::default() };
         if at.resource.mode == Mode::Managed {
             let Some(kind) = registry.resource(&at.resource.ty) else { return Made::default() };
-            let Some((addr, object)) = self.world.remembered_as(&at.addr) else { return unknown(kind.ty()) };
-            return match self.world.prior(kind, addr, object) {
+            let Some((addr, _)) = self.world.remembered_as(&at.addr) else { return unknown(kind.ty()) };
+            return match self.world.prior(addr) {
                 Ok(prior) => match prior.value() {
                     Some(value) => Made { value: Some(value.clone()), ..Made::default() },
                     None => unknown(kind.ty()),
@@ -200,9 +200,10 @@ impl<'w, 'a> ProviderFinder<'w, 'a> {
 pub(crate) fn provider_walk<'a>(
     statics: &Arc<Statics<'a>>,
     input: &'a Input<'a>,
+    world: &'a World<'a>,
 ) -> (Walk<'a>, Vec<(DataRead, ProviderConfig)>) {
     let mut walk = Walk::new(statics.clone(), crate::env(input));
-    let mut driver = Remembered::new(input);
+    let mut driver = Remembered::new(input, world);
     walk.run(&mut driver, Some(&statics.provider_blocks()));
     (walk, driver.reads)
 }
@@ -211,19 +212,19 @@ pub(crate) fn provider_walk<'a>(
 pub(crate) fn reads(
     statics: &Arc<Statics<'_>>,
     input: &Input<'_>,
+    world: &World<'_>,
     in_scope: &dyn Fn(&InstanceAddr) -> bool,
 ) -> Result<Reads, Diagnostics> {
     let unread = |(addr, _): &(&InstanceAddr, &Object)| {
         let reads = input.registry.resource(&addr.resource.ty).is_some_and(|kind| kind.reads());
         reads && !input.refreshed.contains_key(*addr) && in_scope(addr)
     };
-    let world = World::new(input);
     let objects: Vec<_> = world.objects().filter(unread).collect();
     let refresh = input.options.refresh || input.options.mode == PlanMode::RefreshOnly;
     if objects.is_empty() || !refresh {
         return Ok(Reads::default());
     }
-    let (walk, data) = provider_walk(statics, input);
+    let (walk, data) = provider_walk(statics, input, world);
     let mut reads = Reads::default();
     if walk.found.has_errors() {
         return Err(walk.found);
@@ -236,8 +237,7 @@ pub(crate) fn reads(
     let mut found = Diagnostics::new();
     let mut providers = BTreeMap::new();
     for (addr, object) in objects {
-        let Some(kind) = input.registry.resource(&addr.resource.ty) else { continue };
-        let value = match world.decode(kind, addr, object) {
+        let value = match world.remembered(addr) {
             Ok(value) => value,
             Err(wrong) => {
                 found.extend(wrong);

@@ -1,6 +1,6 @@
 //! What the state remembers and what was read since: the side of the planner that is not the configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use grappe_diag::{Diagnostic, Diagnostics};
 use grappe_provider::AnyResource;
@@ -39,6 +39,8 @@ impl Prior {
 /// The state with the readings laid over it.
 pub(crate) struct World<'a> {
     input: &'a Input<'a>,
+    /// The managed objects of known types, decoded once.
+    remembered: HashMap<&'a InstanceAddr, Result<Value, Diagnostics>>,
     /// Interrupted creations.
     creations: BTreeMap<&'a InstanceAddr, &'a Pending>,
 }
@@ -49,7 +51,19 @@ impl<'a> World<'a> {
             let known = input.state.objects.contains_key(&p.addr);
             p.action == Action::Create && p.deposed.is_none() && !known
         };
-        World { input, creations: input.pending.iter().filter(begun).map(|p| (&p.addr, p)).collect() }
+        let mut remembered = HashMap::with_capacity(input.state.objects.len());
+        for (addr, object) in &input.state.objects {
+            if let Some(kind) =
+                input.registry.resource(&addr.resource.ty).filter(|_| addr.resource.mode == Mode::Managed)
+            {
+                remembered.insert(addr, decode(kind, addr, object));
+            }
+        }
+        World {
+            input,
+            remembered,
+            creations: input.pending.iter().filter(begun).map(|p| (&p.addr, p)).collect(),
+        }
     }
 
     /// The managed objects of the state.
@@ -81,47 +95,26 @@ impl<'a> World<'a> {
         self.creations.values().copied()
     }
 
-    /// What the state remembers of an object.
+    /// What the state remembers of an object, by the address in the state.
     ///
     /// # Errors
-    /// Where it can't be read as an object of its type.
-    pub(crate) fn decode(
-        &self,
-        kind: &dyn AnyResource,
-        addr: &InstanceAddr,
-        object: &Object,
-    ) -> Result<Value, Diagnostics> {
-        if object.schema_version > kind.schema().version {
-            return Err(Diagnostic::error("Resource instance managed by newer provider version")
-                .detail(format!(
-                    "The state of {addr} was written by a newer version of its provider (schema {}, and this one knows {}).",
-                    object.schema_version,
-                    kind.schema().version
-                ))
-                .hint("use the version that wrote it, or a later one")
+    /// Where it can't be read as an object of its type, or no provider has that.
+    pub(crate) fn remembered(&self, addr: &InstanceAddr) -> Result<Value, Diagnostics> {
+        self.remembered.get(addr).cloned().unwrap_or_else(|| {
+            Err(Diagnostic::error("Unknown resource type in the state")
+                .detail(format!("No provider here has the type of {addr}."))
+                .hint("take it out of the state, or use a program that has the provider")
                 .address(addr)
-                .into());
-        }
-        match wire::decode(&object.attributes, kind.ty()) {
-            Ok(value) => Ok(kind.schema().mark(value)),
-            Err(e) => Err(Diagnostic::error("Invalid object in the state")
-                .detail(format!("What the state holds for {addr} is no {}: {e}.", kind.name()))
-                .address(addr)
-                .into()),
-        }
+                .into())
+        })
     }
 
     /// What is there now, by the address in the state.
     ///
     /// # Errors
-    /// As [`World::decode`].
-    pub(crate) fn prior(
-        &self,
-        kind: &dyn AnyResource,
-        addr: &InstanceAddr,
-        object: &Object,
-    ) -> Result<Prior, Diagnostics> {
-        let remembered = self.decode(kind, addr, object)?;
+    /// As [`World::remembered`].
+    pub(crate) fn prior(&self, addr: &InstanceAddr) -> Result<Prior, Diagnostics> {
+        let remembered = self.remembered(addr)?;
         Ok(match self.input.refreshed.get(addr) {
             Some(Reading::Gone) => Prior::Gone(remembered),
             Some(Reading::Found(value)) if !value.same(&remembered) => {
@@ -132,5 +125,34 @@ impl<'a> World<'a> {
                 Prior::There { value: remembered, remembered: None }
             }
         })
+    }
+}
+
+/// What the state holds of an object, as a value of its type.
+///
+/// # Errors
+/// Where it is none.
+pub(crate) fn decode(
+    kind: &dyn AnyResource,
+    addr: &InstanceAddr,
+    object: &Object,
+) -> Result<Value, Diagnostics> {
+    if object.schema_version > kind.schema().version {
+        return Err(Diagnostic::error("Resource instance managed by newer provider version")
+            .detail(format!(
+                "The state of {addr} was written by a newer version of its provider (schema {}, and this one knows {}).",
+                object.schema_version,
+                kind.schema().version
+            ))
+            .hint("use the version that wrote it, or a later one")
+            .address(addr)
+            .into());
+    }
+    match wire::decode(&object.attributes, kind.ty()) {
+        Ok(value) => Ok(kind.schema().mark(value)),
+        Err(e) => Err(Diagnostic::error("Invalid object in the state")
+            .detail(format!("What the state holds for {addr} is no {}: {e}.", kind.name()))
+            .address(addr)
+            .into()),
     }
 }

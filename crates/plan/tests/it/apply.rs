@@ -128,7 +128,7 @@ fn through(name: &'static str, text: String, n: usize) {
     let run = move || {
         let mut lab = Lab::new();
         let config = lab.main(&text).config();
-        let mut timed = |what: &str, lab: &mut Lab| {
+        let timed = |what: &str, lab: &mut Lab| {
             let start = std::time::Instant::now();
             let plan = lab.plan_of(&config).unwrap();
             eprintln!("{name} {n}: {what} in {:?}", start.elapsed());

@@ -1,6 +1,6 @@
 //! A world in memory: plans are made and applied in it, in any order that they allow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use grappe_plan::{
 };
 use grappe_provider::Registry;
 use grappe_state::{Object, OutputValue, Pending, State};
-use grappe_value::addr::{InstanceAddr, Target};
+use grappe_value::addr::{InstanceAddr, InstanceKey, Target};
 use grappe_value::{Type, Value, wire};
 
 use crate::types::registry;
@@ -35,6 +35,9 @@ pub(crate) struct Lab {
     pub(crate) looked_up: Vec<String>,
     files: MemoryFiles,
     made: u64,
+    /// While a plan is applied: the state it began with, and what it deletes to create it anew.
+    before: State,
+    replaced: BTreeSet<InstanceAddr>,
 }
 
 impl Lab {
@@ -50,6 +53,8 @@ impl Lab {
             looked_up: Vec::new(),
             files: MemoryFiles::new(),
             made: 0,
+            before: State::default(),
+            replaced: BTreeSet::new(),
         }
     }
 
@@ -171,6 +176,9 @@ impl Lab {
             self.state.put(moved.to.clone(), None, object);
         }
         let before = self.state.clone();
+        self.before = before.clone();
+        let anew = |c: &&grappe_plan::Change| c.action == Action::Replace { create_first: false };
+        self.replaced = plan.changes.iter().filter(anew).map(|c| c.addr.clone()).collect();
         let values = |addr: &InstanceAddr| self.decode(addr, before.get(addr, None)?);
         let surroundings = Surroundings {
             files: &self.files.clone(),
@@ -272,8 +280,12 @@ impl Lab {
         }
     }
 
-    /// When an object goes, nothing may name it any more, but for those that are updated when its replacement is there.
+    /// When an object goes, nothing may name it any more, but for those that are updated when its replacement is there. What stands on something that
+    /// is deleted to be created anew must go early all the same: its dependants can be changed only afterwards.
     fn nothing_stands_on(&self, op: &Operation, gone: &Object) {
+        if self.state.objects.len() < SMALL && stands_on(gone, &self.before, &self.replaced) {
+            return;
+        }
         let replaced = matches!(op.object, ObjectRef::Current)
             && !matches!(
                 op.action,
@@ -333,6 +345,28 @@ impl Lab {
             (name, fill_unknown(&decided))
         }))
     }
+}
+
+/// Whether an object depends on one of these, directly or not.
+fn stands_on(object: &Object, state: &State, these: &BTreeSet<InstanceAddr>) -> bool {
+    let mut todo: Vec<&Object> = vec![object];
+    let mut seen = BTreeSet::new();
+    while let Some(object) = todo.pop() {
+        for dep in &object.dependencies {
+            let all = dep.key == InstanceKey::None && !state.objects.contains_key(dep);
+            for (addr, next) in
+                state.objects.iter().filter(|(a, _)| *a == dep || (all && a.resource == dep.resource))
+            {
+                if these.contains(addr) {
+                    return true;
+                }
+                if seen.insert(addr) {
+                    todo.push(next);
+                }
+            }
+        }
+    }
+    false
 }
 
 /// Unknowns deep inside become null.

@@ -32,21 +32,11 @@ fn cycles_name_their_way() {
 
 #[test]
 fn types_and_arguments_that_do_not_exist() {
-    assert_snapshot!(refused(r#"resource "lab_thin" "a" {}"#), @r#"
-    Invalid resource type: No provider here has a resource type "lab_thin". (did you mean "lab_thing"?)
-    "#);
-    assert_snapshot!(refused(r#"data "lab_thing" "a" {}"#), @r#"
-    Invalid data source: No provider here has a data source "lab_thing". (it is a "resource" block that has this type)
-    "#);
-    assert_snapshot!(refused(r#"resource "lab_thing" "a" { nam = "x" }"#), @r#"
-    Unsupported argument: An argument named "nam" is not expected here. (did you mean "name"?)
-    "#);
-    assert_snapshot!(refused(r#"data "lab_lookup" "a" {}"#), @r#"
-    Missing required argument: The argument "key" is required, but no definition was found.
-    "#);
-    assert_snapshot!(refused(r#"resource "lab_thing" "a" { name = "bad" }"#), @r#"
-    Invalid value for "name": is bad (be good)
-    "#);
+    assert_snapshot!(refused(r#"resource "lab_thin" "a" {}"#), @r#"Invalid resource type: No provider here has a resource type "lab_thin". (did you mean "lab_thing"?)"#);
+    assert_snapshot!(refused(r#"data "lab_thing" "a" {}"#), @r#"Invalid data source: No provider here has a data source "lab_thing". (it is a "resource" block that has this type)"#);
+    assert_snapshot!(refused(r#"resource "lab_thing" "a" { nam = "x" }"#), @r#"Unsupported argument: An argument named "nam" is not expected here. (did you mean "name"?)"#);
+    assert_snapshot!(refused(r#"data "lab_lookup" "a" {}"#), @r#"Missing required argument: The argument "key" is required, but no definition was found."#);
+    assert_snapshot!(refused(r#"resource "lab_thing" "a" { name = "bad" }"#), @r#"Invalid value for "name": is bad (be good)"#);
     assert_snapshot!(refused(r#"resource "lab_thing" "a" { provider = lab.west }"#), @"Provider configuration not present: lab_thing.a wants the provider configuration lab.west, and there is no `provider` block with that alias for it. (declare it, or pass it to the module in `providers = {…}`)");
 }
 
@@ -76,6 +66,17 @@ fn repetition_must_be_known() {
     Invalid index: The given key does not identify an element in this collection value: lab_thing.a has 2 instances, counted from 0.
     Invalid index: The given key does not identify an element in this collection value: lab_thing.k has no instance "on". (did you mean "one"?)
     "#);
+}
+
+#[test]
+fn what_is_wrong_with_a_thousand_is_said_once() {
+    let found = refused(
+        r#"resource "lab_thing" "a" {
+      count = 1000
+      name  = [count.index][5]
+    }"#,
+    );
+    assert_eq!(found.lines().count(), 1, "{found}");
 }
 
 #[test]
@@ -190,9 +191,7 @@ fn validate_needs_no_values() {
         output "ids" { value = [for b in lab_thing.b : b.id] }
         output "all" { value = lab_thing.a[*].id }
         "#;
-    assert_snapshot!(invalid(text), @r#"
-    Unknown provider: There is no provider "nobody" here: this block does nothing.
-    "#);
+    assert_snapshot!(invalid(text), @r#"Unknown provider: There is no provider "nobody" here: this block does nothing."#);
     assert_snapshot!(invalid(
         r#"
         variable "hosts" { type = map(object({ ip = string })) }

@@ -350,6 +350,7 @@ fn a_plan_reads_back_from_its_file() {
     lab.variables.insert("token".into(), "hunter2".into());
     let plan = lab.plan();
     let json = serde_json::to_string(&plan).unwrap();
+    assert_eq!(json.matches("hunter2").count(), json.matches(r#"{"$sensitive":"hunter2"}"#).count());
     let back: grappe_plan::Plan = serde_json::from_str(&json).unwrap();
     assert_eq!(text(&back), text(&plan));
     assert_eq!(serde_json::to_string(&back).unwrap(), json);
