@@ -23,7 +23,9 @@ fn default_state_dir(dir: &Path) -> PathBuf {
         let states = plans.parent()?.join("state");
         states.is_dir().then(|| Some(states.join(plan.file_name()?)))?
     };
-    by_layout().unwrap_or_else(|| dir.join(STATE_DIR))
+    // A state that is there already is never left behind by a `state/` folder that is made later.
+    let own = dir.join(STATE_DIR);
+    if own.is_dir() { own } else { by_layout().unwrap_or(own) }
 }
 
 /// A plan folder that was read.
@@ -128,5 +130,7 @@ mod tests {
         assert_eq!(default_state_dir(&plan), root.join("state/lab"));
         assert_eq!(default_state_dir(&plan.join("../lab")), root.join("state/lab"));
         assert_eq!(default_state_dir(project.path()), project.path().join(STATE_DIR));
+        std::fs::create_dir(plan.join(STATE_DIR)).unwrap();
+        assert_eq!(default_state_dir(&plan), plan.join(STATE_DIR), "a state that is there stays in use");
     }
 }
