@@ -138,9 +138,13 @@ impl Ui {
             }));
         }
         let paint = Style { color: self.error_color(), ..self.style };
-        let mut text = format!("{}: {summary}\n", paint.paint(Tone::Remove, "error"));
-        for cause in causes {
-            text.push_str(&format!("  {cause}\n"));
+        let mut text = String::new();
+        for (i, line) in style::wrap(summary, self.style.width.saturating_sub(7)).iter().enumerate() {
+            let head = if i == 0 { paint.paint(Tone::Remove, "error: ") } else { " ".repeat(7) };
+            text.push_str(&format!("{head}{line}\n"));
+        }
+        for line in causes.iter().flat_map(|c| style::wrap(c, self.style.width.saturating_sub(2))) {
+            text.push_str(&format!("  {line}\n"));
         }
         if let Some(hint) = hint {
             for (i, line) in style::wrap(hint, self.style.width.saturating_sub(8)).iter().enumerate() {

@@ -56,7 +56,12 @@ fn diagnostics(failed: &Failed, config: &Config) -> Diagnostics {
 /// A provider's failure as a diagnostic.
 #[must_use]
 pub fn of_failure(failure: &Failure, addr: Option<&str>, config: &Config) -> Diagnostic {
-    let mut detail: Vec<String> = failure.causes.iter().map(|c| format!("Because: {c}")).collect();
+    let mut detail: Vec<String> = failure
+        .causes
+        .iter()
+        .filter(|c| !failure.summary.contains(c.as_str()))
+        .map(|c| format!("Because: {c}"))
+        .collect();
     detail.extend(failure.details.iter().map(|line| format!("| {line}")));
     let mut out = Diagnostic::error(&failure.summary).detail(detail.join("\n"));
     if let Some(addr) = addr {

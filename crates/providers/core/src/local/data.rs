@@ -87,13 +87,13 @@ file_source!(ReadSensitiveFile, "local_sensitive_file", true);
 mod tests {
     use grappe_value::Value;
 
-    use crate::local::{Local, write};
+    use crate::local::{Local, write_for_tests};
     use crate::testing::Bench;
 
     #[test]
     fn a_file_is_read_or_missed_by_name() {
         let dir = tempfile::tempdir().unwrap();
-        write(&dir.path().join("a"), b"abc", 0o600, 0o700).unwrap();
+        write_for_tests(&dir.path().join("a"), b"abc");
         let bench = Bench::at(Local, dir.path().to_owned());
         let of = |name: &str| Value::object([("filename", Value::from(name))]);
         let found = bench.data("local_file", &of("a")).unwrap();

@@ -165,12 +165,22 @@ impl Args {
         ))
     }
 
-    fn put(self, client: &Client) -> Result<State, Fault> {
+    fn put(self, ctx: &Context<Client>) -> Result<State, Fault> {
+        let client = ctx.client();
         let bytes = self.bytes(client)?;
         let (file_mode, dir_mode) = self.modes()?;
-        write(&client.path(&self.filename), &bytes, file_mode, dir_mode)?;
+        write(&client.path(&self.filename), ctx.key(), &bytes, file_mode, dir_mode)?;
         Ok(State { hashes: Hashes::of(&bytes), args: self })
     }
+}
+
+/// What an interrupted creation left: the file, where it holds what was to be written.
+fn adopt(ctx: &Context<Client>, args: Args) -> Result<Option<State>, Fault> {
+    let path = ctx.client().path(&args.filename);
+    super::forget(&path, ctx.key())?;
+    let bytes = args.bytes(ctx.client())?;
+    let there = read(&path)?.is_some_and(|found| found == bytes);
+    Ok(there.then(|| State { hashes: Hashes::of(&bytes), args }))
 }
 
 fn look(mut state: State, client: &Client) -> Result<Option<State>, Fault> {
@@ -229,13 +239,16 @@ macro_rules! file_resource {
                 look(state, ctx.client())
             }
             async fn create(&self, ctx: &Context<Client>, args: Args) -> Result<State, Fault> {
-                args.put(ctx.client())
+                args.put(ctx)
             }
             async fn update(&self, ctx: &Context<Client>, _: State, args: Args) -> Result<State, Fault> {
-                args.put(ctx.client())
+                args.put(ctx)
+            }
+            async fn adopt(&self, ctx: &Context<Client>, args: Args) -> Result<Option<State>, Fault> {
+                adopt(ctx, args)
             }
             async fn delete(&self, ctx: &Context<Client>, state: State) -> Result<(), Fault> {
-                delete(&ctx.client().path(&state.args.filename))
+                delete(&ctx.client().path(&state.args.filename), ctx.key())
             }
         }
     };
@@ -249,7 +262,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::local::Local;
+    use crate::local::{Local, write_for_tests};
     use crate::testing::Bench;
 
     fn text(pairs: &[(&'static str, &str)]) -> Value {
@@ -276,7 +289,7 @@ mod tests {
 
         fs::remove_file(&path).unwrap();
         assert!(bench.read("local_file", &made).is_none(), "gone");
-        write(&path, b"changed\n", 0o666, 0o755).unwrap();
+        write_for_tests(&path, b"changed\n");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
         let found = bench.read("local_file", &made).unwrap();
         assert_eq!(str_of(&found, "content"), "changed\n");
@@ -296,7 +309,7 @@ mod tests {
     fn a_copy_follows_its_source() {
         let dir = tempfile::tempdir().unwrap();
         let source = dir.path().join("source");
-        write(&source, b"one", 0o600, 0o700).unwrap();
+        write_for_tests(&source, b"one");
         let bench = Bench::at(Local, dir.path().to_owned());
         let given = text(&[("filename", "copy"), ("source", "source")]);
         let made = bench.create("local_file", &given);
@@ -304,9 +317,9 @@ mod tests {
         assert!(bench.read("local_file", &made).unwrap().same(&made));
         let planned = bench.plan("local_file", Some(&made), &given);
         assert!(planned.same(&made), "no change: {planned:?}");
-        write(&source, b"two", 0o600, 0o700).unwrap();
+        write_for_tests(&source, b"two");
         assert!(bench.read("local_file", &made).is_none());
-        delete(&source).unwrap();
+        fs::remove_file(&source).unwrap();
         assert!(bench.read("local_file", &made).is_some());
         let fault = bench.try_create("local_file", &given).unwrap_err();
         assert!(fault.summary.contains("no file source"), "{fault}");
@@ -322,7 +335,7 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), [0, 255, 10]);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(!format!("{made:?}").contains("AP8K"));
-        write(&path, &[1], 0o600, 0o700).unwrap();
+        write_for_tests(&path, &[1]);
         let found = bench.read("local_sensitive_file", &made).unwrap();
         assert_eq!(str_of(&found, "content_base64"), "AQ==");
         assert!(found.get("content_base64").unwrap().is_sensitive_deep());
@@ -342,6 +355,18 @@ mod tests {
             assert_eq!(problems.len(), 1, "{problems:?}");
             assert_eq!(problems[0].attribute.to_string(), blamed);
         }
+    }
+
+    #[test]
+    fn what_a_killed_write_left_is_taken_up_by_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let bench = Bench::at(Local, dir.path().to_owned());
+        write_for_tests(&dir.path().join(format!(".a.{}.tmp", Bench::KEY)), b"ha");
+        let made = bench.create("local_file", &text(&[("filename", "a"), ("content", "half")]));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        write_for_tests(&dir.path().join(format!(".a.{}.tmp", Bench::KEY)), b"ha");
+        bench.delete("local_file", &made);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -7,9 +7,9 @@ mod content;
 mod data;
 mod file;
 
-use std::fs::{DirBuilder, Permissions};
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use grappe_provider::{AnyDataSource, AnyResource, Fault, Provider, Setup, erased};
@@ -61,29 +61,48 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
 }
 
 /// Writes a file beside and renames it. The umask applies to both modes, as for any file.
-fn write(path: &Path, bytes: &[u8], mode: u32, dir_mode: u32) -> Result<(), Fault> {
+///
+/// The file beside has the object's key in its name: the try that follows a kill finds what was left of it, and no other.
+fn write(path: &Path, key: &str, bytes: &[u8], mode: u32, dir_mode: u32) -> Result<(), Fault> {
     let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(dir_mode).create(dir).map_err(|e| fault("create", dir, e))?;
+    let beside = beside(path, key);
     let put = || {
-        let mut file = tempfile::Builder::new()
-            .prefix(".grappe-")
-            .permissions(Permissions::from_mode(mode))
-            .tempfile_in(dir)?;
+        remove(&beside)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
         file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|e| e.error)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)?;
         std::fs::File::open(dir)?.sync_all()
     };
-    put().map_err(|e| fault("write", path, e))
+    put().map_err(|e| {
+        let _ = std::fs::remove_file(&beside);
+        fault("write", path, e)
+    })
 }
 
-fn delete(path: &Path) -> Result<(), Fault> {
+fn beside(path: &Path, key: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{key}.tmp"))
+}
+
+/// Deletes a file; one that is not there is deleted.
+fn remove(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
-        Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            Err(fault("delete", path, e))
-        }
+        Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Err(e),
         _ => Ok(()),
     }
+}
+
+/// Deletes a file, and what a killed write of it left.
+fn delete(path: &Path, key: &str) -> Result<(), Fault> {
+    forget(path, key)?;
+    remove(path).map_err(|e| fault("delete", path, e))
+}
+
+/// Deletes what a killed write left.
+fn forget(path: &Path, key: &str) -> Result<(), Fault> {
+    remove(&beside(path, key)).map_err(|e| fault("delete", path, e))
 }
 
 fn fault(doing: &str, path: &Path, error: io::Error) -> Fault {
@@ -109,5 +128,5 @@ fn mode(text: &str) -> Option<u32> {
 /// A private file, for tests of other modules.
 #[cfg(test)]
 pub(crate) fn write_for_tests(path: &Path, bytes: &[u8]) {
-    write(path, bytes, 0o600, 0o700).unwrap();
+    write(path, "test", bytes, 0o600, 0o700).unwrap();
 }

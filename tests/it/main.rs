@@ -1,0 +1,8 @@
+//! grappe as its users run it: a process, a plan folder, exit codes, what is printed and what is left on disk.
+
+mod bad_input;
+mod commands;
+mod kill;
+mod locks;
+mod sandbox;
+mod secrets;

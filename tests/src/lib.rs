@@ -1,1 +1,0 @@
-//! End-to-end tests: the grappe binary as a user runs it.
