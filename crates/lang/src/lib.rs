@@ -10,6 +10,20 @@
 //! [`load`] reads a root module and the local modules that it calls and says all that is wrong with them at once. What an expression
 //! refers to is found then, once ([`Expr::references`]); what a reference *is* while evaluating is asked of a [`Scope`], which the
 //! planner implements: it learns there, instance by instance, who depends on whom.
+//!
+//! # Otherwise than Terraform 1.11, on purpose
+//!
+//! - Only the branch of a conditional that is taken is evaluated, and an index with a known key reads that instance only: edges are exact.
+//!   The type of the other branch still counts (`true ? 1 : "a"` is `"1"`) where it can be told without reading a resource, module or local.
+//! - Dividing by zero is an error, not an infinity.
+//! - An unknown function is an error when loading, unless inside `try` or `can`, where Terraform has it too.
+//! - Strings are not brought to Unicode normal form C.
+//! - `log` and `pow` may differ from Terraform's in the last digit of a double.
+//!
+//! Messages are Terraform's where those are good; `tests/it/expressions.txt` marks the others with `~`.
+//!
+//! Still to come: `moved`, `removed`, `import`, `check` and provisioners; override files and JSON syntax; `fmt`; and the functions that
+//! [`functions::planned`] lists.
 
 mod body;
 mod config;

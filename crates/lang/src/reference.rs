@@ -15,6 +15,8 @@ pub struct Reference {
     /// What follows the subject: `[0].id` of `a.b[0].id`. For a module's output, what stands between the call and the output is here too
     /// (`module.m["x"].out.id` has `["x"]`, `.out`, `.id`).
     pub steps: Vec<RefStep>,
+    /// Whether it stands inside `try` or `can`: what turns out not to be there is no error then.
+    pub guarded: bool,
     /// Where it stands, subject and steps.
     pub span: Span,
 }

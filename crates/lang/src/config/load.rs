@@ -67,7 +67,7 @@ impl Loader<'_> {
         }?;
         let mut module = Module {
             path,
-            dir: dir.to_owned(),
+            dir: if dir.as_os_str().is_empty() { PathBuf::from(".") } else { dir.to_owned() },
             variables: IndexMap::new(),
             locals: IndexMap::new(),
             outputs: IndexMap::new(),
@@ -85,6 +85,7 @@ impl Loader<'_> {
             );
         }
         let mut calls = Vec::new();
+        let mut broken = HashSet::new();
         for block in raw.blocks {
             if &*block.ty.name == "module" {
                 calls.push(block);
@@ -94,10 +95,12 @@ impl Loader<'_> {
         }
         above.push(dir.to_owned());
         for block in calls {
+            let name = block.labels.first().map(|l| l.name.clone());
             self.call(block, &mut module, above);
+            broken.extend(name.filter(|name| !module.calls.contains_key(name)));
         }
         above.pop();
-        references::check(&module, &mut self.diags);
+        references::check(&module, &broken, &mut self.diags);
         Some(module)
     }
 

@@ -34,7 +34,7 @@ pub struct Config {
 pub struct Module {
     /// The calls that lead here, outermost first. Empty for the root.
     pub path: Vec<Arc<str>>,
-    /// Its folder, relative to where the root module's folder is relative to.
+    /// Its folder, relative to where the root module's folder is relative to: what `path.module` gives. Never empty.
     pub dir: PathBuf,
     /// `variable`
     pub variables: IndexMap<Arc<str>, Variable>,

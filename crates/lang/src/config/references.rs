@@ -1,6 +1,6 @@
 //! Whether what expressions refer to is there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics, suggest};
@@ -18,8 +18,9 @@ struct Here {
 }
 
 /// Checks all references of a module.
-pub(super) fn check(module: &Module, diags: &mut Diagnostics) {
-    let mut checker = Checker { module, diags };
+/// `broken` are the module calls that could not be read: what is said of them was said.
+pub(super) fn check(module: &Module, broken: &HashSet<Arc<str>>, diags: &mut Diagnostics) {
+    let mut checker = Checker { module, broken, diags };
     let nowhere = Here::default();
     for variable in module.variables.values() {
         checker.checks(&variable.validations, nowhere);
@@ -62,6 +63,7 @@ pub(super) fn check(module: &Module, diags: &mut Diagnostics) {
 
 struct Checker<'m> {
     module: &'m Module,
+    broken: &'m HashSet<Arc<str>>,
     diags: &'m mut Diagnostics,
 }
 
@@ -198,6 +200,9 @@ impl Checker<'_> {
         place: &str,
     ) -> Option<Diagnostic> {
         let calls = &self.module.calls;
+        if self.broken.contains(call) {
+            return None;
+        }
         let Some(found) = calls.get(call) else {
             return Some(undeclared(
                 "module",
@@ -207,6 +212,10 @@ impl Checker<'_> {
                 format!("it can be declared with a module \"{call}\" {{ }} block"),
             ));
         };
+        // Whether it is there is found by evaluating, where something is made of it not being there.
+        if reference.guarded {
+            return None;
+        }
         let key =
             self.instance_key(&reference.subject, reference, found.count.is_some(), found.for_each.is_some());
         if key.is_some() {

@@ -15,7 +15,7 @@ use grappe_value::Value;
 pub(crate) use eval::Eval;
 pub(crate) use node::{Binary, Call, For, Node, NodeKind, Ref, Step, Unary};
 pub(crate) use operators::equal;
-pub(crate) use resolve::{MISSING_VARIABLE, Resolver};
+pub(crate) use resolve::{MISSING_VARIABLE, Resolver, unknown_function};
 
 use crate::{Reference, Scope};
 

@@ -24,6 +24,8 @@ enum Place {
 /// Walks a tree in the order written.
 pub(crate) struct Resolver<'d> {
     place: Place,
+    /// How many `try` and `can` are around.
+    guards: usize,
     bound: Vec<Arc<str>>,
     references: Vec<Reference>,
     diags: &'d mut Diagnostics,
@@ -31,7 +33,7 @@ pub(crate) struct Resolver<'d> {
 
 impl<'d> Resolver<'d> {
     pub(crate) fn new(bound: &[Arc<str>], diags: &'d mut Diagnostics) -> Self {
-        Resolver { place: Place::Module, bound: bound.to_vec(), references: Vec::new(), diags }
+        Resolver { place: Place::Module, guards: 0, bound: bound.to_vec(), references: Vec::new(), diags }
     }
 
     /// For a template file with these variables.
@@ -68,7 +70,8 @@ impl<'d> Resolver<'d> {
             NodeKind::Conditional(parts) => self.all(&mut **parts),
             NodeKind::Call(call) => {
                 let name = &call.name;
-                if call.function.is_none() {
+                // Inside a guard it is an error like others, for evaluating to find.
+                if call.function.is_none() && self.guards == 0 {
                     self.diags.push(unknown_function(name, call.name_span));
                 }
                 if self.place == Place::Template && name.starts_with("template") {
@@ -80,7 +83,10 @@ impl<'d> Resolver<'d> {
                             .span(node.span),
                     );
                 }
+                let guard = usize::from(matches!(&**name, "try" | "can"));
+                self.guards += guard;
                 self.all(&mut call.args);
+                self.guards -= guard;
             }
             NodeKind::For(each) => {
                 self.node(&mut each.collection);
@@ -168,7 +174,12 @@ impl<'d> Resolver<'d> {
                 };
                 let rest = &mut steps[taken..];
                 let at = self.references.len();
-                self.references.push(Reference { subject: subject.clone(), steps: Vec::new(), span });
+                self.references.push(Reference {
+                    subject: subject.clone(),
+                    steps: Vec::new(),
+                    guarded: self.guards > 0,
+                    span,
+                });
                 let mut seen = Vec::new();
                 self.reference_steps(rest, &mut seen);
                 self.references[at].steps = seen;
@@ -292,7 +303,7 @@ impl<'d> Resolver<'d> {
     }
 }
 
-fn unknown_function(name: &str, span: Span) -> Diagnostic {
+pub(crate) fn unknown_function(name: &str, span: Span) -> Diagnostic {
     let diagnostic = if functions::is_planned(name) {
         Diagnostic::error("Function not supported yet")
             .detail(format!("The function \"{name}\" is one of Terraform's, but is not supported yet."))

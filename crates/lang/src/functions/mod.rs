@@ -1,7 +1,7 @@
 //! The built-in functions, one file a subject.
 //!
 //! A function is a row of a table: its name, what it does, its parameters, what it returns, and a plain function over values. What all have in
-//! common is done once, in [`call`], as Terraform does it: arguments are counted and converted; a null where none is allowed is an error; an
+//! common is done once, in `call`, as Terraform does it: arguments are counted and converted; a null where none is allowed is an error; an
 //! unknown argument makes the result unknown; marks are taken off before and put on the result after.
 
 mod collections;
@@ -29,7 +29,7 @@ use grappe_diag::{Diagnostic, Diagnostics, Span};
 use grappe_value::{Kind, Marks, Type, Value, convert};
 
 use crate::Scope;
-use crate::expr::{Call, Eval, Node};
+use crate::expr::{Call, Eval, Node, unknown_function};
 
 /// What a function gives: a value, or why not.
 pub(crate) type Outcome = Result<Value, Refused>;
@@ -241,9 +241,14 @@ impl Function {
     }
 }
 
-/// Terraform's functions that are still to come.
 const PLANNED: &[&str] =
     &["base64gzip", "bcrypt", "rsadecrypt", "textdecodebase64", "textencodebase64", "uuid"];
+
+/// The names of Terraform's functions that are still to come.
+#[must_use]
+pub fn planned() -> &'static [&'static str] {
+    PLANNED
+}
 
 pub(crate) fn is_planned(name: &str) -> bool {
     PLANNED.contains(&name.strip_prefix("core::").unwrap_or(name))
@@ -306,8 +311,9 @@ pub(crate) fn reads_files(function: &Function) -> bool {
 
 /// Evaluates the arguments and calls the function.
 pub(crate) fn call(eval: &mut Eval<'_>, call: &Call, span: Span) -> Result<Value, Diagnostics> {
-    // Resolving reported it already.
-    let Some(function) = call.function else { return Ok(Value::unknown(Type::Any)) };
+    let Some(function) = call.function else {
+        return Err(unknown_function(&call.name, call.name_span).into());
+    };
     if let Run::Lazy(run) = function.run {
         return run(eval, &call.args, span);
     }

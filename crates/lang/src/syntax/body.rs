@@ -55,6 +55,9 @@ impl Parser<'_> {
             if let Err(diagnostic) = self.item(&mut body, &mut names, true) {
                 self.report(*diagnostic);
                 self.recover(item);
+                if self.too_many() {
+                    self.pos = self.text().len();
+                }
             }
         }
         body.span = self.span_from(start);
@@ -90,8 +93,7 @@ impl Parser<'_> {
                     return Err(diagnostic);
                 }
             };
-            if let Some(first) = names.insert(name.name.clone(), name.span) {
-                names.insert(name.name.clone(), first);
+            if let Some(first) = names.get(&name.name) {
                 self.report(
                     Diagnostic::error("Attribute redefined")
                         .detail(format!(
@@ -99,9 +101,10 @@ impl Parser<'_> {
                             name.name
                         ))
                         .span(name.span)
-                        .related(first, "first set here"),
+                        .related(*first, "first set here"),
                 );
             } else {
+                names.insert(name.name.clone(), name.span);
                 body.attributes.push(RawAttribute { name, value });
             }
             self.skip();

@@ -35,6 +35,19 @@ impl<'t> Parser<'t> {
         self.diags.push(diagnostic);
     }
 
+    /// Whether so much is wrong that the rest of the file is not worth reading. Says so, once.
+    pub(super) fn too_many(&mut self) -> bool {
+        const ENOUGH: usize = 50;
+        if self.diags.len() == ENOUGH {
+            self.diags.push(
+                Diagnostic::error("Too many errors")
+                    .detail("The rest of the file is not looked at.")
+                    .span(self.span_here()),
+            );
+        }
+        self.diags.len() > ENOUGH
+    }
+
     pub(super) fn rest(&self) -> &'t str {
         &self.text[self.pos..]
     }

@@ -392,3 +392,23 @@ resource "host" "g" {
         matches!(&h.lifecycle.ignore_changes, IgnoreChanges::Paths(p) if p[1].to_string() == "disk[0].size")
     );
 }
+
+#[test]
+fn outputs_that_may_not_be_there_are_no_error_where_they_are_tried() {
+    let text = said(&[
+        (
+            "main.tf",
+            "module \"m\" {\n  source = \"./m\"\n}\nlocals {\n  a = try(module.m.nope, 1)\n  b = can(module.m.nope.x)\n  c = module.m.nope\n}\n",
+        ),
+        ("m/main.tf", "output \"o\" {\n  value = 1\n}\n"),
+    ]);
+    assert_eq!(text.matches("no output named").count(), 1, "{text}");
+    assert!(text.contains("main.tf:7:7"), "{text}");
+}
+
+#[test]
+fn a_file_of_garbage_does_not_flood() {
+    let text = said(&[("main.tf", &"a ?\n".repeat(10_000))]);
+    assert!(text.matches("error:").count() < 60, "{}", text.matches("error:").count());
+    assert!(text.contains("Too many errors"));
+}
