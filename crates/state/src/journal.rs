@@ -6,7 +6,8 @@
 //!
 //! Records are only ever appended. [`Writer`] is a thread that takes all records that wait, writes them at once, fsyncs once, and then says so to
 //! everybody who waits: fifty operations that finish together cost one fsync (group commit). Records reach the disk in the order in which they were
-//! given, so who waits for one has all before it too.
+//! given, so who waits for one has all before it too. A record that nobody waits for is written with the next one that somebody does wait for, or
+//! [`LINGER`] later.
 //!
 //! `sum` is the start of the SHA-256 of the line's numbers and its record; `batch` is the first line of the write that the line was part of. Together
 //! they tell a torn end from a damaged middle: after a power failure, pages of the last write may be missing in any order, but nobody was told
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::task::Poll;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use futures::channel::oneshot;
 use serde::Deserialize;
@@ -184,8 +186,12 @@ fn gone(path: &Path) -> Arc<FileError> {
 
 struct Message {
     record: Vec<u8>,
-    done: oneshot::Sender<Result<(), Arc<FileError>>>,
+    /// Who waits; nobody where `None`.
+    done: Option<oneshot::Sender<Result<(), Arc<FileError>>>>,
 }
+
+/// How long a record that nobody waits for may wait for company.
+pub const LINGER: Duration = Duration::from_millis(10);
 
 /// The thread that appends to a journal.
 #[derive(Debug)]
@@ -209,14 +215,23 @@ impl Writer {
         Ok(Writer { queue: Some(queue), thread: Some(thread) })
     }
 
-    /// Queues a record, given as JSON.
+    /// Queues a record, given as JSON, for somebody who waits for it.
     pub fn append(&self, record: Vec<u8>) -> Durable {
         let (done, durable) = oneshot::channel();
-        if let Some(queue) = &self.queue {
-            // Where the thread is gone, the answer is dropped with the message, and the future says so.
-            let _ = queue.send(Message { record, done });
-        }
+        self.send(Message { record, done: Some(done) });
         Durable(durable)
+    }
+
+    /// Queues a record that nobody waits for.
+    pub fn note(&self, record: Vec<u8>) {
+        self.send(Message { record, done: None });
+    }
+
+    fn send(&self, message: Message) {
+        if let Some(queue) = &self.queue {
+            // Where the thread is gone, the answer is dropped with the message, and its future says so.
+            let _ = queue.send(message);
+        }
     }
 }
 
@@ -240,13 +255,13 @@ impl Log {
     fn run(mut self, messages: &mpsc::Receiver<Message>) {
         let mut failed: Option<Arc<FileError>> = None;
         while let Ok(first) = messages.recv() {
-            let batch: Vec<Message> = std::iter::once(first).chain(messages.try_iter()).collect();
+            let batch = gather(first, messages);
             if failed.is_none() {
                 failed = self.write(&batch).err().map(Arc::new);
             }
             // After a failure nothing more is written: what is on disk must have no hole.
-            for message in batch {
-                let _ = message.done.send(failed.clone().map_or(Ok(()), Err));
+            for done in batch.into_iter().filter_map(|message| message.done) {
+                let _ = done.send(failed.clone().map_or(Ok(()), Err));
             }
         }
     }
@@ -266,6 +281,30 @@ impl Log {
         self.file.sync_data().map_err(FileError::new(&self.path, "fsync"))?;
         self.lines += batch.len() as u64;
         Ok(())
+    }
+}
+
+/// All that is there to be written at once: what waits for company gets it.
+fn gather(first: Message, messages: &mpsc::Receiver<Message>) -> Vec<Message> {
+    let mut awaited = first.done.is_some();
+    let mut batch = vec![first];
+    let until = Instant::now() + LINGER;
+    loop {
+        for message in messages.try_iter() {
+            awaited |= message.done.is_some();
+            batch.push(message);
+        }
+        if awaited {
+            return batch;
+        }
+        match messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(message) => {
+                awaited = message.done.is_some();
+                batch.push(message);
+            }
+            // Time is up, or all that will ever come is here.
+            Err(_) => return batch,
+        }
     }
 }
 
@@ -290,7 +329,7 @@ mod tests {
             let batch: Vec<Message> = (0..*size)
                 .map(|_| {
                     n += 1;
-                    Message { record: json!({ "n": n }).to_string().into_bytes(), done: oneshot::channel().0 }
+                    Message { record: json!({ "n": n }).to_string().into_bytes(), done: None }
                 })
                 .collect();
             log.write(&batch).unwrap();
@@ -341,12 +380,13 @@ mod tests {
         let path = dir.path().join("j");
         let writer = Writer::start(crate::files::open_private(&path, true).unwrap(), &path, 0).unwrap();
         let waits: Vec<Durable> = (0..500).map(|n| writer.append(n.to_string().into_bytes())).collect();
+        (500..600).for_each(|n| writer.note(n.to_string().into_bytes()));
         for wait in waits {
             wait.wait().unwrap();
         }
         drop(writer);
         let replay = read(&std::fs::read(&path).unwrap()).unwrap();
-        assert_eq!(replay.records, (0..500).map(|n| json!(n)).collect::<Vec<_>>());
+        assert_eq!(replay.records, (0..600).map(|n| json!(n)).collect::<Vec<_>>());
     }
 
     proptest::proptest! {

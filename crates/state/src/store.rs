@@ -290,12 +290,32 @@ impl Session {
     /// # Errors
     /// Where the record can't follow those before it, or can't be sealed.
     pub fn append(&mut self, record: Record) -> Result<Durable, StateError> {
+        let bytes = self.advance(record)?;
+        Ok(match &self.writer {
+            Some(writer) => writer.append(bytes),
+            None => Durable::failed(&self.store.journal_path()),
+        })
+    }
+
+    /// Moves on by one record that nobody needs to wait for: it is on disk before any later one is, and soon.
+    ///
+    /// # Errors
+    /// As of [`Session::append`].
+    pub fn note(&mut self, record: Record) -> Result<(), StateError> {
+        let bytes = self.advance(record)?;
+        if let Some(writer) = &self.writer {
+            writer.note(bytes);
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, record: Record) -> Result<Vec<u8>, StateError> {
         if self.writer.is_none() {
             self.begin()?;
         }
         let bytes = self.encode(&record)?;
         self.ledger.apply(record)?;
-        Ok(self.write(bytes))
+        Ok(bytes)
     }
 
     /// Writes a new snapshot where anything changed, removes the journal, and gives back the lock and what exists.
@@ -337,8 +357,9 @@ impl Session {
         };
         let bytes = self.encode(&begin)?;
         self.ledger.apply(begin)?;
-        // Not waited for: whoever waits for a later record has this one too.
-        drop(self.write(bytes));
+        if let Some(writer) = &self.writer {
+            writer.note(bytes);
+        }
         Ok(())
     }
 
@@ -351,12 +372,5 @@ impl Session {
         let mut json = serde_json::from_slice(&bytes)?;
         self.store.sealer.seal(&mut json)?;
         Ok(serde_json::to_vec(&json)?)
-    }
-
-    fn write(&self, bytes: Vec<u8>) -> Durable {
-        match &self.writer {
-            Some(writer) => writer.append(bytes),
-            None => Durable::failed(&self.store.journal_path()),
-        }
     }
 }

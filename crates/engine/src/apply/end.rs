@@ -54,7 +54,7 @@ impl<R: Resolve> Run<'_, R> {
         let now = Subject { deposed: Some(deposed), ..subject.clone() };
         let pending: Pending = self.pending(op, &now, None)?;
         let refuse = |e: StateError| Failure::of_state(&e);
-        self.append(Record::Done { of: subject, changes }).map_err(refuse)?;
+        self.note(Record::Done { of: subject, changes }).map_err(refuse)?;
         if let Some(running) = self.running.get_mut(&n) {
             running.subject = now;
             running.prior = Some(value.clone());
@@ -114,7 +114,7 @@ impl<R: Resolve> Run<'_, R> {
         // A sweep that found nothing takes nothing out.
         let swept = matches!(op.action, OpAction::Delete { adopt: Some(_), .. }) && of.deposed.is_none();
         let changes = if swept { Vec::new() } else { changes };
-        self.append(Record::Done { of, changes }).map_err(|e| Failure::of_state(&e))
+        self.note(Record::Done { of, changes }).map_err(|e| Failure::of_state(&e))
     }
 
     /// Records what an operation that did not work leaves.
@@ -147,7 +147,7 @@ impl<R: Resolve> Run<'_, R> {
             deposed: self.deposed.get(&op.id),
         };
         match left.changes() {
-            Some(changes) => self.append(Record::Failed { of, changes }).map_err(|e| Failure::of_state(&e)),
+            Some(changes) => self.note(Record::Failed { of, changes }).map_err(|e| Failure::of_state(&e)),
             None => Ok(()),
         }
     }
@@ -211,19 +211,10 @@ impl<R: Resolve> Run<'_, R> {
         self.summary.phases.push(("apply", applied));
         self.summary.retries = self.shared.retries.load(Ordering::Relaxed) as usize;
         self.summary.critical_path = steps(self.plan, graph, &self.durations);
-        // A journal that can't be written is no loss where the snapshot can be.
-        let flushed = match self.last.take() {
-            Some(last) => last.await.map_err(StateError::Write),
-            None => Ok(()),
-        };
         let session = self.session;
         let closed = tokio::task::spawn_blocking(move || session.close())
             .await
             .unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()));
-        let closed = match (closed, flushed) {
-            (Ok(ledger), _) => Ok(ledger),
-            (Err(_), Err(first)) | (Err(first), Ok(())) => Err(first),
-        };
         if let Err(error) = &closed {
             let error = Failure::of_state(error);
             self.summary.errors.push(Failed { op: None, error });
@@ -260,7 +251,7 @@ impl<R: Resolve> Run<'_, R> {
             outputs.retain(|name, _| !gone(name) && !nothing_left);
         }
         if outputs != self.session.state().outputs {
-            self.append(Record::Outputs(outputs)).map_err(|e| Failure::of_state(&e))?;
+            self.note(Record::Outputs(outputs)).map_err(|e| Failure::of_state(&e))?;
         }
         result
     }

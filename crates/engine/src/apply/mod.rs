@@ -26,7 +26,7 @@ use std::time::Duration;
 use grappe_graph::{Graph, Lane, ReadyQueue, critical_path};
 use grappe_plan::{OpId, Plan, ProviderConfig, ProviderKey};
 use grappe_provider::Limit;
-use grappe_state::{Durable, Moved, Record, Session, StateError, Subject};
+use grappe_state::{Moved, Record, Session, StateError, Subject};
 use grappe_value::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -91,8 +91,6 @@ struct Run<'a, R> {
     durations: Vec<Duration>,
     settled: Vec<bool>,
     summary: Summary,
-    /// The last record: when it is on disk, all are.
-    last: Option<Durable>,
     /// Nothing new is begun.
     stopping: bool,
 }
@@ -143,7 +141,6 @@ pub(crate) async fn apply<R: Resolve>(
         durations: vec![Duration::ZERO; plan.operations.len()],
         settled: vec![false; plan.operations.len()],
         summary: Summary::default(),
-        last: None,
         stopping: false,
     };
     run.begin()?;
@@ -168,18 +165,18 @@ impl<R: Resolve> Run<'_, R> {
             .map(|(of, changes)| Record::Failed { of, changes })
             .collect();
         for record in settle {
-            self.append(record)?;
+            self.note(record)?;
         }
         if !self.plan.moves.is_empty() {
             let moves = self.plan.moves.iter().map(|m| Moved { from: m.from.clone(), to: m.to.clone() });
-            self.append(Record::Moved(moves.collect()))?;
+            self.note(Record::Moved(moves.collect()))?;
         }
         Ok(())
     }
 
-    fn append(&mut self, record: Record) -> Result<(), StateError> {
-        self.last = Some(self.session.append(record)?);
-        Ok(())
+    /// Records something that nobody waits for.
+    fn note(&mut self, record: Record) -> Result<(), StateError> {
+        self.session.note(record)
     }
 
     async fn work(&mut self, mut queue: ReadyQueue, mut inbox: mpsc::UnboundedReceiver<Message>) {

@@ -83,7 +83,7 @@ impl<R: Resolve> Run<'_, R> {
         running.planned = ready.planned;
         let started = match op.action {
             OpAction::Join => Ok(None),
-            OpAction::Record | OpAction::Forget => self.note(op, &mut running).map(|()| None),
+            OpAction::Record | OpAction::Forget => self.write_down(op, &mut running).map(|()| None),
             _ => self.job(n, op, &mut running).map(Some),
         };
         self.running.insert(n, running);
@@ -101,7 +101,7 @@ impl<R: Resolve> Run<'_, R> {
     }
 
     /// Writes to the state only.
-    fn note(&mut self, op: &Operation, running: &mut Running) -> Result<(), Failure> {
+    fn write_down(&mut self, op: &Operation, running: &mut Running) -> Result<(), Failure> {
         let deposed = self.deposed_key(op)?;
         let change = match (&op.action, &running.planned) {
             (OpAction::Forget, _) => Change::Remove { deposed },
@@ -113,7 +113,7 @@ impl<R: Resolve> Run<'_, R> {
             }
             (_, None) => return Err(incomplete(op, "what to record")),
         };
-        self.append(Record::Done { of: running.subject.clone(), changes: vec![change] })
+        self.note(Record::Done { of: running.subject.clone(), changes: vec![change] })
             .map_err(|e| Failure::of_state(&e))
     }
 
