@@ -41,6 +41,7 @@ fn plan_and_apply(
         let lock =
             job.engine.lock(&job.store, what, planning.lock_timeout).await.map_err(|e| job.explain(e))?;
         let session = job.store.session(lock)?;
+        let _world = job.open_world(session.ledger()).await?;
         let (plan, took) = job.plan(session.ledger(), &how).await?;
         job.tell_about(&plan);
         show(&job, &plan);
@@ -85,6 +86,7 @@ fn saved(ui: &Ui, args: &ApplyArgs) -> anyhow::Result<Exit> {
         let lock =
             job.engine.lock(&job.store, "apply", planning.lock_timeout).await.map_err(|e| job.explain(e))?;
         let session = job.store.session(lock)?;
+        let _world = job.open_world(session.ledger()).await?;
         job.tell_about(&saved.plan);
         apply(&job, &saved.plan, Duration::ZERO, session).await
     })

@@ -20,6 +20,7 @@ pub(super) fn run(ui: &Ui, args: &GraphArgs) -> anyhow::Result<Exit> {
             let how = How { refresh: true, ..How::default() };
             let plan = job.block_on(async {
                 let ledger = job.store.load()?;
+                let _world = job.open_world(&ledger).await?;
                 Ok(job.plan(&ledger, &how).await?.0)
             })?;
             of_plan(&plan)

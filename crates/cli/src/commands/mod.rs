@@ -10,6 +10,7 @@ mod sim;
 mod state;
 mod validate;
 mod version;
+mod world;
 
 pub(crate) use state::decode as decode_object;
 

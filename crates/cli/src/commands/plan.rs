@@ -15,6 +15,7 @@ pub(super) fn run(ui: &Ui, args: &PlanArgs) -> anyhow::Result<Exit> {
     let plan = job.block_on(async {
         // Nothing is written: no lock is needed, and a run that goes on meanwhile is not held up.
         let ledger = job.store.load()?;
+        let _world = job.open_world(&ledger).await?;
         Ok(job.plan(&ledger, &how).await?.0)
     })?;
     job.tell_about(&plan);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use grappe_engine::{Cancel, Engine, Options, RunError};
 use grappe_plan::{Input, Plan, PlanMode, Surroundings};
-use grappe_provider::{Registry, Setup};
+use grappe_provider::{Client, Registry, Setup};
 use grappe_state::{Holder, Ledger, LocalStore};
 use grappe_value::Value;
 use tokio::signal::unix::{SignalKind, signal};
@@ -55,6 +55,7 @@ pub(super) struct Job {
     pub(super) engine: Engine,
     pub(super) progress: Arc<Progress>,
     pub(super) cancel: Cancel,
+    setup: Setup,
 }
 
 impl Job {
@@ -86,8 +87,18 @@ impl Job {
         let progress = Progress::new(ui);
         let cancel = Cancel::default();
         let options = Options { parallelism: parallelism.into(), ..Options::default() };
-        let engine = Engine::new(registry.clone(), setup, options, cancel.clone(), progress.sink());
-        Ok(Job { ui: ui.clone(), project, store, variables: values, registry, engine, progress, cancel })
+        let engine = Engine::new(registry.clone(), setup.clone(), options, cancel.clone(), progress.sink());
+        Ok(Job {
+            ui: ui.clone(),
+            project,
+            store,
+            variables: values,
+            registry,
+            engine,
+            progress,
+            cancel,
+            setup,
+        })
     }
 
     /// Runs to the end, or until Ctrl-C says otherwise.
@@ -103,6 +114,14 @@ impl Job {
         // A prompt that nobody answered may still be waiting.
         runtime.shutdown_timeout(Duration::from_millis(100));
         result?
+    }
+
+    /// See [`super::world`]. To be held as long as the run goes on.
+    pub(super) async fn open_world(&self, ledger: &Ledger) -> anyhow::Result<Option<Client>> {
+        match self.registry.provider("sim") {
+            Some(sim) => super::world::open(&**sim, &self.project, &ledger.state, &self.setup).await,
+            None => Ok(None),
+        }
     }
 
     /// Plans from what exists. Gives the plan and how long it took.

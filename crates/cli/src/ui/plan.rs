@@ -137,7 +137,7 @@ fn expected(plan: &Plan, style: Style) -> Vec<String> {
         .collect();
     let mut out = vec![format!("Expected time: about {}.", duration(path.length))];
     if steps.len() > 1 {
-        let text = format!("The longest way: {}", steps.join(" > "));
+        let text = format!("The longest way: {}", super::summary::chain(&steps));
         out.extend(wrap(&text, style.width).iter().map(|l| style.paint(Tone::Dim, l)));
     }
     out

@@ -127,14 +127,15 @@ pub fn render(summary: &Summary, mode: PlanMode, planning: Duration, style: Styl
     let phases: Vec<String> =
         phases.iter().map(|(name, n)| format!("{name} {}", duration(Duration::from_millis(*n)))).collect();
     out.push(style.paint(Tone::Dim, format!("Time: {}.", phases.join(", "))));
-    if summary.critical_path.len() > 1 {
-        let steps: Vec<String> = summary
-            .critical_path
-            .iter()
-            .filter(|s| s.op.action.is_shown())
-            .map(|s| format!("{} {}", s.op.addr, duration(Duration::from_millis(s.elapsed))))
-            .collect();
-        let text = format!("The longest way: {}", steps.join(" > "));
+    // Steps that nobody waited for say nothing.
+    let steps: Vec<String> = summary
+        .critical_path
+        .iter()
+        .filter(|s| s.op.action.is_shown() && s.elapsed >= 100)
+        .map(|s| format!("{} {}", s.op.addr, duration(Duration::from_millis(s.elapsed))))
+        .collect();
+    if steps.len() > 1 {
+        let text = format!("The longest way: {}", chain(&steps));
         out.extend(wrap(&text, style.width).iter().map(|l| style.paint(Tone::Dim, l)));
     }
     if summary.retries > 0 {
@@ -144,4 +145,16 @@ pub fn render(summary: &Summary, mode: PlanMode, planning: Duration, style: Styl
         ));
     }
     out
+}
+
+/// `a > b > c`; of a long chain the ends.
+#[must_use]
+pub fn chain(steps: &[String]) -> String {
+    match steps {
+        [first @ .., _, _] if first.len() > 8 => {
+            let (head, tail) = (&steps[..4], &steps[steps.len() - 4..]);
+            format!("{} > … ({} more) > {}", head.join(" > "), steps.len() - 8, tail.join(" > "))
+        }
+        all => all.join(" > "),
+    }
 }

@@ -1,0 +1,168 @@
+//! The lab: a whole cluster on simulated machines, brought up, grown, broken, mended, killed and taken down.
+
+use std::collections::BTreeSet;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rand::RngExt;
+use serde_json::Value as Json;
+
+use crate::sandbox::{Ran, Sandbox};
+
+/// What `grappe sim list -json` says.
+fn world(sandbox: &Sandbox) -> Json {
+    serde_json::from_str(&sandbox.expect(0, &["sim", "list", "-json"]).stdout).unwrap()
+}
+
+fn names(list: &Json) -> Vec<String> {
+    let mut names: Vec<String> =
+        list.as_array().unwrap().iter().map(|n| n["name"].as_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+fn ready(world: &Json) -> Vec<String> {
+    let nodes = world["nodes"].as_array().unwrap();
+    let mut ready: Vec<String> = nodes
+        .iter()
+        .filter(|n| n["status"] == "Ready")
+        .map(|n| n["name"].as_str().unwrap().to_owned())
+        .collect();
+    ready.sort();
+    ready
+}
+
+/// What was done, as `create kubeadm_worker.this["worker-4"]`.
+fn done(ran: &Ran) -> BTreeSet<String> {
+    ran.events_of("operation_done")
+        .iter()
+        .filter(|e| !matches!(e["action"].as_str(), Some("record" | "join")))
+        .map(|e| format!("{} {}", e["action"].as_str().unwrap(), e["addr"].as_str().unwrap()))
+        .collect()
+}
+
+const NODES: [&str; 6] = ["cp-1", "cp-2", "cp-3", "worker-1", "worker-2", "worker-3"];
+
+#[test]
+fn a_cluster_comes_up_stays_grows_drifts_and_goes() {
+    let sandbox = Sandbox::of_plan("lab");
+    let first = sandbox.expect(0, &["apply", "-auto-approve"]);
+    assert!(first.stdout.contains("simulated"), "every output says so: {}", first.stdout);
+    let up = world(&sandbox);
+    assert_eq!(ready(&up), NODES);
+    assert_eq!(names(&up["machines"]).len(), 7, "{up}");
+    let dmz = up["nodes"].as_array().unwrap().iter().find(|n| n["name"] == "worker-3").unwrap();
+    assert_eq!(dmz["labels"]["net"], "dmz");
+    assert_eq!((dmz["taints"][0]["key"].as_str(), dmz["taints"][0]["effect"].as_str()), (Some("zone"), Some("NoSchedule")));
+
+    // Nothing is left to do.
+    let again = sandbox.expect(0, &["plan", "-detailed-exitcode"]);
+    assert!(again.stdout.contains("No changes"), "{}", again.stdout);
+
+    // One worker more plans what it needs, and touches that machine and one control plane.
+    let more = sandbox.expect(0, &["apply", "-auto-approve", "-json", "-var=workers=4"]);
+    let wanted: BTreeSet<String> = [
+        "create sim_port.this[\"worker-4\"]",
+        "create sim_machine.this[\"worker-4\"]",
+        "create host_machine.this[\"worker-4\"]",
+        "create kubeadm_host.node[\"worker-4\"]",
+        "create kubeadm_worker.this[\"worker-4\"]",
+        "create kube_node.worker[\"worker-4\"]",
+    ]
+    .map(str::to_owned)
+    .into();
+    assert_eq!(done(&more), wanted);
+    assert_eq!(ready(&world(&sandbox)).len(), 7);
+    sandbox.expect(0, &["plan", "-detailed-exitcode", "-var=workers=4"]);
+
+    // A label that somebody changed is one difference, and is put right.
+    sandbox.expect(0, &["sim", "label", "worker-1", "net=dmz"]);
+    let drift = sandbox.expect(2, &["plan", "-detailed-exitcode", "-json", "-var=workers=4"]);
+    let changes = drift.events_of("planned_change");
+    assert_eq!(changes.len(), 1, "{changes:#?}");
+    assert_eq!(changes[0]["change"]["address"], "kube_node.worker[\"worker-1\"]");
+    let mended = sandbox.expect(0, &["apply", "-auto-approve", "-json", "-var=workers=4"]);
+    assert_eq!(done(&mended), ["update kube_node.worker[\"worker-1\"]".to_owned()].into());
+
+    // And back to three.
+    let less = sandbox.expect(0, &["apply", "-auto-approve", "-json"]);
+    assert_eq!(done(&less).len(), 6, "{:?}", done(&less));
+    assert_eq!(ready(&world(&sandbox)), NODES);
+
+    sandbox.expect(0, &["destroy", "-auto-approve"]);
+    let empty = world(&sandbox);
+    for what in ["networks", "ports", "machines", "nodes"] {
+        assert_eq!(empty[what].as_array().unwrap().len(), 0, "{what} are left: {empty}");
+    }
+    assert!(sandbox.state().is_empty());
+    assert!(!sandbox.path(".grappe/id_ed25519").exists());
+}
+
+#[test]
+fn killed_at_ten_moments_the_lab_converges_with_nothing_twice() {
+    let sandbox = Sandbox::of_plan("lab");
+    for round in 0..10 {
+        let mut child = sandbox
+            .command(&["apply", "-auto-approve"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let wait = rand::rng().random_range(100..4000);
+        std::thread::park_timeout(Duration::from_millis(wait));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let state = sandbox.run(&["state", "list"]);
+        assert_eq!(state.code, 0, "round {round} after {wait} ms: {}", state.all());
+    }
+    sandbox.expect(0, &["apply", "-auto-approve"]);
+    let up = world(&sandbox);
+    assert_eq!(ready(&up), NODES);
+    assert_eq!(names(&up["nodes"]), NODES, "a node is left that nobody wants");
+    assert_eq!(names(&up["machines"]).len(), 7, "a machine exists twice: {up}");
+    assert_eq!(up["ports"].as_array().unwrap().len(), 7, "a port exists twice: {up}");
+    assert_eq!(up["networks"].as_array().unwrap().len(), 1);
+    sandbox.expect(0, &["plan", "-detailed-exitcode"]);
+    sandbox.expect(0, &["destroy", "-auto-approve"]);
+    assert_eq!(world(&sandbox)["machines"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn no_secret_of_the_lab_is_in_clear() {
+    let sandbox = Sandbox::of_plan("lab");
+    let mut printed = sandbox.expect(0, &["apply", "-auto-approve", "-json"]).all();
+    printed.push_str(&sandbox.expect(0, &["show"]).all());
+    printed.push_str(&sandbox.expect(0, &["show", "-json"]).all());
+    printed.push_str(&sandbox.expect(0, &["plan", "-out=saved.plan", "-var=workers=4"]).all());
+    // A private key's body, a bootstrap token, a certificate key.
+    let key = sandbox.read(".grappe/id_ed25519");
+    let key = key.lines().nth(2).unwrap().to_owned();
+    assert!(!printed.contains(&key) && !printed.contains("PRIVATE KEY"), "a private key was printed");
+    let token = |text: &str| {
+        // abcdef.0123456789abcdef
+        text.split(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit() && c != '.').any(|word| {
+            word.split_once('.').is_some_and(|(id, secret)| id.len() == 6 && secret.len() == 16 && !secret.contains('.'))
+        })
+    };
+    assert!(!token(&printed), "a bootstrap token was printed");
+    for (path, bytes) in sandbox.files() {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        // The key itself, and the simulated machines' own disks.
+        if name == "id_ed25519" || name.starts_with("world") {
+            continue;
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains(&key), "the private key is in {}", path.display());
+        assert!(!token(&text), "a bootstrap token is in {}", path.display());
+    }
+}
+
+#[test]
+fn every_machine_with_its_own_proxy_works_as_well() {
+    let sandbox = Sandbox::of_plan("ha-haproxy-on-every-node");
+    sandbox.expect(0, &["apply", "-auto-approve"]);
+    assert_eq!(ready(&world(&sandbox)), ["k8smaster1", "k8smaster2", "k8smaster3", "k8sworker1"]);
+    sandbox.expect(0, &["plan", "-detailed-exitcode"]);
+    sandbox.expect(0, &["destroy", "-auto-approve"]);
+    assert_eq!(world(&sandbox)["machines"].as_array().unwrap().len(), 0);
+}
