@@ -1,30 +1,28 @@
 //! The three kinds of plan, put together from what was decided.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics};
-use grappe_lang::Resource;
-use grappe_state::{Object, OutputValue};
-use grappe_value::addr::{InstanceAddr, InstanceKey};
-use grappe_value::{Value, wire};
+use grappe_value::Value;
+use grappe_value::addr::InstanceAddr;
 
-use crate::decide::Verdict;
-use crate::decided::{Decided, Decision, Going, Gone};
+use crate::decided::{Decided, Decision, Gone};
 use crate::depends::Dependencies;
-use crate::diff::diff;
-use crate::input::{Input, Outcome, Reading, Reads};
+use crate::input::{Input, Outcome, Reads};
+use crate::leaving::{Leaving, block, with_dependants};
 use crate::model::{
-    Action, Change, DataValue, Drift, Move, OpAction, Operation, OutputChange, Plan, ProviderConfig,
-    ProviderKey, Reason, StateStamp,
+    Action, Change, DataValue, Move, OpAction, Operation, OutputChange, Plan, ProviderConfig, ProviderKey,
+    Reason, StateStamp,
 };
 use crate::operations::{First, Parts, operations, records};
 use crate::planner::{Planner, prevented};
 use crate::refresh::{ProviderFinder, provider_walk};
+use crate::report::{change, drift, going, output_change, outputs};
 use crate::statics::Statics;
 use crate::targets::Targets;
-use crate::walk::{NodeId, Repeated, Walk, repeated};
-use crate::world::{Prior, World, decode};
+use crate::walk::Walk;
+use crate::world::{Prior, World};
 
 /// A plan that makes the world what the configuration says.
 pub(crate) fn normal<'a>(
@@ -204,126 +202,6 @@ fn said_once(mut found: Diagnostics) -> Diagnostics {
     found
 }
 
-fn block<'a>(statics: &Statics<'a>, addr: &InstanceAddr) -> Option<&'a Resource> {
-    let (module, i) = statics.find(&addr.resource)?;
-    statics.modules[module].config.resources.get_index(i).map(|(_, r)| &**r)
-}
-
-/// The objects that targets name, and all that depend on them: none is left standing on nothing.
-fn with_dependants<'a>(input: &'a Input<'_>, targets: &Targets<'_>) -> BTreeSet<&'a InstanceAddr> {
-    let objects = &input.state.objects;
-    if targets.wanted().is_none() {
-        return objects.keys().collect();
-    }
-    let mut dependants: HashMap<&InstanceAddr, Vec<&InstanceAddr>> = HashMap::new();
-    for (addr, object) in objects {
-        for dep in &object.dependencies {
-            dependants.entry(dep).or_default().push(addr);
-        }
-    }
-    let mut going = BTreeSet::new();
-    let mut todo: Vec<&InstanceAddr> = objects.keys().filter(|addr| targets.names(addr)).collect();
-    while let Some(addr) = todo.pop() {
-        if going.insert(addr) {
-            let all = addr.resource.instance(InstanceKey::None);
-            todo.extend(dependants.get(addr).into_iter().chain(dependants.get(&all)).flatten());
-        }
-    }
-    going
-}
-
-/// Objects that go.
-struct Leaving<'w, 'a> {
-    input: &'a Input<'a>,
-    world: &'w World<'a>,
-    walk: &'w Walk<'a>,
-    finder: ProviderFinder<'w, 'a>,
-    found: Diagnostics,
-    gone: Vec<Gone<'a>>,
-}
-
-impl<'w, 'a> Leaving<'w, 'a> {
-    fn new(input: &'a Input<'a>, world: &'w World<'a>, walk: &'w Walk<'a>) -> Self {
-        let finder = ProviderFinder::new(walk);
-        Leaving { input, world, walk, finder, found: Diagnostics::new(), gone: Vec::new() }
-    }
-
-    /// An object that the configuration does not have.
-    fn orphan(&mut self, addr: &'a InstanceAddr, object: &'a Object) {
-        let statics = &self.walk.statics;
-        let mut reason = Reason::NotInConfiguration;
-        if let Some(block) = block(statics, addr) {
-            if block.lifecycle.prevent_destroy {
-                self.found.push(prevented(addr, block));
-            }
-            if self.walk.by_addr.contains_key(&addr.resource.module) {
-                reason = match (&addr.key, repeated(block.count.is_some(), block.for_each.is_some())) {
-                    (InstanceKey::Int(_), Repeated::Count) => Reason::IndexOutOfCount,
-                    (InstanceKey::Str(_), Repeated::ForEach) => Reason::KeyNotInForEach,
-                    _ => Reason::RepetitionChanged,
-                };
-            }
-        }
-        self.leave(addr, object, reason);
-    }
-
-    fn leave(&mut self, addr: &'a InstanceAddr, object: &'a Object, reason: Reason) {
-        let (Some(prior), Some(provider)) =
-            (self.found.keep(self.world.prior(addr)), self.provider(addr, object))
-        else {
-            return;
-        };
-        let (reason, how) = match prior {
-            Prior::Gone(value) => (Reason::GoneOutside, Going::Forget(value)),
-            Prior::There { value, .. } => (reason, Going::Delete(object, value)),
-            Prior::Absent => return,
-        };
-        self.gone.push(Gone { addr: addr.clone(), deposed: None, provider, reason, how });
-    }
-
-    fn deposed(&mut self, addr: &'a InstanceAddr, key: &'a str, object: &'a Object, reason: Reason) {
-        let Some(kind) = self.input.registry.resource(&addr.resource.ty) else { return };
-        let value = self.found.keep(decode(kind, addr, object));
-        if let (Some(value), Some(provider)) = (value, self.provider(addr, object)) {
-            let how = Going::Delete(object, value);
-            self.gone.push(Gone { addr: addr.clone(), deposed: Some(key), provider, reason, how });
-        }
-    }
-
-    fn abandoned(&mut self, begun: &'a grappe_state::Pending) {
-        let Some(kind) = self.input.registry.resource(&begun.addr.resource.ty) else { return };
-        let planned = wire::decode(&begun.planned, kind.ty()).map_err(|e| {
-            Diagnostic::error("Invalid operation in the journal").detail(e.to_string()).address(&begun.addr)
-        });
-        let made = Object { provider: begun.provider.clone(), ..Object::default() };
-        let provider = self.provider(&begun.addr, &made);
-        if let (Some(planned), Some(provider)) = (self.found.keep(planned), provider) {
-            let how = Going::Adopt(begun, planned);
-            self.gone.push(Gone {
-                addr: begun.addr.clone(),
-                deposed: None,
-                provider,
-                reason: Reason::Abandoned,
-                how,
-            });
-        }
-    }
-
-    fn provider(&mut self, addr: &InstanceAddr, object: &Object) -> Option<ProviderKey> {
-        let key = self.found.keep(self.finder.key_of(addr, object))?;
-        // Whether there still is such a configuration.
-        match self.finder.config(&key) {
-            Ok(_) => Some(key),
-            Err(wrong) => {
-                if !self.found.iter().any(|d| d.detail == wrong.detail) {
-                    self.found.push(wrong);
-                }
-                None
-            }
-        }
-    }
-}
-
 /// All that goes into a plan.
 struct Made<'a> {
     decided: Vec<Decided<'a>>,
@@ -422,142 +300,4 @@ fn empty(input: &Input<'_>, mut warnings: Diagnostics) -> Plan {
         workspace: input.options.workspace.clone(),
         targets: input.options.targets.clone(),
     }
-}
-
-fn change(decided: Decided<'_>, create_first: bool) -> Change {
-    let mut change = Change {
-        addr: decided.addr,
-        deposed: None,
-        action: Action::NoOp,
-        reason: None,
-        before: None,
-        after: None,
-        changed: Vec::new(),
-    };
-    match decided.what {
-        Decision::Data(_) => {}
-        Decision::Deferred { planned, reason, .. } => {
-            (change.action, change.reason, change.after) = (Action::Read, Some(reason), Some(planned));
-        }
-        Decision::Managed(managed) => {
-            change.action = match managed.verdict {
-                Verdict::NoOp | Verdict::Record => return change,
-                Verdict::Create => Action::Create,
-                Verdict::Update => Action::Update,
-                Verdict::Replace(_) => Action::Replace { create_first },
-            };
-            change.before = managed.prior.value().cloned();
-            change.changed =
-                change.before.as_ref().map_or_else(Vec::new, |before| diff(before, &managed.planned));
-            change.after = Some(managed.planned);
-            change.reason = managed.reason;
-        }
-    }
-    change
-}
-
-fn going(gone: Gone<'_>) -> Change {
-    let (action, before) = match gone.how {
-        Going::Delete(_, value) => (Action::Delete, Some(value)),
-        Going::Forget(value) => (Action::Forget, Some(value)),
-        Going::Adopt(_, planned) => (Action::Delete, Some(planned)),
-    };
-    Change {
-        addr: gone.addr,
-        deposed: gone.deposed.map(Arc::from),
-        action,
-        reason: Some(gone.reason),
-        before,
-        after: None,
-        changed: Vec::new(),
-    }
-}
-
-/// What was found different from what the state remembers.
-fn drift(input: &Input<'_>, world: &World<'_>) -> Result<Vec<Drift>, Diagnostics> {
-    let mut drift = Vec::new();
-    for (addr, reading) in input.refreshed {
-        if *reading == Reading::NotRead || !input.state.objects.contains_key(addr) {
-            continue;
-        }
-        match world.prior(addr)? {
-            Prior::Gone(before) => {
-                drift.push(Drift {
-                    addr: addr.clone(),
-                    before: Some(before),
-                    after: None,
-                    changed: Vec::new(),
-                });
-            }
-            Prior::There { value, remembered: Some(before) } => {
-                let changed = diff(&before, &value);
-                drift.push(Drift { addr: addr.clone(), before: Some(before), after: Some(value), changed });
-            }
-            _ => {}
-        }
-    }
-    Ok(drift)
-}
-
-/// What becomes of the root module's outputs.
-fn outputs(
-    walk: &Walk<'_>,
-    input: &Input<'_>,
-    touched: Option<&[bool]>,
-) -> Result<BTreeMap<Arc<str>, OutputChange>, Diagnostics> {
-    let mut out = BTreeMap::new();
-    let root = &walk.modules[0];
-    let declared = &walk.statics.modules[0].config.outputs;
-    for ((name, output), node) in declared.iter().zip(&root.outputs) {
-        let Some(node) = node.filter(|n| touched.is_none_or(|t| is_whole(walk, *n, t))) else { continue };
-        let stored = input.state.outputs.get(&**name);
-        out.insert(name.clone(), output_change(stored, Some(&walk.node(node).value), output.sensitive)?);
-    }
-    for (name, stored) in &input.state.outputs {
-        if !declared.contains_key(name.as_str()) && touched.is_none() {
-            out.insert(name.as_str().into(), output_change(Some(stored), None, stored.sensitive)?);
-        }
-    }
-    Ok(out)
-}
-
-/// Whether all instances that an output is made of belong to a plan with targets.
-fn is_whole(walk: &Walk<'_>, output: NodeId, touched: &[bool]) -> bool {
-    let mut todo = vec![output];
-    let mut seen = BTreeSet::new();
-    while let Some(node) = todo.pop() {
-        if touched[node as usize] || !seen.insert(node) {
-            continue;
-        }
-        let node = walk.node(node);
-        if matches!(node.what, crate::walk::What::Instance(..)) {
-            return false;
-        }
-        todo.extend(&*node.deps);
-    }
-    true
-}
-
-fn output_change(
-    stored: Option<&OutputValue>,
-    after: Option<&Value>,
-    sensitive: bool,
-) -> Result<OutputChange, Diagnostics> {
-    let before = match stored {
-        Some(stored) => Some(
-            wire::decode(&stored.value, &stored.ty)
-                .map_err(|e| Diagnostic::error("Invalid output in the state").detail(e.to_string()))?,
-        ),
-        None => None,
-    };
-    // A null output is none, as everywhere else in the language.
-    let after = after.filter(|v| !v.is_null()).cloned();
-    let action = match (&before, &after) {
-        (None, None) => Action::NoOp,
-        (None, Some(_)) => Action::Create,
-        (Some(_), None) => Action::Delete,
-        (Some(b), Some(a)) if b.same(a) && stored.is_some_and(|s| s.sensitive == sensitive) => Action::NoOp,
-        _ => Action::Update,
-    };
-    Ok(OutputChange { action, before, after, sensitive })
 }

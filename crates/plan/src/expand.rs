@@ -25,6 +25,9 @@ pub(crate) enum Keys {
 /// The key of an instance with its `each` and its `count.index`.
 type Repetition = (InstanceKey, Option<(Value, Value)>, Option<u64>);
 
+/// Makes keys of a value, or says why there can't be any.
+type Check = fn(&Value) -> Result<Keys, String>;
+
 impl Keys {
     /// Each instance, in order of its key.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Repetition> + '_ {
@@ -92,7 +95,7 @@ impl Walk<'_> {
         frame: &Frame,
         head: Span,
     ) -> (Option<Keys>, Vec<NodeId>) {
-        let (expr, check): (&Expr, fn(&Value) -> Result<Keys, String>) = match (count, for_each) {
+        let (expr, check): (&Expr, Check) = match (count, for_each) {
             (Some(count), _) => (count, count_keys),
             (_, Some(for_each)) => (for_each, each_keys),
             _ => return (Some(Keys::One), Vec::new()),

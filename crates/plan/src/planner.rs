@@ -4,18 +4,16 @@
 use std::collections::HashMap;
 
 use grappe_diag::{Diagnostic, Diagnostics};
-use grappe_lang::{RefStep, Reference, Subject};
 use grappe_provider::{AnyDataSource, AnyResource};
-use grappe_value::addr::{InstanceAddr, InstanceKey, Mode};
-use grappe_value::{Kind, Path, Step, Value, wire};
+use grappe_value::addr::{InstanceAddr, Mode};
+use grappe_value::{Value, wire};
 
 use crate::decide::{Verdict, decide, propose};
 use crate::decided::{Decided, Decision, Managed};
-use crate::diff::get;
 use crate::input::{DataRead, Input};
 use crate::model::{ProviderConfig, ProviderKey, Reason};
 use crate::providers::default_config;
-use crate::walk::{At, Driver, Frame, Made, NodeId, Walk, What};
+use crate::walk::{At, Driver, Frame, Made, NodeId, Walk};
 use crate::world::{Prior, World};
 
 /// What was decided so far.
@@ -165,105 +163,6 @@ impl<'a> Planner<'a> {
         }
         false
     }
-
-    /// What of `replace_triggered_by` changes.
-    fn triggers(
-        &self,
-        walk: &Walk<'_>,
-        at: &At<'_>,
-        deps: &mut Vec<NodeId>,
-        found: &mut Diagnostics,
-    ) -> Vec<String> {
-        let mut fired = Vec::new();
-        for reference in &at.resource.lifecycle.replace_triggered_by {
-            match self.trigger(walk, at, reference, deps) {
-                Ok(changes) => fired.extend(changes.then(|| reference.subject.to_string())),
-                Err(wrong) => found.extend(wrong),
-            }
-        }
-        fired
-    }
-
-    fn trigger(
-        &self,
-        walk: &Walk<'_>,
-        at: &At<'_>,
-        reference: &Reference,
-        deps: &mut Vec<NodeId>,
-    ) -> Result<bool, Diagnostics> {
-        let refuse = |detail: String| {
-            Diagnostic::error("Invalid replace_triggered_by expression").detail(detail).span(reference.span)
-        };
-        let Subject::Resource { mode: Mode::Managed, ty, name } = &reference.subject else {
-            let detail = "Only resources, instances and attributes of resources can trigger a replacement.";
-            return Err(refuse(detail.into()).into());
-        };
-        let module = &walk.modules[at.frame.module];
-        let block = walk.statics.block(module.module, &reference.subject);
-        let Some(crate::statics::Block::Resource(_, i)) = block else {
-            let detail = format!("A managed resource {ty:?} {name:?} has not been declared.");
-            return Err(refuse(detail).into());
-        };
-        let Some(instances) = &module.resources[i] else { return Ok(false) };
-        let mut steps = &reference.steps[..];
-        let nodes = match (steps.first(), &instances.keys) {
-            (Some(RefStep::Index(index)), Some(keys)) => {
-                steps = &steps[1..];
-                let made = walk.eval(&at.frame, |scope| index.eval(scope));
-                let Some(index) = made.value else { return Err(made.found) };
-                let key = instance_key(&index);
-                let position = key.and_then(|key| keys.position(&key));
-                match position.and_then(|at| instances.nodes.get(at)) {
-                    Some(node) => vec![*node],
-                    None => return Err(refuse(format!("{ty}.{name} has no instance [{index:?}].")).into()),
-                }
-            }
-            _ => instances.nodes.clone(),
-        };
-        let mut path = Path::default();
-        for step in steps {
-            match step {
-                RefStep::Attr(attr) => path = path.then(Step::Attr(attr.clone())),
-                RefStep::Index(index) => {
-                    let made = walk.eval(&at.frame, |scope| index.eval(scope));
-                    let Some(index) = made.value else { return Err(made.found) };
-                    match (index.as_str(), index.as_number().and_then(grappe_value::Number::as_usize)) {
-                        (Some(key), _) => path = path.then(Step::Key(key.into())),
-                        (_, Some(n)) => path = path.then(Step::Index(n)),
-                        _ => return Err(refuse("An index is a string or a whole number.".into()).into()),
-                    }
-                }
-                RefStep::Splat => break,
-            }
-        }
-        deps.extend(&nodes);
-        Ok(nodes.iter().filter_map(|n| self.at_node(*n)?.managed()).any(|m| changes_at(m, &path)))
-    }
-}
-
-/// Whether an object, or its part at a path, changes. One that is new changes nothing for those that are there already.
-fn changes_at(managed: &Managed<'_>, path: &Path) -> bool {
-    match &managed.verdict {
-        Verdict::NoOp | Verdict::Record | Verdict::Create => false,
-        Verdict::Update | Verdict::Replace(_) if path.0.is_empty() => true,
-        Verdict::Update | Verdict::Replace(_) => {
-            let before = managed.prior.value().and_then(|v| get(v, &path.0));
-            match (before, get(&managed.planned, &path.0)) {
-                (Some(before), Some(after)) => !before.same(after),
-                (None, None) => false,
-                _ => true,
-            }
-        }
-    }
-}
-
-/// A key as an index gives it.
-pub(crate) fn instance_key(index: &Value) -> Option<InstanceKey> {
-    match index.kind() {
-        Kind::String(s) => Some(InstanceKey::Str(s.clone())),
-        Kind::Number(n) => n.as_i64().and_then(|n| u64::try_from(n).ok()).map(InstanceKey::Int),
-        _ => None,
-    }
 }
 
 /// Whether an interrupted creation was going to make what is planned now, as far as can be told: nothing differs that would ask for a
@@ -401,65 +300,5 @@ impl Driver for Planner<'_> {
                 None => Made::default(),
             },
         }
-    }
-}
-
-impl Walk<'_> {
-    /// The nodes that references name, where evaluating may not have come by all of them: what is unknown may still ask for more when it is known.
-    pub(crate) fn add_static(&self, frame: &Frame, references: &[Reference], deps: &mut Vec<NodeId>) {
-        let module = &self.modules[frame.module];
-        for reference in references {
-            match self.statics.block(module.module, &reference.subject) {
-                Some(crate::statics::Block::Variable(_, i)) => deps.extend(module.variables[i]),
-                Some(crate::statics::Block::Local(_, i)) => deps.extend(module.locals[i]),
-                Some(crate::statics::Block::Resource(_, i)) => {
-                    let Some(instances) = &module.resources[i] else { continue };
-                    let position = match (reference.steps.first(), &instances.keys) {
-                        (Some(RefStep::Index(index)), Some(keys)) => {
-                            let made = self.eval(frame, |scope| index.eval(scope));
-                            made.value.and_then(|v| keys.position(&instance_key(&v)?))
-                        }
-                        _ => None,
-                    };
-                    match position.and_then(|at| instances.nodes.get(at)) {
-                        Some(node) => deps.push(*node),
-                        None => deps.extend(instances.whole),
-                    }
-                }
-                Some(crate::statics::Block::Outputs(child) | crate::statics::Block::Output(child, _)) => {
-                    self.add_outputs(frame, child, reference, deps);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn add_outputs(&self, frame: &Frame, child: usize, reference: &Reference, deps: &mut Vec<NodeId>) {
-        let Some((_, call)) = self.statics.modules[child].parent else { return };
-        let Some(calls) = &self.modules[frame.module].calls[call] else { return };
-        let Subject::Module { output: Some(output), .. } = &reference.subject else {
-            deps.extend(calls.whole);
-            return;
-        };
-        let Some(i) = self.statics.modules[child].config.outputs.get_index_of(&**output) else { return };
-        let position = match (reference.steps.first(), &calls.keys) {
-            (Some(RefStep::Index(index)), Some(keys)) => {
-                let made = self.eval(frame, |scope| index.eval(scope));
-                made.value.and_then(|v| keys.position(&instance_key(&v)?))
-            }
-            _ => None,
-        };
-        for (at, instance) in calls.instances.iter().enumerate() {
-            if position.is_none_or(|p| p == at) {
-                deps.extend(self.modules[*instance].outputs[i]);
-            }
-        }
-    }
-
-    /// The address of the instance that a node is.
-    pub(crate) fn addr(&self, what: What) -> Option<InstanceAddr> {
-        let What::Instance(mi, i, at) = what else { return None };
-        let instances = self.modules[mi].resources[i].as_ref()?;
-        Some(instances.addr.instance(instances.keys.as_ref()?.key(at)))
     }
 }

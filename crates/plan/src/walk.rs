@@ -447,6 +447,13 @@ impl<'a> Walk<'a> {
         mi
     }
 
+    /// The address of the instance that a node is.
+    pub(crate) fn addr(&self, what: What) -> Option<InstanceAddr> {
+        let What::Instance(mi, i, at) = what else { return None };
+        let instances = self.modules[mi].resources[i].as_ref()?;
+        Some(instances.addr.instance(instances.keys.as_ref()?.key(at)))
+    }
+
     /// The frame of expressions that stand in a module outside of repeated blocks.
     pub(crate) fn frame(&self, module: usize) -> Frame {
         Frame { module, ..Frame::default() }

@@ -124,6 +124,7 @@ fn chain(n: usize) -> String {
 }
 
 /// Fresh, again, and away; all on a stack of 2 MB.
+#[expect(clippy::disallowed_macros, reason = "figures for whoever runs it with --nocapture")]
 fn through(name: &'static str, text: String, n: usize) {
     let run = move || {
         let mut lab = Lab::new();

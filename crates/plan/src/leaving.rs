@@ -1,0 +1,149 @@
+//! Objects that go: those that the configuration does not have, those that a newer one replaced, and what interrupted creations left.
+
+use std::collections::{BTreeSet, HashMap};
+
+use grappe_diag::{Diagnostic, Diagnostics};
+use grappe_lang::Resource;
+use grappe_state::Object;
+use grappe_value::addr::{InstanceAddr, InstanceKey};
+use grappe_value::wire;
+
+use crate::decided::{Going, Gone};
+use crate::input::Input;
+use crate::model::{ProviderKey, Reason};
+use crate::planner::prevented;
+use crate::refresh::ProviderFinder;
+use crate::statics::Statics;
+use crate::targets::Targets;
+use crate::walk::{Repeated, Walk, repeated};
+use crate::world::{Prior, World, decode};
+
+/// The block that an address is of.
+pub(crate) fn block<'a>(statics: &Statics<'a>, addr: &InstanceAddr) -> Option<&'a Resource> {
+    let (module, i) = statics.find(&addr.resource)?;
+    statics.modules[module].config.resources.get_index(i).map(|(_, r)| &**r)
+}
+
+/// The objects that targets name, and all that depend on them: none is left standing on nothing.
+pub(crate) fn with_dependants<'a>(input: &'a Input<'_>, targets: &Targets<'_>) -> BTreeSet<&'a InstanceAddr> {
+    let objects = &input.state.objects;
+    if targets.wanted().is_none() {
+        return objects.keys().collect();
+    }
+    let mut dependants: HashMap<&InstanceAddr, Vec<&InstanceAddr>> = HashMap::new();
+    for (addr, object) in objects {
+        for dep in &object.dependencies {
+            dependants.entry(dep).or_default().push(addr);
+        }
+    }
+    let mut going = BTreeSet::new();
+    let mut todo: Vec<&InstanceAddr> = objects.keys().filter(|addr| targets.names(addr)).collect();
+    while let Some(addr) = todo.pop() {
+        if going.insert(addr) {
+            let all = addr.resource.instance(InstanceKey::None);
+            todo.extend(dependants.get(addr).into_iter().chain(dependants.get(&all)).flatten());
+        }
+    }
+    going
+}
+
+/// Objects that go.
+pub(crate) struct Leaving<'w, 'a> {
+    input: &'a Input<'a>,
+    world: &'w World<'a>,
+    walk: &'w Walk<'a>,
+    finder: ProviderFinder<'w, 'a>,
+    pub(crate) found: Diagnostics,
+    pub(crate) gone: Vec<Gone<'a>>,
+}
+
+impl<'w, 'a> Leaving<'w, 'a> {
+    pub(crate) fn new(input: &'a Input<'a>, world: &'w World<'a>, walk: &'w Walk<'a>) -> Self {
+        let finder = ProviderFinder::new(walk);
+        Leaving { input, world, walk, finder, found: Diagnostics::new(), gone: Vec::new() }
+    }
+
+    /// An object that the configuration does not have.
+    pub(crate) fn orphan(&mut self, addr: &'a InstanceAddr, object: &'a Object) {
+        let statics = &self.walk.statics;
+        let mut reason = Reason::NotInConfiguration;
+        if let Some(block) = block(statics, addr) {
+            if block.lifecycle.prevent_destroy {
+                self.found.push(prevented(addr, block));
+            }
+            if self.walk.by_addr.contains_key(&addr.resource.module) {
+                reason = match (&addr.key, repeated(block.count.is_some(), block.for_each.is_some())) {
+                    (InstanceKey::Int(_), Repeated::Count) => Reason::IndexOutOfCount,
+                    (InstanceKey::Str(_), Repeated::ForEach) => Reason::KeyNotInForEach,
+                    _ => Reason::RepetitionChanged,
+                };
+            }
+        }
+        self.leave(addr, object, reason);
+    }
+
+    /// An object that goes for a reason.
+    pub(crate) fn leave(&mut self, addr: &'a InstanceAddr, object: &'a Object, reason: Reason) {
+        let (Some(prior), Some(provider)) =
+            (self.found.keep(self.world.prior(addr)), self.provider(addr, object))
+        else {
+            return;
+        };
+        let (reason, how) = match prior {
+            Prior::Gone(value) => (Reason::GoneOutside, Going::Forget(value)),
+            Prior::There { value, .. } => (reason, Going::Delete(object, value)),
+            Prior::Absent => return,
+        };
+        self.gone.push(Gone { addr: addr.clone(), deposed: None, provider, reason, how });
+    }
+
+    /// An object that another took the place of.
+    pub(crate) fn deposed(
+        &mut self,
+        addr: &'a InstanceAddr,
+        key: &'a str,
+        object: &'a Object,
+        reason: Reason,
+    ) {
+        let Some(kind) = self.input.registry.resource(&addr.resource.ty) else { return };
+        let value = self.found.keep(decode(kind, addr, object));
+        if let (Some(value), Some(provider)) = (value, self.provider(addr, object)) {
+            let how = Going::Delete(object, value);
+            self.gone.push(Gone { addr: addr.clone(), deposed: Some(key), provider, reason, how });
+        }
+    }
+
+    /// What an interrupted creation may have left.
+    pub(crate) fn abandoned(&mut self, begun: &'a grappe_state::Pending) {
+        let Some(kind) = self.input.registry.resource(&begun.addr.resource.ty) else { return };
+        let planned = wire::decode(&begun.planned, kind.ty()).map_err(|e| {
+            Diagnostic::error("Invalid operation in the journal").detail(e.to_string()).address(&begun.addr)
+        });
+        let made = Object { provider: begun.provider.clone(), ..Object::default() };
+        let provider = self.provider(&begun.addr, &made);
+        if let (Some(planned), Some(provider)) = (self.found.keep(planned), provider) {
+            let how = Going::Adopt(begun, planned);
+            self.gone.push(Gone {
+                addr: begun.addr.clone(),
+                deposed: None,
+                provider,
+                reason: Reason::Abandoned,
+                how,
+            });
+        }
+    }
+
+    fn provider(&mut self, addr: &InstanceAddr, object: &Object) -> Option<ProviderKey> {
+        let key = self.found.keep(self.finder.key_of(addr, object))?;
+        // Whether there still is such a configuration.
+        match self.finder.config(&key) {
+            Ok(_) => Some(key),
+            Err(wrong) => {
+                if !self.found.iter().any(|d| d.detail == wrong.detail) {
+                    self.found.push(wrong);
+                }
+                None
+            }
+        }
+    }
+}
