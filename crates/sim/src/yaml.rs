@@ -1,4 +1,4 @@
-//! YAML as JSON values.
+//! YAML as JSON values, read as Kubernetes reads it (`0644` is octal).
 
 use serde_json::Value;
 
@@ -7,10 +7,7 @@ use serde_json::Value;
 /// # Errors
 /// The parser's message.
 pub fn parse(text: &str) -> Result<Value, String> {
-    if text.trim().is_empty() {
-        return Ok(Value::Null);
-    }
-    serde_saphyr::from_str(text).map_err(|e| first_line(&e.to_string()))
+    Ok(documents(text)?.into_iter().next().unwrap_or_default())
 }
 
 /// Parses all documents of a file, empty ones left out.
@@ -18,32 +15,8 @@ pub fn parse(text: &str) -> Result<Value, String> {
 /// # Errors
 /// The parser's message.
 pub fn documents(text: &str) -> Result<Vec<Value>, String> {
-    let mut documents = Vec::new();
-    let mut part = String::new();
-    let mut end = |part: &mut String| -> Result<(), String> {
-        let value = if part.lines().all(|l| l.trim().is_empty() || l.trim_start().starts_with('#')) {
-            Value::Null
-        } else {
-            parse(part)?
-        };
-        part.clear();
-        if !value.is_null() {
-            documents.push(value);
-        }
-        Ok(())
-    };
-    for line in text.lines() {
-        if line == "---" || line.starts_with("--- ") || line == "..." {
-            end(&mut part)?;
-        } else {
-            part.push_str(line);
-            part.push('\n');
-        }
-    }
-    end(&mut part)?;
-    Ok(documents)
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    let all: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
+        .map_err(|e| e.to_string().lines().next().unwrap_or_default().to_owned())?;
+    Ok(all.into_iter().filter(|v| !v.is_null()).collect())
 }

@@ -37,6 +37,27 @@ impl Objects {
         self.items.remove(&key(kind, namespace, name))
     }
 
+    /// Kind and name of everything in a namespace.
+    pub fn in_namespace(&self, namespace: &str) -> Vec<(String, String)> {
+        let middle = format!("/{namespace}/");
+        let inside = self.items.keys().filter_map(|k| k.split_once(&middle));
+        inside.map(|(kind, name)| (kind.to_owned(), name.to_owned())).collect()
+    }
+
+    /// All kinds that have objects.
+    pub fn kinds(&self) -> Vec<String> {
+        let mut kinds: Vec<String> =
+            self.items.keys().filter_map(|k| k.split('/').next()).map(str::to_owned).collect();
+        kinds.dedup();
+        kinds
+    }
+
+    /// Removes all objects of a kind.
+    pub fn remove_kind(&mut self, kind: &str) {
+        let prefix = format!("{kind}/");
+        self.items.retain(|k, _| !k.starts_with(&prefix));
+    }
+
     /// Objects of a kind, of one namespace or of all.
     pub fn list<'a>(
         &'a self,

@@ -1,5 +1,211 @@
-//! kubeadm.
-use crate::tools::{Cx, Status};
+//! kubeadm: init, join, reset, tokens, certificates and images, as the release that is installed does them.
+
+mod config;
+mod files;
+mod init;
+mod join;
+mod phases;
+mod preflight;
+mod reset;
+mod tokens;
+
+use crate::cluster::access::{Access, Kubeconfig};
+use crate::cluster::versions;
+use crate::tools::{Cx, Opts, Status, getopt};
+
+const ADMIN_CONF: &str = "/etc/kubernetes/admin.conf";
+
+/// Flags of all subcommands; which of them a subcommand looks at is its own affair.
+const LONG: &[&str] = &[
+    "config=",
+    "upload-certs",
+    "skip-phases=",
+    "ignore-preflight-errors=",
+    "node-name=",
+    "cri-socket=",
+    "apiserver-advertise-address=",
+    "apiserver-bind-port=",
+    "apiserver-cert-extra-sans=",
+    "control-plane-endpoint=",
+    "pod-network-cidr=",
+    "service-cidr=",
+    "service-dns-domain=",
+    "kubernetes-version=",
+    "token=",
+    "token-ttl=",
+    "certificate-key=",
+    "skip-certificate-key-print",
+    "skip-token-print",
+    "kubeconfig=",
+    "dry-run",
+    "image-repository=",
+    "feature-gates=",
+    "patches=",
+    "control-plane",
+    "experimental-control-plane",
+    "discovery-token=",
+    "discovery-token-ca-cert-hash=",
+    "discovery-token-unsafe-skip-ca-verification",
+    "discovery-file=",
+    "tls-bootstrap-token=",
+    "force",
+    "cert-dir=",
+    "cleanup-tmp-dir",
+    "ttl=",
+    "print-join-command",
+    "description=",
+    "usages=",
+    "groups=",
+    "output=",
+    "v=",
+    "kubeconfig-dir=",
+    "rootfs=",
+    "help",
+    "show-managed-fields",
+];
+
+/// Runs kubeadm.
 pub(crate) fn run(cx: &mut Cx<'_>) -> Status {
-    Err(cx.unsupported("kubeadm"))
+    let opts = match getopt(cx.args, "fo:v:h", LONG) {
+        Ok(opts) => opts,
+        Err(e) => {
+            cx.err(format!(
+                "{}\nTo see the stack trace of this error execute with --v=5 or higher\n",
+                e.replace("unrecognized option '", "unknown flag: ").trim_end_matches('\'')
+            ));
+            return Err(1);
+        }
+    };
+    let words: Vec<&str> = opts.rest.iter().map(String::as_str).collect();
+    if words.first() != Some(&"version") && !cx.root() {
+        cx.err("error execution phase preflight: [preflight] Some fatal errors occurred:\n\t[ERROR IsPrivilegedUser]: user is not running as root\n");
+        return Err(2);
+    }
+    match words.as_slice() {
+        ["version"] => version(cx, &opts),
+        ["config", "images", operation @ ("list" | "pull")] => images(cx, &opts, *operation == "pull"),
+        ["config", "print", ..] => Err(cx.unsupported("config print")),
+        ["config", "validate"] => {
+            config::read_file(cx, &opts)?;
+            cx.out("ok\n");
+            Ok(0)
+        }
+        ["config", "migrate", ..] => Err(cx.unsupported("config migrate")),
+        ["init"] => init::run(cx, &opts),
+        ["init", "phase", phase @ ..] => phases::run(cx, &opts, phase),
+        ["join", endpoint @ ..] if endpoint.first() != Some(&"phase") => {
+            join::run(cx, &opts, endpoint.first().copied())
+        }
+        ["reset"] => reset::run(cx, &opts),
+        ["token", "create", token @ ..] => tokens::create(cx, &opts, token.first().copied()),
+        ["token", "list"] => tokens::list(cx, &opts),
+        ["token", "delete", ids @ ..] => tokens::delete(cx, &opts, ids),
+        ["token", "generate"] => {
+            let token = tokens::generate();
+            cx.out(format!("{}.{}\n", token.0, token.1));
+            Ok(0)
+        }
+        ["certs", "certificate-key"] => {
+            cx.out(format!("{}\n", crate::world::model::hex(64)));
+            Ok(0)
+        }
+        ["certs", "check-expiration"] => phases::expiration(cx),
+        ["certs", "renew", ..] => phases::renew(cx, &words[2..]),
+        ["upgrade", ..] => Err(cx.unsupported("upgrade is not simulated yet: the host is left as it was")),
+        _ => {
+            cx.err(format!("unknown command \"{}\" for \"kubeadm\" (simulated host)\n", words.join(" ")));
+            Err(1)
+        }
+    }
+}
+
+fn version(cx: &mut Cx<'_>, opts: &Opts) -> Status {
+    let version = cx.version.to_owned();
+    let minor = versions::minor(&version);
+    match opts.value(&["o", "output"]) {
+        Some("short") => cx.out(format!("v{version}\n")),
+        Some("json") => {
+            let json = serde_json::json!({"clientVersion": {"major": "1", "minor": minor.to_string(), "gitVersion": format!("v{version}"), "platform": "linux/amd64", "buildDate": "simulated"}});
+            cx.out(format!("{json:#}\n"))
+        }
+        _ => cx.out(format!("kubeadm version: &version.Info{{Major:\"1\", Minor:\"{minor}\", GitVersion:\"v{version}\", GitCommit:\"simulated\", Platform:\"linux/amd64\"}}\n")),
+    };
+    Ok(0)
+}
+
+fn images(cx: &mut Cx<'_>, opts: &Opts, pull: bool) -> Status {
+    let (mut version, mut repository) = (None, None);
+    if opts.value(&["config"]).is_some() {
+        let documents = config::read_file(cx, opts)?;
+        let cluster = documents.cluster();
+        version = cluster["kubernetesVersion"].as_str().map(str::to_owned);
+        repository = cluster["imageRepository"].as_str().map(str::to_owned);
+    }
+    let version = opts.value(&["kubernetes-version"]).map(str::to_owned).or(version);
+    let repository = opts.value(&["image-repository"]).map(str::to_owned).or(repository);
+    let version = config::release(version.as_deref().unwrap_or("stable-1"), cx.version);
+    let list = versions::images(&version, repository.as_deref());
+    if pull && !cx.host(|h, _| h.cri_enabled()) {
+        let text = format!(
+            "failed to pull image \"{}\": output: E0101 remote_image.go:180] \"PullImage from image service failed\" err=\"rpc error: code = Unavailable desc = connection error: dial unix /var/run/containerd/containerd.sock: connect: no such file or directory\", error: exit status 1",
+            list[0]
+        );
+        return Err(trace(cx, &text));
+    }
+    for image in list {
+        if pull {
+            cx.host_mut(|h, _| h.images.insert(image.clone()));
+            cx.out(format!("[config/images] Pulled {image}\n"));
+        } else {
+            cx.out(format!("{image}\n"));
+        }
+    }
+    Ok(0)
+}
+
+/// Prints an error as kubeadm does and gives its status.
+fn trace(cx: &mut Cx<'_>, text: &str) -> i32 {
+    cx.err(format!("{text}\nTo see the stack trace of this error execute with --v=5 or higher\n"));
+    1
+}
+
+/// Opens the API as the admin whose kubeconfig lies on this host.
+fn admin(cx: &mut Cx<'_>, opts: &Opts) -> Result<Access, i32> {
+    let path =
+        opts.value(&["kubeconfig"]).map(str::to_owned).or_else(|| cx.sh.env("KUBECONFIG").map(str::to_owned));
+    let path = path.unwrap_or_else(|| ADMIN_CONF.to_owned());
+    let text = match cx.read(&path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(e) => {
+            return Err(trace(
+                cx,
+                &format!("failed to load admin kubeconfig: open {path}: {}", e.to_string().to_lowercase()),
+            ));
+        }
+    };
+    let machine = cx.sh.machine.clone();
+    let opened = Kubeconfig::parse(&text).and_then(|config| cx.sh.state(|s| s.open_api(&machine, &config)));
+    match opened {
+        Ok(access) if access.is_admin() => {
+            cx.sh.state(|s| s.reconcile(&access.cluster));
+            Ok(access)
+        }
+        Ok(access) => Err(trace(
+            cx,
+            &format!(
+                "secrets is forbidden: User \"{}\" cannot create resource \"secrets\" in API group \"\" in the namespace \"kube-system\"",
+                access.user
+            ),
+        )),
+        Err(e) => Err(trace(cx, &e)),
+    }
+}
+
+/// Age of a time stamp, as kubectl shows it.
+pub(crate) fn short_age(stamp: &str, now: i64) -> String {
+    let part = |at: usize, n: usize| stamp.get(at..at + n).and_then(|t| t.parse::<i64>().ok()).unwrap_or(0);
+    let (year, month, day) = (part(0, 4), part(5, 2), part(8, 2));
+    let days = crate::tools::days(year, month, day);
+    let then = days * 86_400 + part(11, 2) * 3600 + part(14, 2) * 60 + part(17, 2);
+    tokens::short((now / 1000 - then).max(0))
 }

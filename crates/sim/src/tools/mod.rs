@@ -23,6 +23,7 @@ mod text;
 
 pub(crate) use opts::{Opts, getopt};
 pub(crate) use printf::{echo, printf};
+pub(crate) use system::{civil, days, format_date, rfc3339};
 
 use crate::host::Host;
 use crate::host::files::{Actor, Errno};

@@ -1,5 +1,6 @@
 //! Integration tests of the simulated world.
 
 mod differential;
+mod kubeadm;
 mod lab;
 mod ssh;
