@@ -46,6 +46,9 @@ pub async fn apply(
     until(ctx, "the manifest to be accepted", Duration::from_secs(120), || async {
         match kubectl.feed("kubectl apply", &args, text).await {
             Ok(_) => Ok(Ok(())),
+            Err(fault) if fault.details.iter().any(|line| line.contains("omits key field \"protocol\"")) => {
+                kubectl.feed("kubectl apply", &args, &with_protocols(objects)).await.map(|_| Ok(()))
+            }
             Err(fault)
                 if defines && fault.details.iter().any(|line| line.contains("no matches for kind")) =>
             {
@@ -55,6 +58,35 @@ pub async fn apply(
         }
     })
     .await
+}
+
+/// The manifest with each port's protocol said: API servers before 1.22 merge ports by a key that they do not default.
+/// See <https://github.com/kubernetes/kubernetes/issues/92332>.
+fn with_protocols(objects: &[Object]) -> String {
+    fn fill(value: &mut Json) {
+        match value {
+            Json::Array(items) => items.iter_mut().for_each(fill),
+            Json::Object(fields) => {
+                for (key, value) in fields {
+                    if key == "ports" {
+                        for port in value.as_array_mut().into_iter().flatten().filter_map(Json::as_object_mut) {
+                            port.entry("protocol").or_insert_with(|| "TCP".into());
+                        }
+                    }
+                    fill(value);
+                }
+            }
+            _ => {}
+        }
+    }
+    let filled = objects.iter().map(|object| {
+        let mut value = object.value.clone();
+        if matches!(object.kind.as_str(), "Service" | "Pod" | "Deployment" | "DaemonSet" | "StatefulSet" | "Job" | "CronJob") {
+            fill(&mut value);
+        }
+        value
+    });
+    grappe_kubeadm::config::yaml::documents(&filled.collect::<Vec<_>>())
 }
 
 /// The live objects of a manifest, in its order; `None` for each that is not there.
@@ -283,6 +315,14 @@ mod tests {
             json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
         assert_eq!(hangs(&ready), None);
         assert_eq!(hangs(&json!({"status": {"phase": "Succeeded"}})), None);
+    }
+
+    #[test]
+    fn ports_get_the_protocol_they_have_anyway() {
+        let text = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 80}, {port: 53, protocol: UDP}]}\n";
+        let filled = with_protocols(&parse(text).expect("one"));
+        let ports = parse(&filled).expect("one")[0].value["spec"]["ports"].clone();
+        assert_eq!(ports, json!([{"port": 80, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}]));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod args;
 mod reconfigure;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use grappe_kubeadm::config::{self, LocalEndpoint};
@@ -39,6 +40,12 @@ pub struct State {
     /// The machine it was made on.
     #[serde(skip_serializing)]
     pub host: Machine,
+    /// etcd's arguments: a member restarts, and takes its time, only when they change.
+    #[serde(default, skip_serializing)]
+    etcd_extra_args: BTreeMap<String, String>,
+    /// The certificate is made anew only when the names in it change.
+    #[serde(default, skip_serializing)]
+    cert_sans: Vec<String>,
 }
 
 impl Resource for KubeadmCluster {
@@ -310,6 +317,8 @@ impl Args {
             id,
             ca_cert_hash,
             host: self.host.clone(),
+            etcd_extra_args: self.etcd_extra_args.clone(),
+            cert_sans: self.cert_sans.clone(),
         }
     }
 

@@ -5,10 +5,12 @@
 
 use grappe_provider::Fault;
 use grappe_ssh::quote;
+use serde_json::Value as Json;
 
 use crate::access::Kubectl;
 
-const ETCDCTL: &str = "env ETCDCTL_API=3 etcdctl --endpoints=https://127.0.0.1:2379 \
+/// The image has no shell and no `env`; version 3 of the API is the default since etcd 3.4 (Kubernetes 1.17).
+const ETCDCTL: &str = "etcdctl --endpoints=https://127.0.0.1:2379 \
     --cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/peer.crt --key=/etc/kubernetes/pki/etcd/peer.key";
 
 /// One member.
@@ -33,7 +35,11 @@ pub async fn members(kubectl: &Kubectl) -> Result<Option<(String, Vec<Member>)>,
         return Ok(None);
     }
     let mut first = None;
-    for pod in pods.iter().filter(|pod| pod["status"]["phase"] == "Running") {
+    let ready = |pod: &&Json| {
+        let conditions = pod["status"]["conditions"].as_array();
+        conditions.into_iter().flatten().any(|c| c["type"] == "Ready" && c["status"] == "True")
+    };
+    for pod in pods.iter().filter(ready) {
         let Some(name) = pod["metadata"]["name"].as_str() else { continue };
         let args = format!("-n kube-system exec {} -- {ETCDCTL} member list", quote(name));
         match kubectl.run("list the members of etcd", &args).await {
@@ -41,7 +47,7 @@ pub async fn members(kubectl: &Kubectl) -> Result<Option<(String, Vec<Member>)>,
             Err(fault) => first = first.or(Some(fault)),
         }
     }
-    Err(first.unwrap_or_else(|| Fault::transient("no pod of etcd is running")))
+    Err(first.unwrap_or_else(|| Fault::transient("no pod of etcd is ready")))
 }
 
 /// Takes the member of this name out of the cluster, asking another one. That there is none is fine.

@@ -187,8 +187,11 @@ impl Joining<'_> {
             }
             kubectl.run("delete the node's remains", &delete_node(name)).await?;
         }
-        if self.role != Role::Worker {
-            etcd::remove(kubectl, name).await?;
+        // Where etcd's image has no etcdctl, kubeadm itself will say that the member is in its way.
+        if self.role != Role::Worker
+            && let Err(fault) = etcd::remove(kubectl, name).await
+        {
+            self.ctx.progress(format!("going on without a look at etcd's members: {fault}"));
         }
         Ok(())
     }
@@ -319,9 +322,16 @@ pub async fn local_api_ready(
             return Ok(Ok(()));
         }
         let said = if output.stderr_str().is_empty() { output.stdout_str() } else { output.stderr_str() };
-        Ok(Err(said.lines().last().unwrap_or("no answer").to_owned()))
+        Ok(Err(not_ready(&said)))
     })
     .await
+}
+
+/// Which checks of `/readyz` fail, out of the page that kubectl quotes on one line; or its last line.
+fn not_ready(said: &str) -> String {
+    let failed: Vec<&str> =
+        said.split("[-]").skip(1).filter_map(|rest| rest.split_whitespace().next()).collect();
+    if failed.is_empty() { said.lines().last().unwrap_or("no answer").to_owned() } else { failed.join(", ") }
 }
 
 /// What kubeadm's failure means: a preflight error stays until somebody changes something; the rest (time-outs, an API
@@ -335,8 +345,10 @@ pub async fn kubeadm_fault(remote: &Remote, what: &str, output: &grappe_ssh::Out
             .hint("mend what is named above; a check that does not apply goes into ignore_preflight_errors");
     }
     fault.kind = Fault::transient("").kind;
-    let journal = Exec::new("journalctl -u kubelet --no-pager -n 15 -o cat 2>/dev/null")
-        .timeout(Duration::from_secs(30));
+    // Errors and fatal ends only: a kubelet that crashes writes pages of stacks.
+    let script =
+        "journalctl -u kubelet --no-pager -n 400 -o cat 2>/dev/null | grep -E '^[EF][0-9]{4} ' | tail -n 8";
+    let journal = Exec::new(script).timeout(Duration::from_secs(30));
     match remote.ask(journal).await {
         Ok(output) if !output.stdout.is_empty() => {
             fault.details(format!("the kubelet's log:\n{}", join::redact(&output.stdout_str())))
@@ -433,7 +445,9 @@ impl Leaving<'_> {
         let kubectl = match self.cluster.kubectl_but(self.ctx, Some(self.connection)).await {
             Ok(kubectl) => kubectl,
             // Nothing to leave: the machine is cleaned, as far as it holds anything of the cluster.
-            Err(none) if none.gone && !self.control_plane => return self.clean(None).await,
+            Err(none) if none.gone && !self.control_plane => {
+                return self.clean(&self.ctx.client().reach(self.ctx, self.connection).await?).await;
+            }
             // The last control plane is the cluster: it goes with the resource that made it.
             Err(none) if none.gone => {
                 self.ctx.progress("the last control plane goes with the cluster");
@@ -441,18 +455,18 @@ impl Leaving<'_> {
             }
             Err(none) => return Err(none.fault()),
         };
-        let node = kubectl.node(self.name).await?;
-        if node.is_some() {
-            let minor = version(&self.cluster.version)?.minor();
-            if node.as_ref().is_some_and(is_ready) {
-                self.ctx.progress(format!("draining {}", self.name));
-                drain::drain(&kubectl, self.name, minor, self.policy, self.limit).await?;
-            }
-        }
+        let remote = self.machine(&kubectl).await?;
         if self.control_plane {
             self.keep_quorum(&kubectl).await?;
         }
-        self.clean(node.as_ref()).await?;
+        if let Some(remote) = remote {
+            if kubectl.node(self.name).await?.as_ref().is_some_and(is_ready) {
+                self.ctx.progress(format!("draining {}", self.name));
+                let minor = version(&self.cluster.version)?.minor();
+                drain::drain(&kubectl, self.name, minor, self.policy, self.limit).await?;
+            }
+            self.clean(&remote).await?;
+        }
         if self.control_plane {
             etcd::remove(&kubectl, self.name).await?;
         }
@@ -480,24 +494,38 @@ impl Leaving<'_> {
         Ok(())
     }
 
-    /// Resets the host, unless it is dead: unreachable for us, and for the cluster too.
-    async fn clean(&self, node: Option<&Json>) -> Result<(), Fault> {
-        let remote = match self.ctx.client().reach(self.ctx, self.connection).await {
-            Ok(remote) => remote,
-            Err(fault) if fault.is_transient() && !node.is_some_and(is_ready) => {
-                self.ctx.progress("the machine does not answer and its node is not Ready: taken for dead");
-                return Ok(());
+    /// The machine; `None` where it is dead: unreachable for us, and for the cluster too.
+    async fn machine(&self, kubectl: &Kubectl) -> Result<Option<Remote>, Fault> {
+        until(self.ctx, &format!("the machine of {}", self.name), Duration::from_secs(120), || async {
+            let fault = match self.ctx.client().reach(self.ctx, self.connection).await {
+                Ok(remote) => match remote.holds("true").await {
+                    Ok(_) => return Ok(Ok(Some(remote))),
+                    Err(fault) => fault,
+                },
+                Err(fault) => fault,
+            };
+            if !fault.is_transient() {
+                return Err(fault);
             }
-            Err(fault) => return Err(fault),
-        };
-        let standing = Standing::read(&remote).await?;
+            if kubectl.node(self.name).await?.is_some_and(|node| is_ready(&node)) {
+                return Ok(Err(format!("it does not answer ({}), though its node is Ready", fault.summary)));
+            }
+            self.ctx.progress("the machine does not answer and its node is not Ready: taken for dead");
+            Ok(Ok(None))
+        })
+        .await
+    }
+
+    /// Resets the host, if it still is a node of this cluster.
+    async fn clean(&self, remote: &Remote) -> Result<(), Fault> {
+        let standing = Standing::read(remote).await?;
         let ours = standing.ca_cert_hash.as_ref() == Some(&self.cluster.ca_cert_hash)
             || (standing.ca_cert_hash.is_none() && standing.marker.node.is_some());
         if standing.is_clean() || !ours {
             return Ok(());
         }
         self.ctx.progress("kubeadm reset");
-        reset(&remote).await
+        reset(remote).await
     }
 }
 
@@ -516,3 +544,17 @@ pub async fn host_name(remote: &Remote) -> Result<String, Fault> {
 
 /// How long a join or a departure may take.
 pub const TIMEOUT: Duration = Duration::from_secs(LONG.as_secs() + 10 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checks_that_fail_are_named() {
+        let page = "Error from server (InternalError): an error on the server (\"[+]ping ok\\n[-]informer-sync failed: reason \
+                    withheld\\n[-]poststarthook/rbac failed: reason withheld\\nreadyz check failed\") has prevented the request";
+        assert_eq!(not_ready(page), "informer-sync, poststarthook/rbac");
+        assert_eq!(not_ready("a\nthe connection was refused"), "the connection was refused");
+        assert_eq!(not_ready(""), "no answer");
+    }
+}

@@ -36,13 +36,14 @@ pub async fn wait_for_other_kubeadm(remote: &Remote) -> Result<(), Fault> {
 /// The host could not be asked, or kubeadm failed.
 pub async fn reset(remote: &Remote) -> Result<(), Fault> {
     wait_for_other_kubeadm(remote).await?;
+    // The folders stay: containerd watches net.d, and never sees it again when it is made anew.
     // Only chains that Kubernetes and its network plugins made; others' rules stay.
     let chains = "KUBE-|CNI-|FLANNEL-|FLANNEL|KUBE-ROUTER|WEAVE|cali-|cali:|ANTREA-|CILIUM_|OLD_CILIUM_";
     let script = format!(
         "if [ -s /etc/kubernetes/admin.conf ] && [ -s /root/.kube/config ] && cmp -s /etc/kubernetes/admin.conf /root/.kube/config; then\n\
          rm -f /root/.kube/config\nfi\n\
          if command -v kubeadm >/dev/null; then kubeadm reset -f || exit 1; fi\n\
-         rm -rf /etc/cni/net.d /var/lib/cni /etc/kubernetes/pki /etc/kubernetes/manifests\n\
+         rm -rf /etc/cni/net.d/* /var/lib/cni /etc/kubernetes/manifests/* /etc/kubernetes/pki\n\
          rm -f /etc/kubernetes/admin.conf /etc/kubernetes/super-admin.conf /etc/kubernetes/kubelet.conf /etc/kubernetes/bootstrap-kubelet.conf\n\
          for save in iptables-save ip6tables-save; do\n\
          restore=$(echo $save | sed s/save/restore/)\n\

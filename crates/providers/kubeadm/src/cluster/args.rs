@@ -28,7 +28,7 @@ pub struct Args {
     service_subnet: Option<String>,
     dns_domain: Option<String>,
     #[serde(default)]
-    cert_sans: Vec<String>,
+    pub(super) cert_sans: Vec<String>,
     #[serde(default)]
     api_server_extra_args: BTreeMap<String, String>,
     #[serde(default)]
@@ -36,7 +36,7 @@ pub struct Args {
     #[serde(default)]
     scheduler_extra_args: BTreeMap<String, String>,
     #[serde(default)]
-    etcd_extra_args: BTreeMap<String, String>,
+    pub(super) etcd_extra_args: BTreeMap<String, String>,
     #[serde(default)]
     feature_gates: BTreeMap<String, bool>,
     image_repository: Option<String>,

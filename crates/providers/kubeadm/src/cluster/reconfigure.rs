@@ -51,7 +51,7 @@ pub(super) async fn run(ctx: &Context<Client>, prior: &State, args: &Args) -> Re
     first.phases(args, &["upload-config kubeadm"]).await?;
     for here in &all {
         ctx.progress(format!("putting the settings into {}", here.name));
-        here.apply(ctx, args).await?;
+        here.apply(ctx, prior, args).await?;
     }
     Ok(())
 }
@@ -102,10 +102,15 @@ impl Here {
         Ok(())
     }
 
-    async fn apply(&self, ctx: &Context<Client>, args: &Args) -> Result<(), Fault> {
+    async fn apply(&self, ctx: &Context<Client>, prior: &State, args: &Args) -> Result<(), Fault> {
         let before = self.manifests().await?;
-        self.renew_certificate(args).await?;
-        self.phases(args, &["control-plane all", "etcd local"]).await?;
+        if prior.cert_sans != args.cert_sans {
+            self.renew_certificate(args).await?;
+        }
+        self.phases(args, &["control-plane all"]).await?;
+        if prior.etcd_extra_args != args.etcd_extra_args {
+            self.phases(args, &["etcd local"]).await?;
+        }
         let after = self.manifests().await?;
         let kubectl = Kubectl { remote: self.remote.clone() };
         for (component, hash) in &after {
