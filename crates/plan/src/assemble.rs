@@ -72,6 +72,7 @@ pub(crate) fn normal<'a>(
     if found.has_errors() {
         return Err(found);
     }
+    found.extend(unmatched(input, &wanted, &gone));
     let outputs = outputs(&walk, input, touched.as_deref())?;
     finish(&walk, input, world, Made { decided, gone, outputs, warnings: found })
 }
@@ -193,6 +194,22 @@ pub(crate) fn refresh_only<'a>(
     (plan.changes, plan.operations, plan.outputs) = (changes, operations, outputs);
     plan.drift = drift(input, world)?;
     Ok(Outcome::Ready(Box::new(plan)))
+}
+
+/// What the user named and there is not: probably a slip.
+fn unmatched(input: &Input<'_>, wanted: &BTreeSet<InstanceAddr>, gone: &[Gone<'_>]) -> Diagnostics {
+    let mut found = Diagnostics::new();
+    for target in &input.options.targets {
+        if !wanted.iter().chain(gone.iter().map(|g| &g.addr)).any(|addr| target.matches(addr)) {
+            let what = format!("-target={target} names nothing that the configuration or the state has.");
+            found.push(Diagnostic::warning("Target without effect").detail(what));
+        }
+    }
+    for addr in input.options.replace.iter().filter(|addr| !wanted.contains(addr)) {
+        let what = format!("-replace={addr} names no object of the configuration.");
+        found.push(Diagnostic::warning("Replacement without effect").detail(what));
+    }
+    found
 }
 
 /// What is wrong with each of many instances in the same way is said of the first.

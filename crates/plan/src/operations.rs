@@ -278,6 +278,14 @@ impl<'p> Draw<'p, '_> {
         if last.is_empty() {
             return;
         }
+        // What an earlier run deposed waits for the object that takes its place, where that run did not get to make it.
+        for decided in parts.decided {
+            let Some(places) = last.get(&decided.addr) else { continue };
+            let creates = decided.managed().is_some_and(|m| m.verdict == Verdict::Create);
+            for place in places.iter().filter(|_| creates) {
+                self.drawing.edge(self.nodes + decided.node as usize, *place, Worth::Late);
+            }
+        }
         for (addr, places) in &last {
             let all = *self.late.entry(&addr.resource).or_insert_with(|| self.drawing.add(1));
             for place in places {
@@ -473,15 +481,15 @@ fn spread(
 pub(crate) fn records(decided: &Decided<'_>, dependencies: &[InstanceAddr], create_first: bool) -> bool {
     let Some(managed) = decided.managed() else { return false };
     let Some((_, object)) = managed.object else { return false };
-    let stored = || {
-        let mut stored: Vec<&InstanceAddr> = object.dependencies.iter().collect();
-        stored.sort();
-        stored.iter().copied().eq(dependencies)
+    // One that is stored and no longer there does no harm: what was unknown when the object was made may have looked at more.
+    let stored: std::collections::HashSet<&InstanceAddr> = object.dependencies.iter().collect();
+    let is_stored = |dep: &InstanceAddr| {
+        stored.contains(dep) || stored.contains(&dep.resource.instance(InstanceKey::None))
     };
     managed.verdict == Verdict::Record
         || matches!(&managed.prior, Prior::There { remembered: Some(_), .. })
         || object.create_before_destroy != create_first
         || object.schema_version != managed.kind.schema().version
         || object.provider != decided.provider.to_string()
-        || !stored()
+        || !dependencies.iter().all(is_stored)
 }

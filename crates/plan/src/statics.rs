@@ -302,10 +302,11 @@ impl<'a> Statics<'a> {
         }
     }
 
-    /// All blocks that these need, directly or not, and themselves.
+    /// All blocks that these need, directly or not, and themselves; and the root module, in which everything is.
     pub(crate) fn closure(&self, blocks: impl IntoIterator<Item = usize>) -> Vec<bool> {
         let mut wanted = vec![false; self.blocks.len()];
-        let mut todo: Vec<usize> = blocks.into_iter().collect();
+        let root = self.position(Block::Call(0));
+        let mut todo: Vec<usize> = blocks.into_iter().chain([root]).collect();
         while let Some(block) = todo.pop() {
             if !std::mem::replace(&mut wanted[block], true) {
                 todo.extend(self.graph.before(block).iter().filter(|b| !wanted[**b]));

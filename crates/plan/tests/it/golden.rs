@@ -557,3 +557,107 @@ fn aliased_providers_are_passed_to_modules() {
     let west = plan.providers.iter().find(|p| p.key.to_string() == "lab.west").unwrap();
     assert_eq!(west.value.get("region").and_then(grappe_value::Value::as_str), Some("west"));
 }
+
+#[test]
+fn what_is_not_known_yet_may_still_ask_for_more() {
+    let mut lab = Lab::new();
+    lab.main(
+        r#"
+        resource "lab_thing" "which" { input = ["x"] }
+        resource "lab_thing" "k" { for_each = toset(["x", "y"]) }
+        resource "lab_thing" "other" { name = "other" }
+        resource "lab_thing" "loop" {
+          input = [for c in split("-", lab_thing.which.id) : lab_thing.k[c == "id" ? "x" : "y"].id]
+        }
+        resource "lab_thing" "choice" {
+          input = lab_thing.which.id == "id-1" ? lab_thing.other.name : lab_thing.k["y"].name
+        }
+        resource "lab_thing" "try" { input = try(lab_thing.which.output[7], lab_thing.other.id) }
+        "#,
+    );
+    let plan = lab.plan();
+    assert_snapshot!(text(&plan), @r#"
+    + lab_thing.choice
+    + lab_thing.k["x"]
+    + lab_thing.k["y"]
+    + lab_thing.loop
+    + lab_thing.other
+    + lab_thing.try
+    + lab_thing.which
+    0 create lab_thing.which
+    1 create lab_thing.k["x"]
+    2 create lab_thing.k["y"]
+    3 create lab_thing.other
+    4 create lab_thing.loop <- 0 1 2
+    5 create lab_thing.choice <- 0 2 3
+    6 create lab_thing.try <- 0 3
+    "#);
+    let before = lab.state.clone();
+    for order in 0..5 {
+        lab.state = before.clone();
+        lab.run(&plan, |n| (n * order) / 5);
+        assert_eq!(text(&lab.plan()), "= 7\n");
+    }
+}
+
+#[test]
+fn a_provider_may_be_made_of_what_is_read() {
+    let mut lab = Lab::new();
+    let plan = r#"
+        provider "lab" { alias = "root" }
+        provider "lab" { region = data.lab_lookup.where.value }
+        data "lab_lookup" "where" {
+          key      = lab_thing.seed.name
+          provider = lab.root
+        }
+        resource "lab_thing" "seed" {
+          name     = "seed"
+          provider = lab.root
+        }
+        resource "lab_thing" "a" { name = "a" }
+        "#;
+    lab.main(plan);
+    let plan = lab.plan();
+    assert_snapshot!(text(&plan), @r"
+    + lab_thing.a
+    + lab_thing.seed
+    = 1
+    0 create lab_thing.seed
+    1 create lab_thing.a <- 0
+    ");
+    lab.run(&plan, |_| 0);
+    assert_eq!(text(&lab.plan()), "= 3\n");
+    assert_eq!(lab.waves, 2, "the data source, then the objects; the data source is not read again");
+    assert_snapshot!(text(&lab.destroy()), @r"
+    - lab_thing.a [Destroy]
+    - lab_thing.seed [Destroy]
+    0 delete lab_thing.a
+    1 delete lab_thing.seed <- 0
+    ");
+}
+
+#[test]
+fn a_target_that_names_nothing_is_said() {
+    let mut lab = Lab::new();
+    lab.main(r#"resource "lab_thing" "a" {}"#).target(&["lab_thing.b", "module.x"]);
+    lab.options.replace.insert("lab_thing.c".parse().unwrap());
+    let plan = lab.plan();
+    let said: Vec<_> = plan.warnings.iter().map(ToString::to_string).collect();
+    assert!(plan.operations.is_empty());
+    assert!(said.iter().any(|s| s.contains("-target=lab_thing.b names nothing")), "{said:?}");
+    assert!(said.iter().any(|s| s.contains("-target=module.x names nothing")), "{said:?}");
+    assert!(said.iter().any(|s| s.contains("-replace=lab_thing.c names no object")), "{said:?}");
+}
+
+#[test]
+fn a_promise_that_is_not_kept_stops_the_apply() {
+    let mut lab = Lab::new();
+    lab.file("name.txt", "one");
+    lab.main(r#"resource "lab_thing" "a" { name = file("name.txt") }"#);
+    let plan = lab.plan();
+    lab.file("name.txt", "two");
+    let failure =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| lab.run(&plan, |_| 0))).unwrap_err();
+    let message = failure.downcast_ref::<String>().unwrap();
+    assert!(message.contains("name came out different from what the plan said"), "{message}");
+}

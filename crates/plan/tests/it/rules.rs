@@ -284,6 +284,34 @@ fn what_an_earlier_run_deposed_is_deleted() {
 }
 
 #[test]
+fn a_replacement_that_was_interrupted_goes_on() {
+    let mut lab = Lab::new();
+    let plan = r#"
+        resource "lab_thing" "a" {
+          image = "2"
+          lifecycle { create_before_destroy = true }
+        }
+        resource "lab_thing" "b" { input = lab_thing.a.id }
+        "#;
+    lab.apply(&plan.replace('2', "1")).main(plan);
+    // The run deposed the old one, began to create the new one, and was killed.
+    let old = lab.state.remove(&addr("lab_thing.a"), None).unwrap();
+    lab.state.put(addr("lab_thing.a"), Some("00c0ffee".into()), old);
+    lab.pending = vec![begun("k1", &[("image", "2".into())])];
+    let plan = lab.plan();
+    assert_snapshot!(text(&plan), @r"
+    + lab_thing.a [Resumed]
+    - lab_thing.a (deposed 00c0ffee) [Deposed]
+    ~ lab_thing.b input output
+    0 create lab_thing.a (key k1)
+    1 update lab_thing.b <- 0
+    2 delete lab_thing.a (deposed 00c0ffee) <- 0 1
+    ");
+    lab.run(&plan, |n| n - 1);
+    assert_eq!(text(&lab.plan()), "= 2\n");
+}
+
+#[test]
 fn what_is_stored_of_an_object_follows_the_configuration() {
     let mut lab = Lab::new();
     lab.apply(
