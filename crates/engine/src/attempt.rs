@@ -37,6 +37,8 @@ pub(crate) struct Stopped {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
+    /// It was not even begun: its provider can't be used, or its intent can't be recorded.
+    NotBegun,
     /// The provider says that it can't be done.
     Refused,
     /// The provider says that the object is not there.
@@ -46,8 +48,8 @@ pub(crate) enum Why {
 }
 
 impl Stopped {
-    pub(crate) fn refused(failure: Failure) -> Self {
-        Stopped { failure, why: Why::Refused }
+    pub(crate) fn not_begun(failure: Failure) -> Self {
+        Stopped { failure, why: Why::NotBegun }
     }
 
     fn uncertain(failure: Failure) -> Self {

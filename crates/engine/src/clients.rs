@@ -59,7 +59,7 @@ impl Clients {
         let (registry, setup) = (self.registry.clone(), self.setup.clone());
         let (retry, stop) = (self.retry, self.stop.clone());
         async move {
-            let refuse = |text: String| Stopped::refused(Failure::new(text));
+            let refuse = |text: String| Stopped::not_begun(Failure::new(text));
             let Some(provider) = registry.provider(&key.name) else {
                 return Err(refuse(format!("there is no provider {:?}", key.name)));
             };
@@ -77,8 +77,7 @@ impl Clients {
                     summary: format!("provider {key} can't be used: {}", stopped.failure.summary),
                     ..stopped.failure
                 },
-                // Nothing was begun with a client that is not there.
-                why: Why::Refused,
+                why: Why::NotBegun,
             })?;
             reporter.say(EventKind::ProviderConfigured {
                 provider: key.to_string(),

@@ -232,7 +232,7 @@ impl ReadJob {
             cancel,
         };
         let unknown = |addr: &InstanceAddr| {
-            Stopped::refused(Failure::new(format!("there is no type {}", addr.resource.ty)))
+            Stopped::not_begun(Failure::new(format!("there is no type {}", addr.resource.ty)))
         };
         let rules = |deadline| Rules { retry: &self.retry, deadline, stop: &self.stop, mask: &self.mask };
         match &self.target {

@@ -389,6 +389,18 @@ mod tests {
         assert_eq!(replay.records, (0..600).map(|n| json!(n)).collect::<Vec<_>>());
     }
 
+    #[test]
+    fn a_full_disk_is_told_to_everybody_from_then_on() {
+        let full = Path::new("/dev/full");
+        let file = std::fs::OpenOptions::new().append(true).open(full).unwrap();
+        let writer = Writer::start(file, full, 0).unwrap();
+        for _ in 0..2 {
+            let error = writer.append(b"{}".to_vec()).wait().unwrap_err();
+            assert_eq!(error.source.kind(), std::io::ErrorKind::StorageFull);
+            assert!(error.hint().unwrap().contains("free some space"), "{error}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn cut_anywhere_it_reads_as_a_prefix(batches in proptest::collection::vec(1usize..4, 0..6)) {

@@ -15,6 +15,8 @@ use grappe_state::{Action, Change, Ledger, Object, Subject};
 use grappe_value::{Schema, Value, wire};
 use serde_json::Value as Json;
 
+use crate::attempt::Why;
+
 /// An object as the state stores it. `stored` is what was there: its key and how long its creation took stay.
 pub(super) fn object(
     op: &Operation,
@@ -39,8 +41,7 @@ pub(super) fn object(
 pub(super) struct Left<'a> {
     pub(super) op: &'a Operation,
     pub(super) resource: &'a dyn AnyResource,
-    /// Whether the provider said that it can't be done.
-    pub(super) refused: bool,
+    pub(super) why: Why,
     pub(super) checkpoint: Option<&'a Json>,
     pub(super) prior: Option<&'a Value>,
     pub(super) planned: Option<&'a Value>,
@@ -60,11 +61,15 @@ impl Left<'_> {
     }
 
     fn of_create(&self) -> Option<Vec<Change>> {
-        if !self.refused {
-            return None;
-        }
-        let Some(checkpoint) = self.checkpoint else {
-            return Some(self.deposed.map(|key| Change::Restore(key.clone())).into_iter().collect());
+        let resumes = matches!(self.op.action, OpAction::Create { resume: Some(_), .. });
+        let checkpoint = match (self.why, self.checkpoint) {
+            (Why::Uncertain, _) => return None,
+            // What the interrupted run began is as it was.
+            (Why::NotBegun, _) if resumes => return None,
+            (Why::NotBegun, _) | (_, None) => {
+                return Some(self.deposed.map(|key| Change::Restore(key.clone())).into_iter().collect());
+            }
+            (_, Some(checkpoint)) => checkpoint,
         };
         // A checkpoint that can't be read leaves the intent, which is all that is known.
         let value = self.resource.checkpointed(self.planned?, checkpoint).ok()?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use grappe_graph::{Graph, ReadyQueue, critical_path};
 use grappe_plan::{Action, OpAction, Plan, PlanMode};
 use grappe_provider::Fault;
-use grappe_state::{Change, Durable, OutputValue, Pending, Record, StateError, Subject};
+use grappe_state::{Change, Durable, OutputValue, Pending, Record, Subject};
 use grappe_value::{Value, wire};
 use tokio::task::{Id, JoinError};
 
@@ -37,7 +37,7 @@ impl<R: Resolve> Run<'_, R> {
         let resource = self.engine.registry.resource(&running.subject.addr.resource.ty);
         let state = books::checkpoint(json, resource, running.prior.iter().chain(&running.planned));
         let of = running.subject.clone();
-        self.session.append(Record::Checkpoint { of, state }).map_err(|e| Failure::of_state(&e))
+        self.append(Record::Checkpoint { of, state })
     }
 
     /// What an interrupted creation left becomes a deposed object, which is about to be deleted: from here on the state knows of it.
@@ -53,13 +53,12 @@ impl<R: Resolve> Run<'_, R> {
         let changes = vec![Change::Put { deposed: Some(deposed.clone()), object: Box::new(object) }];
         let now = Subject { deposed: Some(deposed), ..subject.clone() };
         let pending: Pending = self.pending(op, &now, None)?;
-        let refuse = |e: StateError| Failure::of_state(&e);
-        self.note(Record::Done { of: subject, changes }).map_err(refuse)?;
+        self.note(Record::Done { of: subject, changes })?;
         if let Some(running) = self.running.get_mut(&n) {
             running.subject = now;
             running.prior = Some(value.clone());
         }
-        self.session.append(Record::Intent { pending: Box::new(pending), deposes: None }).map_err(refuse)
+        self.append(Record::Intent { pending: Box::new(pending), deposes: None })
     }
 
     pub(super) fn ended(&mut self, ended: Result<(Id, Ended), JoinError>, queue: &mut ReadyQueue) {
@@ -114,7 +113,7 @@ impl<R: Resolve> Run<'_, R> {
         // A sweep that found nothing takes nothing out.
         let swept = matches!(op.action, OpAction::Delete { adopt: Some(_), .. }) && of.deposed.is_none();
         let changes = if swept { Vec::new() } else { changes };
-        self.note(Record::Done { of, changes }).map_err(|e| Failure::of_state(&e))
+        self.note(Record::Done { of, changes })
     }
 
     /// Records what an operation that did not work leaves.
@@ -134,7 +133,7 @@ impl<R: Resolve> Run<'_, R> {
         let left = books::Left {
             op,
             resource: self.resource(op)?,
-            refused: stopped.why != Why::Uncertain,
+            why: stopped.why,
             // What an earlier run saw counts where this one saw nothing.
             checkpoint: checkpoint.or_else(|| match &op.action {
                 OpAction::Create { resume: Some(pending), .. } => pending.checkpoint_clear(),
@@ -147,7 +146,7 @@ impl<R: Resolve> Run<'_, R> {
             deposed: self.deposed.get(&op.id),
         };
         match left.changes() {
-            Some(changes) => self.note(Record::Failed { of, changes }).map_err(|e| Failure::of_state(&e)),
+            Some(changes) => self.note(Record::Failed { of, changes }),
             None => Ok(()),
         }
     }
@@ -251,7 +250,7 @@ impl<R: Resolve> Run<'_, R> {
             outputs.retain(|name, _| !gone(name) && !nothing_left);
         }
         if outputs != self.session.state().outputs {
-            self.note(Record::Outputs(outputs)).map_err(|e| Failure::of_state(&e))?;
+            self.note(Record::Outputs(outputs))?;
         }
         result
     }

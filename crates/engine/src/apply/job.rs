@@ -167,13 +167,13 @@ impl Job {
     }
 
     async fn perform(&self, run: &Arc<OpRun>, intent: Option<Durable>) -> Result<Option<Value>, Stopped> {
-        let refused = |fault: Fault| Stopped::refused(Failure::of_fault(&fault, &self.mask));
+        let not_begun = |fault: Fault| Stopped::not_begun(Failure::of_fault(&fault, &self.mask));
         if let Some(intent) = intent {
-            self.shared.durable(intent).await.map_err(refused)?;
+            self.shared.durable(intent).await.map_err(not_begun)?;
         }
         let client = self.client.clone().await?;
         let ty = &*self.addr.resource.ty;
-        let unknown = || Stopped::refused(Failure::new(format!("there is no type {ty}")));
+        let unknown = || Stopped::not_begun(Failure::new(format!("there is no type {ty}")));
         if let Work::Read { config } = &self.work {
             let source = self.shared.registry.data_source(ty).ok_or_else(unknown)?;
             let value = self.call(|n, stop| source.read(self.context(&client, run, n, stop), config)).await?;
@@ -194,7 +194,7 @@ impl Job {
                 let found =
                     self.call(|n, stop| resource.adopt(self.context(&client, run, n, stop), planned)).await?;
                 let Some(found) = found else { return Ok(None) };
-                run.record(News::Adopted(found.clone())).await.map_err(refused)?;
+                run.record(News::Adopted(found.clone())).await.map_err(not_begun)?;
                 self.delete(resource, &client, run, &found).await
             }
             Work::Read { .. } => Ok(None),

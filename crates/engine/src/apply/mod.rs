@@ -26,7 +26,7 @@ use std::time::Duration;
 use grappe_graph::{Graph, Lane, ReadyQueue, critical_path};
 use grappe_plan::{OpId, Plan, ProviderConfig, ProviderKey};
 use grappe_provider::Limit;
-use grappe_state::{Moved, Record, Session, StateError, Subject};
+use grappe_state::{Durable, Moved, Record, Session, StateError, Subject};
 use grappe_value::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -91,8 +91,6 @@ struct Run<'a, R> {
     durations: Vec<Duration>,
     settled: Vec<bool>,
     summary: Summary,
-    /// Nothing new is begun.
-    stopping: bool,
 }
 
 /// Does what the plan says. See [`Engine::apply`].
@@ -141,7 +139,6 @@ pub(crate) async fn apply<R: Resolve>(
         durations: vec![Duration::ZERO; plan.operations.len()],
         settled: vec![false; plan.operations.len()],
         summary: Summary::default(),
-        stopping: false,
     };
     run.begin()?;
     run.work(queue, inbox).await;
@@ -165,29 +162,42 @@ impl<R: Resolve> Run<'_, R> {
             .map(|(of, changes)| Record::Failed { of, changes })
             .collect();
         for record in settle {
-            self.note(record)?;
+            self.session.note(record)?;
         }
         if !self.plan.moves.is_empty() {
             let moves = self.plan.moves.iter().map(|m| Moved { from: m.from.clone(), to: m.to.clone() });
-            self.note(Record::Moved(moves.collect()))?;
+            self.session.note(Record::Moved(moves.collect()))?;
         }
         Ok(())
     }
 
+    /// Records something that must be on disk before the run goes on with it.
+    fn append(&mut self, record: Record) -> Result<Durable, Failure> {
+        self.session.append(record).map_err(|e| self.broken(&e))
+    }
+
     /// Records something that nobody waits for.
-    fn note(&mut self, record: Record) -> Result<(), StateError> {
-        self.session.note(record)
+    fn note(&mut self, record: Record) -> Result<(), Failure> {
+        self.session.note(record).map_err(|e| self.broken(&e))
+    }
+
+    /// What can't be recorded must not be done: nothing more is begun.
+    fn broken(&self, error: &StateError) -> Failure {
+        self.shared.broken.store(true, Ordering::Relaxed);
+        Failure::of_state(error)
     }
 
     async fn work(&mut self, mut queue: ReadyQueue, mut inbox: mpsc::UnboundedReceiver<Message>) {
         let (soft, hard) = (self.engine.cancel.soft.clone(), self.engine.cancel.hard.clone());
         let mut said_hard = false;
         loop {
-            self.stopping |= soft.is_cancelled() || self.shared.broken.load(Ordering::Relaxed);
-            while !self.stopping && self.tasks.len() < self.engine.options.parallelism.max(1) {
+            while !soft.is_cancelled()
+                && !hard.is_cancelled()
+                && !self.shared.broken.load(Ordering::Relaxed)
+                && self.tasks.len() < self.engine.options.parallelism.max(1)
+            {
                 let Some(next) = self.next(&mut queue) else { break };
                 self.start(next, &mut queue);
-                self.stopping |= soft.is_cancelled();
             }
             if self.tasks.is_empty() {
                 break;
@@ -203,7 +213,7 @@ impl<R: Resolve> Run<'_, R> {
                 () = soft.cancelled(), if !self.summary.interrupted => self.interrupted(false),
             }
         }
-        self.summary.interrupted |= soft.is_cancelled();
+        self.summary.interrupted |= soft.is_cancelled() || hard.is_cancelled();
         self.summary.not_started = self
             .plan
             .operations
@@ -214,7 +224,6 @@ impl<R: Resolve> Run<'_, R> {
 
     fn interrupted(&mut self, hard: bool) {
         self.summary.interrupted = true;
-        self.stopping = true;
         self.reporter.say(EventKind::Interrupted { hard, running: self.tasks.len() });
     }
 }

@@ -114,7 +114,6 @@ impl<R: Resolve> Run<'_, R> {
             (_, None) => return Err(incomplete(op, "what to record")),
         };
         self.note(Record::Done { of: running.subject.clone(), changes: vec![change] })
-            .map_err(|e| Failure::of_state(&e))
     }
 
     /// The task for an operation, its intent journalled.
@@ -168,7 +167,7 @@ impl<R: Resolve> Run<'_, R> {
                 let pending = Box::new(self.pending(op, &running.subject, running.planned.as_ref())?);
                 let deposes = self.deposes(op);
                 let record = Record::Intent { pending, deposes };
-                Some(self.session.append(record).map_err(|e| Failure::of_state(&e))?)
+                Some(self.append(record)?)
             }
         };
         let config = self.providers.get(&op.provider).map(|p| &p.value);

@@ -360,3 +360,31 @@ async fn a_provider_that_can_t_be_configured_fails_what_needs_it() {
     assert_eq!(error, "provider test can't be used: no such region");
     assert_eq!(applied.ledger.pending().count(), 0, "nothing was begun");
 }
+
+#[tokio::test]
+async fn what_can_t_be_recorded_is_not_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = with_a(&dir).await;
+    bench.options.parallelism = 1;
+    // No file can be made where the journal goes.
+    std::fs::create_dir(bench.store.journal_path()).unwrap();
+    let mut plans = Plans::default();
+    for n in 0..5 {
+        plans.create(&format!("t_thing.x{n}"), &[]);
+    }
+    let session = bench.store.session(bench.store.lock("apply").unwrap());
+    assert!(session.is_err(), "it is noticed before anything is begun");
+    std::fs::remove_dir(bench.store.journal_path()).unwrap();
+
+    let session = bench.session();
+    std::fs::create_dir(bench.store.journal_path()).unwrap();
+    let plan = plans.plan(session.state());
+    let applied = bench.engine().apply(&plan, Known::default(), session).await.unwrap();
+    assert_eq!((applied.summary.failed, applied.summary.not_started), (1, 4), "the first failure ends it");
+    assert!(
+        applied.summary.errors[0].error.summary.contains("grappe.journal"),
+        "{:?}",
+        applied.summary.errors
+    );
+    assert_eq!(names(&bench.world), ["a"], "nothing was made");
+}
