@@ -12,7 +12,8 @@ pub fn registry() -> Registry {
         grappe_provider_host::provider(pool.clone()),
         grappe_provider_haproxy::provider(pool.clone()),
         grappe_provider_kubeadm::provider(pool.clone()),
-        grappe_provider_kube::provider(pool),
+        grappe_provider_kube::provider(pool.clone()),
+        grappe_sim::provider::provider(pool),
     ];
     core.into_iter().chain(hosts).fold(Registry::default(), Registry::with)
 }

@@ -9,7 +9,7 @@ use grappe_value::{Kind, Marks, Path, Step, Value};
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use super::style::{Style, Tone, columns, wrap};
-use super::value::{SENSITIVE, entry_name, inline, is_text, lines, padded, text_lines};
+use super::value::{SENSITIVE, cut_lines, entry_name, gist, inline, is_text, padded, text_lines};
 
 /// Unchanged lines of a text that are shown around a changed one.
 const CONTEXT: usize = 2;
@@ -48,6 +48,10 @@ pub struct Differ {
     pub forces: Vec<Path>,
     /// Attributes at the root that only the provider gives: named, not shown, where they appear or change.
     pub computed: BTreeSet<Arc<str>>,
+    /// Attributes at the root that say how to reach something else: shown by name and address only, where they appear.
+    pub references: BTreeSet<Arc<str>>,
+    /// Texts of more lines are cut where they appear.
+    pub most_lines: usize,
     /// The lines so far.
     pub out: Vec<String>,
 }
@@ -58,7 +62,14 @@ impl Differ {
     /// Nothing written yet.
     #[must_use]
     pub fn new(style: Style, forces: Vec<Path>) -> Self {
-        Differ { style, forces, computed: BTreeSet::new(), out: Vec::new() }
+        Differ {
+            style,
+            forces,
+            computed: BTreeSet::new(),
+            references: BTreeSet::new(),
+            most_lines: usize::MAX,
+            out: Vec::new(),
+        }
     }
 
     /// One line with its mark.
@@ -118,6 +129,9 @@ impl Differ {
                 String::new()
             };
             match (before, after) {
+                (None, Some(after)) if root && self.references.contains(name.as_str()) => {
+                    self.reference(indent, Mark::Add, &head, &after);
+                }
                 (_, Some(after)) if same => self.value(indent, Mark::Same, &head, &after, &note),
                 (before, after) => self.change(indent, &path, &head, before.as_ref(), after.as_ref(), &note),
             }
@@ -145,11 +159,25 @@ impl Differ {
     /// A value under a mark; `head` is what stands before it, `tail` behind its first line.
     pub fn value(&mut self, indent: usize, mark: Mark, head: &str, value: &Value, tail: &str) {
         let width = self.style.width.saturating_sub(indent + 2 + columns(head) + columns(tail));
-        let mut all = lines(value, width).into_iter();
+        let mut all = cut_lines(value, width, self.most_lines).into_iter();
         let first = all.next().unwrap_or_default();
         self.line(indent, mark, &format!("{head}{first}{tail}"));
         for line in all {
             self.line(indent, Mark::Same, &line);
+        }
+    }
+
+    /// A reference to something else, in short.
+    pub fn reference(&mut self, indent: usize, mark: Mark, head: &str, value: &Value) {
+        match gist(value) {
+            Some(gist) => {
+                let width = self.style.width.saturating_sub(indent + 2 + columns(head));
+                let mut lines = wrap(&gist, width).into_iter();
+                self.line(indent, mark, &format!("{head}{}", lines.next().unwrap_or_default()));
+                let under = " ".repeat(columns(head));
+                lines.for_each(|l| self.line(indent, Mark::Same, &format!("{under}{l}")));
+            }
+            None => self.value(indent, mark, head, value, ""),
         }
     }
 

@@ -10,7 +10,7 @@ use grappe_graph::{Graph, critical_path};
 use grappe_plan::{Action, Change, OpAction, OutputChange, Plan, PlanMode, Reason};
 use grappe_provider::Registry;
 use grappe_value::addr::{InstanceAddr, InstanceKey, Mode};
-use grappe_value::{Path, Value};
+use grappe_value::{Attribute, OnChange, Path, Value};
 
 use super::diff::{Differ, Mark};
 use super::style::{Style, Tone, columns, duration, wrap};
@@ -296,16 +296,34 @@ impl Show<'_> {
             let head = format!("{} = ", padded(&name, pad));
             let first = each.first().and_then(|(_, v)| *v);
             if each.iter().all(|(_, v)| *v == first) {
-                if let Some(value) = first {
-                    differ.value(6, Mark::Add, &head, value, "");
+                match first {
+                    Some(value) if differ.references.contains(name.as_str()) => {
+                        differ.reference(6, Mark::Add, &head, value);
+                    }
+                    Some(value) => differ.value(6, Mark::Add, &head, value, ""),
+                    None => {}
                 }
+                continue;
+            }
+            let is_key = |(key, value): &(&str, Option<&Value>)| {
+                value
+                    .and_then(Value::as_str)
+                    .is_some_and(|text| *key == format!("[{}]", super::value::quote(text)))
+            };
+            if each.iter().all(is_key) {
+                differ.line(6, Mark::Add, &format!("{head}(of each its key)"));
                 continue;
             }
             differ.line(6, Mark::Add, &format!("{head}(of each)"));
             let keys = each.iter().take(LISTED).map(|(key, _)| columns(key)).max().unwrap_or(0);
             for (key, value) in each.iter().take(LISTED) {
-                if let Some(value) = value {
-                    differ.value(10, Mark::Same, &format!("{} = ", padded(key, keys)), value, "");
+                let head = format!("{} = ", padded(key, keys));
+                match value {
+                    Some(value) if differ.references.contains(name.as_str()) => {
+                        differ.reference(10, Mark::Same, &head, value);
+                    }
+                    Some(value) => differ.value(10, Mark::Same, &head, value, ""),
+                    None => {}
                 }
             }
             if let Some(more) = each.len().checked_sub(LISTED).filter(|n| *n > 0) {
@@ -350,10 +368,13 @@ impl Show<'_> {
     /// Where the type is known: with the attributes that only the provider gives.
     fn differ(self, change: &Change, forces: Vec<Path>) -> Differ {
         let resource = self.registry.resource(&change.addr.resource.ty);
-        let computed = resource.into_iter().flat_map(|r| &r.schema().attributes);
+        let attributes = || resource.into_iter().flat_map(|r| &r.schema().attributes);
         let mut differ = Differ::new(self.style, forces);
+        differ.most_lines = 16;
+        let refers = |a: &Attribute| matches!(a.on_change, OnChange::Record | OnChange::ReplaceWhen(_));
+        differ.references = attributes().filter(|(_, a)| refers(a)).map(|(name, _)| name.clone()).collect();
         differ.computed =
-            computed.filter(|(_, a)| !a.is_settable() && !a.sensitive).map(|(n, _)| n.clone()).collect();
+            attributes().filter(|(_, a)| !a.is_settable() && !a.sensitive).map(|(n, _)| n.clone()).collect();
         differ
     }
 }

@@ -253,7 +253,8 @@ fn line(at: u64, op: &OpName, what: &str, style: Style) -> String {
     if columns(&head) + columns(what) <= style.width || columns(what) < 24 {
         format!("{head}{what}")
     } else {
-        format!("{}\n          {what}", head.trim_end())
+        let indent = format!("\n{}", " ".repeat(10));
+        format!("{}{indent}{}", head.trim_end(), wrap(what, style.width.saturating_sub(10)).join(&indent))
     }
 }
 

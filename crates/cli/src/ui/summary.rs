@@ -20,13 +20,25 @@ const TOLD: usize = 5;
 #[must_use]
 pub fn failures(summary: &Summary, config: &Config) -> Diagnostics {
     let mut out = Diagnostics::new();
-    for failed in summary.errors.iter().take(TOLD) {
-        out.extend(diagnostics(failed, config));
+    let mut told: Vec<(&Failed, Vec<&str>)> = Vec::new();
+    for failed in &summary.errors {
+        match told.iter_mut().find(|(first, _)| alike(first, failed)) {
+            Some((_, others)) => others.extend(failed.op.as_ref().map(|o| o.addr.as_str())),
+            None => told.push((failed, Vec::new())),
+        }
     }
-    if let Some(more) = summary.errors.len().checked_sub(TOLD).filter(|n| *n > 0) {
-        let others: Vec<&str> = summary.errors[TOLD..]
+    for (failed, others) in told.iter().take(TOLD) {
+        let mut found = diagnostics(failed, config);
+        if let (Some(first), false) = (found.0.first_mut(), others.is_empty()) {
+            let like = format!("It was the same with {}.", others.join(", "));
+            first.detail = [first.detail.as_str(), &like].join("\n").trim_start().to_owned();
+        }
+        out.extend(found);
+    }
+    if let Some(more) = told.len().checked_sub(TOLD).filter(|n| *n > 0) {
+        let others: Vec<&str> = told[TOLD..]
             .iter()
-            .filter_map(|f| f.op.as_ref().map(|o| o.addr.as_str()))
+            .filter_map(|(f, _)| f.op.as_ref().map(|o| o.addr.as_str()))
             .take(20)
             .collect();
         out.push(
@@ -35,6 +47,16 @@ pub fn failures(summary: &Summary, config: &Config) -> Diagnostics {
         );
     }
     out
+}
+
+/// Whether two instances of one block failed in the same way: what stands before the first colon names the host.
+fn alike(a: &Failed, b: &Failed) -> bool {
+    let block = |f: &Failed| f.op.as_ref().map(|o| o.addr.split('[').next().unwrap_or_default().to_owned());
+    let what = |f: &Failed| {
+        let text = &f.error.summary;
+        text.split_once(": ").map_or(text.clone(), |(_, what)| what.to_owned())
+    };
+    block(a).is_some() && block(a) == block(b) && what(a) == what(b) && a.error.hint == b.error.hint
 }
 
 fn diagnostics(failed: &Failed, config: &Config) -> Diagnostics {

@@ -76,6 +76,12 @@ pub fn inline(value: &Value) -> Option<String> {
 /// where they fit in `width` columns.
 #[must_use]
 pub fn lines(value: &Value, width: usize) -> Vec<String> {
+    cut_lines(value, width, usize::MAX)
+}
+
+/// As [`lines`], with texts of more than `most` lines cut.
+#[must_use]
+pub fn cut_lines(value: &Value, width: usize, most: usize) -> Vec<String> {
     if let Some(text) = inline(value)
         && (columns(&text) <= width || value.children().next().is_none())
     {
@@ -86,14 +92,20 @@ pub fn lines(value: &Value, width: usize) -> Vec<String> {
     match value.kind() {
         Kind::String(s) => {
             let mut out = vec!["<<-EOT".to_owned()];
-            out.extend(indent(text_lines(s)));
+            let mut text = text_lines(s);
+            if text.len() > most {
+                let more = text.len() - most / 2;
+                text.truncate(most / 2);
+                text.push(format!("# (and {more} lines more)"));
+            }
+            out.extend(indent(text));
             out.push("EOT".into());
             out
         }
         Kind::List(_, items) | Kind::Set(_, items) | Kind::Tuple(items) => {
             let mut out = vec!["[".to_owned()];
             for item in items.iter() {
-                let mut item = lines(item, inner);
+                let mut item = cut_lines(item, inner, most);
                 if let Some(last) = item.last_mut() {
                     last.push(',');
                 }
@@ -109,7 +121,7 @@ pub fn lines(value: &Value, width: usize) -> Vec<String> {
             let pad = names.iter().map(|n| columns(n)).max().unwrap_or(0);
             let mut out = vec!["{".to_owned()];
             for (name, (_, value)) in names.iter().zip(shown) {
-                let mut value = lines(value, inner.saturating_sub(pad + 3));
+                let mut value = cut_lines(value, inner.saturating_sub(pad + 3), most);
                 if let Some(first) = value.first_mut() {
                     *first = format!("{} = {first}", padded(name, pad));
                 }
@@ -119,6 +131,31 @@ pub fn lines(value: &Value, width: usize) -> Vec<String> {
             out
         }
         _ => vec![inline(value).unwrap_or_default()],
+    }
+}
+
+/// What a reference to another object looks like on one line: the members by which people know it, and that there is more. `None` for what is no object or
+/// list of objects.
+#[must_use]
+pub fn gist(value: &Value) -> Option<String> {
+    if value.marks().contains(Marks::SENSITIVE) {
+        return None;
+    }
+    match value.kind() {
+        Kind::Object(entries) => {
+            let known = ["name", "address", "endpoint", "version"].into_iter().filter_map(|name| {
+                let text =
+                    entries.get(name).filter(|v| !v.is_null() && !v.is_sensitive_deep()).and_then(inline)?;
+                Some(format!("{name} = {text}"))
+            });
+            let members = known.chain(std::iter::once("…".to_owned())).collect::<Vec<_>>().join(", ");
+            Some(format!("{{ {members} }}"))
+        }
+        Kind::List(_, items) | Kind::Tuple(items) if !items.is_empty() => {
+            let items: Option<Vec<String>> = items.iter().map(gist).collect();
+            Some(format!("[{}]", items?.join(", ")))
+        }
+        _ => None,
     }
 }
 
