@@ -160,6 +160,25 @@ fn a_chain_of_ten_thousand() {
 }
 
 #[test]
+fn ten_thousand_by_count_and_key() {
+    let text = r#"
+        resource "lab_thing" "a" {
+          count = 3000
+          name  = "n-${count.index}"
+        }
+        resource "lab_thing" "b" {
+          count = 3000
+          input = lab_thing.a[count.index].id
+        }
+        resource "lab_thing" "c" {
+          # `range` gives at most 1,024.
+          for_each = { for pair in setproduct(range(4), range(1000)) : "k${pair[0]}-${pair[1]}" => pair[0] * 600 + pair[1] }
+          input    = lab_thing.b[each.value].id
+        }"#;
+    through("repeated", text.to_owned(), 10_000);
+}
+
+#[test]
 fn a_thousand_that_look_at_a_thousand() {
     let text = r#"
         resource "lab_thing" "a" { count = 1000 }

@@ -661,3 +661,45 @@ fn a_promise_that_is_not_kept_stops_the_apply() {
     let message = failure.downcast_ref::<String>().unwrap();
     assert!(message.contains("name came out different from what the plan said"), "{message}");
 }
+
+#[test]
+fn a_module_may_be_fed_with_its_own_other_outputs() {
+    let mut lab = Lab::new();
+    lab.file(
+        "m/main.tf",
+        r#"
+        variable "late" {}
+        resource "lab_thing" "early" {}
+        resource "lab_thing" "late" { input = var.late }
+        output "early" { value = lab_thing.early.id }
+        output "late" { value = lab_thing.late.id }
+        "#,
+    );
+    lab.main(
+        r#"
+        module "m" {
+          source = "./m"
+          count  = 2
+          late   = lab_thing.between.id
+        }
+        resource "lab_thing" "between" { input = module.m[*].early }
+        output "late" { value = module.m[*].late }
+        "#,
+    );
+    let plan = lab.plan();
+    assert_snapshot!(text(&plan), @r"
+    + lab_thing.between
+    + module.m[0].lab_thing.early
+    + module.m[0].lab_thing.late
+    + module.m[1].lab_thing.early
+    + module.m[1].lab_thing.late
+    output late Create: None -> Some([(known after apply), (known after apply)])
+    0 create module.m[0].lab_thing.early
+    1 create module.m[1].lab_thing.early
+    2 create lab_thing.between <- 0 1
+    3 create module.m[0].lab_thing.late <- 2
+    4 create module.m[1].lab_thing.late <- 2
+    ");
+    lab.run(&plan, |n| n - 1);
+    assert_eq!(text(&lab.plan()), "= 5\n");
+}
