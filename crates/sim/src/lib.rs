@@ -17,6 +17,7 @@ mod dialer;
 pub mod host;
 mod kubeadm;
 mod kubectl;
+pub mod provider;
 pub mod server;
 pub mod shell;
 mod tools;

@@ -184,6 +184,31 @@ impl State {
             && machine.host.files.is_dir("/var/lib/etcd/member")
     }
 
+    /// Forgets clusters of whose etcd no data is left on any machine.
+    pub fn bury_clusters(&mut self) {
+        for id in self.clusters.ids() {
+            let alive = self.clusters.get(&id).is_some_and(|c| {
+                c.etcd.iter().any(|m| {
+                    let host = self.host(&m.machine);
+                    host.is_some_and(|h| {
+                        h.files.is_dir("/var/lib/etcd/member")
+                            && h.node.as_ref().is_some_and(|n| n.cluster == id)
+                    })
+                })
+            });
+            if !alive {
+                self.clusters.remove(&id);
+            }
+        }
+    }
+
+    /// Lets the controllers of all clusters do their work.
+    pub fn reconcile_all(&mut self) {
+        for id in self.clusters.ids() {
+            self.reconcile(&id);
+        }
+    }
+
     /// Makes voters of the learners that have caught up.
     pub fn promote_learners(&mut self, cluster: &str) {
         let now = crate::world::model::real_now();

@@ -21,11 +21,14 @@ pub(super) struct Seen {
     runtime: String,
     cpus: u32,
     memory_mb: u32,
-    hostname: String,
     boot_id: String,
     machine_id: String,
     /// Static pods' manifests.
     pub(super) manifests: Vec<Value>,
+    /// When kubelet started, in milliseconds.
+    pub(super) started: i64,
+    /// `--node-labels`.
+    pub(super) labels: Vec<String>,
 }
 
 /// A taint that Kubernetes itself puts on nodes, and its effect.
@@ -77,10 +80,15 @@ impl State {
                 runtime: host.program_version("containerd").unwrap_or_default(),
                 cpus: host.cpus,
                 memory_mb: host.memory_mb,
-                hostname: host.hostname.clone(),
                 boot_id: host.boot_id.clone(),
                 machine_id: host.files.text("/etc/machine-id").trim().to_owned(),
                 manifests,
+                started: host.services.get("kubelet.service").map_or(0, |s| s.since),
+                labels: flags
+                    .split_whitespace()
+                    .find_map(|w| w.trim_matches('"').strip_prefix("--node-labels="))
+                    .map(|l| l.trim_matches('"').split(',').map(str::to_owned).collect())
+                    .unwrap_or_default(),
             })
         };
         ids.iter().filter_map(look).collect()
@@ -174,7 +182,6 @@ pub(super) fn refresh(node: &mut Value, seen: Option<&Seen>, now: i64) {
     if versions::minor(&version) < 36 {
         info["kubeProxyVersion"] = version.into();
     }
-    let _ = &seen.hostname;
     node["status"]["nodeInfo"] = info;
 }
 

@@ -71,6 +71,7 @@ struct Wanted {
 
 impl Controllers<'_> {
     fn run(mut self) -> Vec<(String, String, String)> {
+        self.register();
         self.nodes();
         self.static_pods();
         let wanted = self.wanted();
@@ -101,6 +102,25 @@ impl Controllers<'_> {
 
     fn seen_as(&self, node: &str) -> Option<&Seen> {
         self.seen.iter().find(|s| s.name == node)
+    }
+
+    /// A kubelet that starts after its Node object was deleted registers again, as a plain node.
+    fn register(&mut self) {
+        for seen in self.seen.iter().filter(|s| s.alive) {
+            let deleted = self.cluster.deleted_nodes.get(&seen.name).copied();
+            if self.cluster.objects.get("Node", "", &seen.name).is_none()
+                && deleted.is_some_and(|at| at < seen.started)
+            {
+                let kind = Kind {
+                    kind: "Node".into(),
+                    plural: "nodes".into(),
+                    group: String::new(),
+                    namespaced: false,
+                };
+                let node = nodes::new_node(&seen.name, &seen.labels, &[]);
+                self.cluster.store(&kind, "", &seen.name, node, self.now);
+            }
+        }
     }
 
     fn nodes(&mut self) {

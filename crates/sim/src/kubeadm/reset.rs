@@ -32,6 +32,7 @@ pub(super) fn run(cx: &mut Cx<'_>, opts: &Opts) -> Status {
         }
         h.node = None;
     });
+    cx.sh.state(|s| s.bury_clusters());
     cx.out("\nThe reset process does not clean CNI configuration. To do so, you must remove /etc/cni/net.d\n\nThe reset process does not reset or clean up iptables rules or IPVS tables.\n\nThe reset process does not clean your kubeconfig files and you must remove them manually.\n");
     Ok(0)
 }

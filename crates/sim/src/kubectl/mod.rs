@@ -266,6 +266,12 @@ fn config(cx: &mut Cx<'_>, opts: &Opts, words: &[&str]) -> Status {
     }
 }
 
+/// Deletes a Node object.
+pub(crate) fn remove_node(cluster: &mut Cluster, name: &str, now: i64) {
+    let kind = Kind { kind: "Node".into(), plural: "nodes".into(), group: String::new(), namespaced: false };
+    delete::remove(cluster, &kind, "", name, now);
+}
+
 /// `key=value:Effect`, `key:Effect`.
 pub(crate) fn parse_taint(text: &str) -> Option<Value> {
     let (rest, effect) = text.rsplit_once(':')?;

@@ -1,53 +1,58 @@
-//! `provider "sim"`: the simulated cloud as resource types, so that plans make its networks, ports and machines as they would any cloud's.
+//! `provider "sim"`: the simulated cloud's networks, ports and machines as resources.
 //!
-//! The types are thin: they translate between a plan's arguments and the [`World`]'s API. Each object carries the
-//! creation's idempotency key as a tag, and a creation that is tried again takes up what the tag finds.
+//! Its client is the open [`World`]; configuring it also teaches the run's SSH pool the way to simulated machines, so that everything that lives
+//! on hosts works on them unchanged. Idempotency keys are kept in the objects' metadata, as on a real cloud.
 
 mod machine;
 mod network;
 mod port;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use grappe_provider::{AnyProvider, AnyResource, Fault, Provider, Setup, erased};
+use grappe_provider::{AnyProvider, AnyResource, Context, Fault, Provider, Setup, erased};
 use grappe_ssh::Pool;
 use grappe_value::{Attribute, Schema, Type};
 use serde::Deserialize;
 
-use crate::world::{ApiError, Knobs, World};
+use crate::{ApiError, Knobs, World};
 
-/// The tag that holds the idempotency key.
-const KEY_TAG: &str = "grappe-key";
-
-/// The file of the world, in the folder of the state, where the provider's block names no other.
+/// The world's file where the configuration names none: beside the state.
 pub const WORLD_FILE: &str = "world.json";
 
-/// The provider. The machines of its world are reached through `pool`.
+/// Metadata entry that holds the idempotency key.
+const KEY: &str = "grappe-key";
+
+/// The provider, over the pool that all providers of a run share.
 #[must_use]
 pub fn provider(pool: Pool) -> Arc<dyn AnyProvider> {
     erased::provider(SimProvider { pool })
 }
 
-struct SimProvider {
-    pool: Pool,
+/// `provider "sim"`.
+pub struct SimProvider {
+    /// The connections, which learn to dial simulated machines.
+    pub pool: Pool,
 }
 
-/// The arguments of `provider "sim"`.
-#[derive(Deserialize)]
-struct Config {
-    world: Option<PathBuf>,
-    #[serde(default)]
+/// The arguments of the provider block.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    world: Option<String>,
     boot_latency_ms: u64,
-    #[serde(default)]
     latency_ms: u64,
-    #[serde(default)]
     fail: BTreeMap<String, u32>,
 }
 
+/// An open world.
+#[derive(Debug)]
+pub struct Client {
+    world: Arc<World>,
+}
+
 impl Provider for SimProvider {
-    type Client = Arc<World>;
+    type Client = Client;
     type Config = Config;
 
     fn name(&self) -> &'static str {
@@ -55,27 +60,22 @@ impl Provider for SimProvider {
     }
 
     fn schema(&self) -> Schema {
-        Schema::new(
-            "A simulated cloud, which lives in a file: its machines run SSH servers inside this process and answer the commands that real \
-             hosts would. Nothing real is made or touched.",
-        )
-        .attr(
-            "world",
-            Attribute::optional(
-                Type::String,
-                "The file of the world; a relative path starts at the plan's folder. `world.json` beside the state otherwise.",
-            ),
-        )
-        .attr("boot_latency_ms", Attribute::optional(Type::Number, "How long a machine takes from power-on to SSH, in ms.").default(0))
-        .attr("latency_ms", Attribute::optional(Type::Number, "Added to each command on a machine, in ms.").default(0))
-        .attr(
-            "fail",
-            Attribute::optional(
-                Type::map(Type::Number),
-                "Faults on demand: how often commands that start with these words fail before they are let through, as in \
-                 `{ \"kubeadm join\" = 2 }`. The cloud's own calls are `create sim_machine` and so on.",
-            ),
-        )
+        Schema::new("A simulated cloud: networks and machines in a file, each machine with an SSH server inside this process.")
+            .attr("world", Attribute::optional(Type::String, "The world's file; a relative path starts at the plan's folder. `world.json` beside the state by default."))
+            .attr("boot_latency_ms", Attribute::optional(Type::Number, "How long a machine boots before its sshd answers, in milliseconds.").default(0))
+            .attr("latency_ms", Attribute::optional(Type::Number, "What each command over SSH costs more, in milliseconds.").default(0))
+            .attr(
+                "fail",
+                Attribute::optional(
+                    Type::map(Type::Number),
+                    "Failures on demand: how often commands that start with these words fail before they are let through, as in \
+                     `{ \"kubeadm join\" = 2 }`. Calls of the simulated cloud are `create sim_machine`, `delete sim_port` and so on.",
+                ),
+            )
+    }
+
+    fn notice(&self) -> Option<&'static str> {
+        Some("provider \"sim\": everything is simulated, no machine is real")
     }
 
     fn resources(&self) -> Vec<Box<dyn AnyResource>> {
@@ -86,48 +86,89 @@ impl Provider for SimProvider {
         ]
     }
 
-    fn notice(&self) -> Option<&'static str> {
-        Some("simulated: machines live in a file and in this process; nothing real is made or touched")
-    }
-
-    async fn configure(&self, setup: &Setup, config: Config) -> Result<Arc<World>, Fault> {
-        let path = match config.world {
+    async fn configure(&self, setup: &Setup, config: Config) -> Result<Client, Fault> {
+        let path = match &config.world {
             Some(path) => setup.plan_dir.join(path),
             None => setup.data_dir.join(WORLD_FILE),
         };
-        let world = World::open(path).map_err(|e| Fault::permanent(e.to_string()))?;
-        let knobs =
-            Knobs { boot_latency_ms: config.boot_latency_ms, latency_ms: config.latency_ms, fail: config.fail };
-        world.set_knobs(knobs).map_err(fault)?;
+        let knobs = knobs(config)?;
+        let opened = blocking(move || {
+            let world = World::open(path).map_err(|e| Fault::permanent(e.to_string()))?;
+            world.set_knobs(knobs).map_err(|e| fault(&e))?;
+            Ok(world)
+        });
+        let world = opened.await?;
         self.pool.add_dialer(world.dialer());
-        Ok(world)
+        Ok(Client { world })
     }
 }
 
-/// What the cloud's refusal means for the engine.
-fn fault(error: ApiError) -> Fault {
-    match &error {
-        ApiError::NotFound { .. } => Fault::gone(error.to_string()),
-        ApiError::Planned(_) => Fault::transient(error.to_string()),
-        ApiError::Quota(..) => Fault::permanent(error.to_string()).hint("delete what is not needed, or raise the quota"),
-        ApiError::Conflict(_) | ApiError::Invalid(_) | ApiError::Store(_) => Fault::permanent(error.to_string()),
+/// The configuration's faults and delays; the environment overrides them, for tests of whole runs.
+fn knobs(config: Config) -> Result<Knobs, Fault> {
+    let mut knobs =
+        Knobs { boot_latency_ms: config.boot_latency_ms, latency_ms: config.latency_ms, fail: config.fail };
+    let bad =
+        |name: &str| Fault::permanent(format!("the environment variable {name} is not what it should be"));
+    let number = |name: &str, into: &mut u64| match std::env::var(name) {
+        Ok(text) => {
+            text.parse().map(|n| *into = n).map_err(|_| bad(name).hint("it is a number of milliseconds"))
+        }
+        Err(_) => Ok(()),
+    };
+    number("GRAPPE_SIM_BOOT_LATENCY_MS", &mut knobs.boot_latency_ms)?;
+    number("GRAPPE_SIM_LATENCY_MS", &mut knobs.latency_ms)?;
+    if let Ok(text) = std::env::var("GRAPPE_SIM_FAIL") {
+        knobs.fail = serde_json::from_str(&text)
+            .map_err(|_| bad("GRAPPE_SIM_FAIL").hint("it is JSON such as {\"kubeadm join\": 2}"))?;
+    }
+    Ok(knobs)
+}
+
+/// Runs what waits for the disk off the runtime's threads.
+async fn blocking<R: Send + 'static>(
+    f: impl FnOnce() -> Result<R, Fault> + Send + 'static,
+) -> Result<R, Fault> {
+    match tokio::task::spawn_blocking(f).await {
+        Ok(result) => result,
+        Err(e) => Err(Fault::permanent("the simulated world panicked (a bug in grappe)").source(e)),
     }
 }
 
-/// The tags of what a creation makes.
-fn tags(key: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([(KEY_TAG.to_owned(), key.to_owned())])
+/// What the engine must know of a refusal.
+fn fault(error: &ApiError) -> Fault {
+    let text = error.to_string();
+    match error {
+        ApiError::NotFound { .. } => Fault::gone(text),
+        ApiError::Planned(_) => Fault::transient(text),
+        ApiError::Quota(..) => Fault::permanent(text).hint("raise the simulated cloud's quota, or want less"),
+        ApiError::Conflict(_) | ApiError::Invalid(_) | ApiError::Store(_) => Fault::permanent(text),
+    }
 }
 
-/// Whether an object with these tags was made by the creation with this key.
-fn made_by(tags: &BTreeMap<String, String>, key: &str) -> bool {
-    tags.get(KEY_TAG).is_some_and(|tag| tag == key)
+/// One call of the simulated cloud, which may be made to fail under these words.
+async fn call<R: Send + 'static>(
+    ctx: &Context<Client>,
+    words: &'static str,
+    f: impl FnOnce(&Arc<World>) -> Result<R, ApiError> + Send + 'static,
+) -> Result<R, Fault> {
+    let world = ctx.client().world.clone();
+    blocking(move || world.maybe_fail(words).and_then(|()| f(&world)).map_err(|e| fault(&e))).await
 }
 
-/// A deletion's result: what is gone is deleted.
-fn deleted(result: Result<(), ApiError>) -> Result<(), Fault> {
+/// Metadata with an idempotency key.
+fn tagged(key: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(KEY.to_owned(), key.to_owned())])
+}
+
+/// Whether an object was made under a key.
+fn has_key(metadata: &BTreeMap<String, String>, key: &str) -> bool {
+    metadata.get(KEY).is_some_and(|k| k == key)
+}
+
+/// What is gone already is deleted.
+fn gone_is_fine(result: Result<(), ApiError>) -> Result<(), ApiError> {
     match result {
-        Ok(()) | Err(ApiError::NotFound { .. }) => Ok(()),
-        Err(error) => Err(fault(error)),
+        Err(ApiError::NotFound { .. }) => Ok(()),
+        other => other,
     }
 }

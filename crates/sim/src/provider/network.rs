@@ -1,18 +1,17 @@
 //! `sim_network`: a layer-2 network with one IPv4 range.
 
-use std::sync::Arc;
-
 use grappe_provider::{Context, Fault, Problem, Resource};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
-use super::{deleted, fault, made_by, tags};
-use crate::world::{Network, World};
+use super::{Client, call, gone_is_fine, has_key, tagged};
+use crate::{Network, World};
 
-/// The resource type `sim_network`.
+/// The type.
 pub(super) struct SimNetwork;
 
-#[derive(Deserialize)]
+/// What the configuration says.
+#[derive(Debug, Deserialize)]
 pub(super) struct Args {
     name: String,
     cidr: String,
@@ -24,27 +23,28 @@ fn yes() -> bool {
     true
 }
 
-#[derive(Serialize, Deserialize)]
+/// What is known of a network.
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct State {
     id: String,
     name: String,
     cidr: String,
-    gateway: Option<String>,
+    port_security: bool,
 }
 
 impl From<Network> for State {
     fn from(network: Network) -> Self {
-        State {
-            id: network.id,
-            name: network.name,
-            cidr: network.cidr.to_string(),
-            gateway: network.cidr.hosts().next().map(|ip| ip.to_string()),
-        }
+        let Network { id, name, cidr, port_security, .. } = network;
+        State { id, name, cidr: cidr.to_string(), port_security }
     }
 }
 
+fn made_under(world: &World, key: &str) -> Option<Network> {
+    world.networks().into_iter().find(|n| has_key(&n.metadata, key))
+}
+
 impl Resource for SimNetwork {
-    type Client = Arc<World>;
+    type Client = Client;
     type Args = Args;
     type State = State;
 
@@ -53,57 +53,54 @@ impl Resource for SimNetwork {
     }
 
     fn schema(&self) -> Schema {
-        Schema::new("A simulated network with one IPv4 range. The range's first address is the gateway's.")
+        Schema::new("A simulated network with one IPv4 range.")
             .attr("name", Attribute::required(Type::String, "Its name."))
-            .attr("cidr", Attribute::required(Type::String, "Its range: `10.0.0.0/24`.").replace())
+            .attr("cidr", Attribute::required(Type::String, "Its range, such as `10.0.0.0/24`. The first address is the gateway's.").replace())
             .attr(
                 "port_security",
                 Attribute::optional(
                     Type::Bool,
-                    "Whether ports drop traffic of addresses that are neither theirs nor among their `allowed_address_pairs`.",
+                    "Whether its ports drop traffic of addresses that are neither theirs nor in their allowed_address_pairs, as OpenStack's do.",
                 )
                 .default(true)
                 .replace(),
             )
             .attr("id", Attribute::computed(Type::String, "Its id."))
-            .attr("gateway", Attribute::computed(Type::String, "The gateway's address."))
     }
 
     fn validate(&self, config: &Value) -> Vec<Problem> {
-        match config.get("cidr").and_then(Value::as_str).map(str::parse::<ipnet::Ipv4Net>) {
-            Some(Err(_)) => vec![Problem::new("cidr", "this is not an IPv4 range").hint("write it like 10.0.0.0/24")],
-            _ => Vec::new(),
-        }
+        let cidr = config.get("cidr").and_then(Value::as_str);
+        let wrong = cidr.is_some_and(|c| c.parse::<ipnet::Ipv4Net>().is_ok_and(|n| n.trunc() == n) == false);
+        if wrong { vec![Problem::new("cidr", "not an IPv4 range such as 10.0.0.0/24")] } else { Vec::new() }
     }
 
-    async fn read(&self, ctx: &Context<Arc<World>>, state: State) -> Result<Option<State>, Fault> {
-        Ok(ctx.client().network(&state.id).map(State::from))
+    async fn read(&self, ctx: &Context<Client>, state: State) -> Result<Option<State>, Fault> {
+        call(ctx, "read sim_network", move |world| Ok(world.network(&state.id).map(State::from))).await
     }
 
-    async fn create(&self, ctx: &Context<Arc<World>>, args: Args) -> Result<State, Fault> {
-        let world = ctx.client();
-        world.maybe_fail("create sim_network").map_err(fault)?;
-        if let Some(found) = world.networks().into_iter().find(|n| made_by(&n.metadata, ctx.key())) {
-            return Ok(found.into());
-        }
-        let made: State = world
-            .create_network(&args.name, &args.cidr, args.port_security, tags(ctx.key()))
-            .map_err(fault)?
-            .into();
-        ctx.checkpoint(&made).await?;
-        Ok(made)
+    async fn create(&self, ctx: &Context<Client>, args: Args) -> Result<State, Fault> {
+        let key = ctx.key().to_owned();
+        let state = call(ctx, "create sim_network", move |world| match made_under(world, &key) {
+            Some(network) => Ok(network),
+            None => world.create_network(&args.name, &args.cidr, args.port_security, tagged(&key)),
+        });
+        let state = State::from(state.await?);
+        ctx.checkpoint(&state).await?;
+        Ok(state)
     }
 
-    async fn update(&self, ctx: &Context<Arc<World>>, prior: State, args: Args) -> Result<State, Fault> {
-        ctx.client().rename_network(&prior.id, &args.name).map(State::from).map_err(fault)
+    async fn update(&self, ctx: &Context<Client>, prior: State, args: Args) -> Result<State, Fault> {
+        call(ctx, "update sim_network", move |world| world.rename_network(&prior.id, &args.name))
+            .await
+            .map(State::from)
     }
 
-    async fn delete(&self, ctx: &Context<Arc<World>>, state: State) -> Result<(), Fault> {
-        ctx.client().maybe_fail("delete sim_network").map_err(fault)?;
-        deleted(ctx.client().delete_network(&state.id))
+    async fn delete(&self, ctx: &Context<Client>, state: State) -> Result<(), Fault> {
+        call(ctx, "delete sim_network", move |world| gone_is_fine(world.delete_network(&state.id))).await
     }
 
-    async fn adopt(&self, ctx: &Context<Arc<World>>, _: Args) -> Result<Option<State>, Fault> {
-        Ok(ctx.client().networks().into_iter().find(|n| made_by(&n.metadata, ctx.key())).map(State::from))
+    async fn adopt(&self, ctx: &Context<Client>, _: Args) -> Result<Option<State>, Fault> {
+        let key = ctx.key().to_owned();
+        call(ctx, "read sim_network", move |world| Ok(made_under(world, &key).map(State::from))).await
     }
 }

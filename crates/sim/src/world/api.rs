@@ -297,6 +297,8 @@ impl World {
                     port.machine = None;
                 }
             }
+            s.bury_clusters();
+            s.reconcile_all();
             Ok(())
         })?;
         self.change_keys(|keys| drop(keys.remove(id))).map_err(Arc::new)?;
@@ -309,6 +311,7 @@ impl World {
         self.call(|s| {
             let machine = s.machines.get_mut(id).ok_or_else(|| missing("machine", id))?;
             machine.running = false;
+            s.reconcile_all();
             Ok(())
         })
     }
@@ -320,6 +323,7 @@ impl World {
                 return Ok(());
             }
             s.boot(id);
+            s.reconcile_all();
             Ok(())
         })
     }
@@ -346,10 +350,11 @@ impl World {
     /// Deletes a Node object of any cluster, as a person who meddles would.
     pub fn drop_node(&self, node: &str) -> Result<(), ApiError> {
         self.call(|s| {
+            let now = s.now();
             let found = s.clusters.iter().find(|(_, c)| c.objects.get("Node", "", node).is_some());
             let id = found.map(|(id, _)| id.to_owned()).ok_or_else(|| missing("node", node))?;
             if let Some(cluster) = s.clusters.get_mut(&id) {
-                cluster.objects.remove("Node", "", node);
+                crate::kubectl::remove_node(cluster, node, now);
             }
             Ok(())
         })
