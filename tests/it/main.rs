@@ -3,6 +3,7 @@
 mod bad_input;
 mod commands;
 mod kill;
+mod lab;
 mod locks;
 mod sandbox;
 mod secrets;
