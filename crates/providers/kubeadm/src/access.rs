@@ -257,6 +257,13 @@ pub fn is_ready(node: &Json) -> bool {
     conditions.into_iter().flatten().any(|c| c["type"] == "Ready" && c["status"] == "True")
 }
 
+/// Whether a node's kubelet still speaks. A node that is not Ready may only lack its network; one that is silent is
+/// `Unknown` to the cluster.
+pub fn is_alive(node: &Json) -> bool {
+    let conditions = node["status"]["conditions"].as_array();
+    !conditions.into_iter().flatten().any(|c| c["type"] == "Ready" && c["status"] == "Unknown")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,10 +282,11 @@ mod tests {
     }
 
     #[test]
-    fn a_node_is_ready_when_it_says_so() {
+    fn a_node_is_ready_when_it_says_so_and_alive_while_it_speaks() {
         let node = |status: &str| serde_json::json!({"status": {"conditions": [{"type": "Ready", "status": status}]}});
         assert!(is_ready(&node("True")));
         assert!(!is_ready(&node("Unknown")));
         assert!(!is_ready(&Json::Null));
+        assert!(is_alive(&node("True")) && is_alive(&node("False")) && !is_alive(&node("Unknown")));
     }
 }

@@ -24,7 +24,7 @@ use grappe_provider_host::Connection;
 use grappe_ssh::{Exec, quote};
 use serde_json::Value as Json;
 
-use crate::access::{ClusterRef, KUBECTL, Kubectl, is_ready};
+use crate::access::{ClusterRef, KUBECTL, Kubectl, is_alive};
 use crate::client::Client;
 use crate::drain::{self, Policy};
 use crate::etcd;
@@ -82,12 +82,16 @@ impl Joining<'_> {
         let standing = Standing::read(&remote).await?;
         let kubectl = self.survivor().await?;
         if !standing.is_clean() {
-            self.refuse_foreign(&remote, &standing)?;
-            if let Some(known) = self.adopted(&remote, &kubectl, &standing, name).await? {
-                self.mark(&remote, true).await?;
-                return Ok(known);
+            if self.was_dropped(&standing).await? {
+                self.ctx.progress("undoing the join of a node that the cluster no longer has");
+            } else {
+                self.refuse_foreign(&remote, &standing)?;
+                if let Some(known) = self.adopted(&remote, &kubectl, &standing, name).await? {
+                    self.mark(&remote, true).await?;
+                    return Ok(known);
+                }
+                self.ctx.progress("undoing a join that was not finished");
             }
-            self.ctx.progress("undoing a join that was not finished");
             reset(&remote).await?;
         }
         self.clear_namesake(&kubectl, name).await?;
@@ -104,6 +108,18 @@ impl Joining<'_> {
             Ok(kubectl) => Ok(kubectl),
             Err(_) => self.cluster.kubectl(self.ctx).await.map_err(|none| none.fault()),
         }
+    }
+
+    /// Whether a resource of ours once made this machine a worker of this very cluster, which has no node on it any more: somebody deleted
+    /// the node behind our back, and what is left on the machine is nobody's. A control plane is never taken for one: it may hold etcd's last copy.
+    async fn was_dropped(&self, standing: &Standing) -> Result<bool, Fault> {
+        let ours = standing.marker.node.as_ref().is_some_and(|claim| claim.done);
+        let same_cluster = standing.ca_cert_hash.as_ref() == Some(&self.cluster.ca_cert_hash);
+        if !ours || !same_cluster || standing.admin_conf || standing.control_plane_files {
+            return Ok(false);
+        }
+        let nodes = self.cluster.nodes(self.ctx).await?;
+        Ok(nodes.is_some_and(|nodes| !nodes.values().any(|node| self.is_here(node))))
     }
 
     /// What is on the host must be ours or the cluster's.
@@ -177,7 +193,7 @@ impl Joining<'_> {
     /// somebody else's.
     async fn clear_namesake(&self, kubectl: &Kubectl, name: &str) -> Result<(), Fault> {
         if let Some(node) = kubectl.node(name).await? {
-            if is_ready(&node) && !self.is_here(&node) {
+            if is_alive(&node) && !self.is_here(&node) {
                 return Err(Fault::permanent(format!(
                     "the cluster {} has a live node {name} on another machine",
                     self.cluster.name
@@ -460,7 +476,7 @@ impl Leaving<'_> {
             self.keep_quorum(&kubectl).await?;
         }
         if let Some(remote) = remote {
-            if kubectl.node(self.name).await?.as_ref().is_some_and(is_ready) {
+            if kubectl.node(self.name).await?.as_ref().is_some_and(is_alive) {
                 self.ctx.progress(format!("draining {}", self.name));
                 let minor = version(&self.cluster.version)?.minor();
                 drain::drain(&kubectl, self.name, minor, self.policy, self.limit).await?;
@@ -480,9 +496,9 @@ impl Leaving<'_> {
         let staying: Vec<_> = members.iter().filter(|member| member.name != self.name).collect();
         let list = kubectl.get("nodes").await?.unwrap_or_default();
         let nodes = list["items"].as_array().into_iter().flatten();
-        let ready: Vec<_> =
-            nodes.filter(|node| is_ready(node)).map(|node| &node["metadata"]["name"]).collect();
-        let alive = staying.iter().filter(|member| ready.iter().any(|name| **name == member.name)).count();
+        let speaking: Vec<_> =
+            nodes.filter(|node| is_alive(node)).map(|node| &node["metadata"]["name"]).collect();
+        let alive = staying.iter().filter(|member| speaking.iter().any(|name| **name == member.name)).count();
         if staying.len() < members.len() && alive <= staying.len() / 2 {
             return Err(Fault::permanent(format!(
                 "without {} etcd would lose its quorum: of the {} members that stay, {alive} are alive",
@@ -507,10 +523,10 @@ impl Leaving<'_> {
             if !fault.is_transient() {
                 return Err(fault);
             }
-            if kubectl.node(self.name).await?.is_some_and(|node| is_ready(&node)) {
-                return Ok(Err(format!("it does not answer ({}), though its node is Ready", fault.summary)));
+            if kubectl.node(self.name).await?.is_some_and(|node| is_alive(&node)) {
+                return Ok(Err(format!("it does not answer ({}), though its kubelet speaks", fault.summary)));
             }
-            self.ctx.progress("the machine does not answer and its node is not Ready: taken for dead");
+            self.ctx.progress("the machine does not answer and its kubelet is silent: taken for dead");
             Ok(Ok(None))
         })
         .await
