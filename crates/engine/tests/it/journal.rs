@@ -226,6 +226,36 @@ async fn what_a_killed_create_left_is_found_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_sweep_that_finds_nothing_takes_nothing_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = with_a(&dir).await;
+    let pending = grappe_state::Pending {
+        addr: addr("t_thing.a"),
+        deposed: None,
+        action: Action::Create,
+        key: "another".into(),
+        provider: "test".into(),
+        schema_version: 0,
+        planned: bench.state().objects[&addr("t_thing.a")].attributes.clone(),
+        checkpoint: None,
+        dependencies: Vec::new(),
+        create_before_destroy: false,
+    };
+    let mut session = bench.session();
+    let record = grappe_state::Record::Intent { pending: Box::new(pending.clone()), deposes: None };
+    session.append(record).unwrap().wait().unwrap();
+    drop(session); // as a kill does
+
+    let mut plans = Plans::default();
+    let action = OpAction::Delete { reason: Reason::Abandoned, adopt: Some(Box::new(pending)) };
+    plans.op("delete t_thing.a", action, &[]).planned = None;
+    let applied = bench.apply(&plans).await;
+    assert!(applied.summary.is_success(), "{:?}", applied.summary.errors);
+    assert_eq!((applied.ledger.pending().count(), applied.ledger.state.objects.len()), (0, 1));
+    assert_eq!(names(&bench.world), ["a"]);
+}
+
+#[tokio::test]
 async fn what_a_killed_update_checkpointed_counts() {
     let dir = tempfile::tempdir().unwrap();
     let bench = with_a(&dir).await;

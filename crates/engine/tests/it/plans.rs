@@ -209,7 +209,9 @@ impl Bench {
         let session = self.session();
         let plan = plans.plan(session.state());
         self.world.lock().unwrap().start = Some(tokio::time::Instant::now());
-        self.engine().apply(&plan, known, session).await
+        let applied = self.engine().apply(&plan, known, session).await;
+        assert_eq!(self.world.lock().unwrap().unrecorded, [""; 0], "done before it was recorded");
+        applied
     }
 
     pub(crate) fn state(&self) -> State {

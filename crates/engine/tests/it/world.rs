@@ -64,6 +64,8 @@ pub(crate) struct World {
     pub(crate) configured: usize,
     pub(crate) journal: Option<PathBuf>,
     pub(crate) start: Option<Instant>,
+    /// What was done before it was in the journal: a breach of the engine's promise.
+    pub(crate) unrecorded: Vec<String>,
 }
 
 impl World {
@@ -74,6 +76,15 @@ impl World {
             None => self.things.remove(id),
         };
         self.effects.push(Effect { journal, id: id.to_owned(), thing });
+    }
+
+    /// Notes it as a breach where the journal has no such record about this key by now.
+    fn must_be_recorded(&mut self, record: &str, key: &str) {
+        let Some(text) = self.journal.as_ref().and_then(|p| std::fs::read_to_string(p).ok()) else { return };
+        let begins = format!("\"record\":{{\"{record}\"");
+        if !text.lines().any(|line| line.contains(&begins) && line.contains(key)) {
+            self.unrecorded.push(format!("{record} {key}"));
+        }
     }
 
     /// The id of the object with this key: it is part of the id here.
@@ -215,6 +226,9 @@ impl Resource for Kind {
         let make = async || {
             let id = {
                 let mut world = ctx.client().lock().unwrap();
+                if self.1 {
+                    world.must_be_recorded("intent", ctx.key());
+                }
                 world.by_key(ctx.key()).unwrap_or_else(|| {
                     let id = format!("id-{}", ctx.key());
                     world.effect(&id, Some(Thing { size: Some(-1), ..thing.clone() }));
@@ -224,7 +238,11 @@ impl Resource for Kind {
             let state = State { name: args.name.clone(), id: id.clone(), size: Some(-1), secs: args.secs };
             ctx.checkpoint(&state).await?;
             // The second step, which a crash may leave undone.
-            ctx.client().lock().unwrap().effect(&id, Some(thing.clone()));
+            let mut world = ctx.client().lock().unwrap();
+            if self.1 {
+                world.must_be_recorded("checkpoint", ctx.key());
+            }
+            world.effect(&id, Some(thing.clone()));
             Ok(id)
         };
         let id = self.act(ctx, &args.name, args.secs, make).await?;
