@@ -1,5 +1,7 @@
 //! `grappe show`: the state, or a saved plan.
 
+use std::collections::BTreeSet;
+
 use grappe_provider::Registry;
 use grappe_state::{LocalStore, State};
 
@@ -8,7 +10,7 @@ use crate::args::ShowArgs;
 use crate::project::store_of;
 use crate::registry::registry;
 use crate::saved::Saved;
-use crate::ui::{Ui, json, plan};
+use crate::ui::{Tone, Ui, json, plan};
 
 pub(super) fn run(ui: &Ui, args: &ShowArgs) -> anyhow::Result<Exit> {
     let registry = registry();
@@ -34,6 +36,11 @@ pub(super) fn run(ui: &Ui, args: &ShowArgs) -> anyhow::Result<Exit> {
 fn people(ui: &Ui, state: &State, registry: &Registry) {
     if state.is_empty() {
         ui.line("The state is empty: nothing was applied yet, or all was destroyed.");
+    }
+    let used: BTreeSet<&str> =
+        state.objects.keys().filter_map(|addr| registry.provider_of(&addr.resource.ty)).collect();
+    for notice in used.into_iter().filter_map(|name| registry.provider(name)?.notice()) {
+        ui.line(ui.style().paint(Tone::Change, notice));
     }
     for (addr, object) in &state.objects {
         ui.lines(super::state::render(registry, addr, object, ui.style()));

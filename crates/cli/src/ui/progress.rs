@@ -62,6 +62,7 @@ impl Progress {
     pub fn notice(&self, text: &str) {
         let new = self.inner.lock().unwrap_or_else(PoisonError::into_inner).noticed.insert(text.to_owned());
         if new {
+            self.ui.event(&serde_json::json!({ "type": "notice", "text": text }));
             for line in wrap(text, self.ui.style().width) {
                 self.ui.line(self.ui.style().paint(Tone::Change, line));
             }
@@ -146,7 +147,7 @@ impl Inner {
                 let Some(running) = self.running.get_mut(&op.id).filter(|r| r.step != *step) else {
                     return Vec::new();
                 };
-                running.step.clone_from(step);
+                running.say(step);
                 if drawn { Vec::new() } else { vec![line(at, op, step, style)] }
             }
             EventKind::OperationRetry { op, attempt, after, error } => {
@@ -156,7 +157,7 @@ impl Inner {
                     duration(Duration::from_millis(*after))
                 );
                 if let Some(running) = self.running.get_mut(&op.id) {
-                    running.step.clone_from(&text);
+                    running.say(&text);
                 }
                 vec![line(at, op, &style.paint(Tone::Change, text), style)]
             }
@@ -199,10 +200,14 @@ impl Inner {
 
     fn start(&mut self, op: &OpName, drawn: bool, ui: &Ui) {
         let shown = self.running.values().filter(|r| r.bar.is_some()).count();
-        self.running.entry(op.id).or_insert_with(|| Running {
+        let running = self.running.entry(op.id).or_insert_with(|| Running {
             bar: (drawn && shown < LINES).then(|| bar(ui, true)),
-            step: doing(op.action).to_owned(),
+            step: String::new(),
         });
+        if let Some(bar) = &running.bar {
+            bar.set_prefix(op.addr.clone());
+        }
+        running.say(doing(op.action));
     }
 
     /// Whether people are told of it.
@@ -221,10 +226,14 @@ impl Inner {
             text.push_str(&format!(", about {} left", millis(self.expected - at)));
         }
         overall.set_message(style.paint(Tone::Strong, text));
-        for running in self.running.values() {
-            if let Some(bar) = &running.bar {
-                bar.set_message(running.step.clone());
-            }
+    }
+}
+
+impl Running {
+    fn say(&mut self, step: &str) {
+        step.clone_into(&mut self.step);
+        if let Some(bar) = &self.bar {
+            bar.set_message(self.step.clone());
         }
     }
 }
@@ -281,5 +290,57 @@ fn done(verb: Verb) -> &'static str {
         Verb::Read => "read",
         Verb::Record | Verb::Join => "recorded",
         Verb::Forget => "forgotten",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use grappe_engine::Failure;
+
+    use super::*;
+
+    fn op(id: u32, addr: &str, action: Verb) -> OpName {
+        OpName { id, addr: addr.into(), deposed: false, action }
+    }
+
+    /// What a pipe gets of these events.
+    fn piped(events: Vec<(u64, EventKind)>) -> String {
+        let (ui, mut inner) = (Ui::new(true, false), Inner::default());
+        let lines: Vec<String> = events
+            .into_iter()
+            .flat_map(|(at, kind)| inner.see(&Event { at, kind }, &ui, Style::default()))
+            .collect();
+        for line in &lines {
+            assert!(line.lines().all(|l| columns(l) <= 80), "{line}");
+        }
+        lines.join("\n")
+    }
+
+    #[test]
+    fn a_pipe_gets_a_line_an_event() {
+        let worker = || op(1, "kubeadm_worker.this[\"worker-4\"]", Verb::Create);
+        let node = || op(2, "kube_node.worker[\"worker-4\"]", Verb::Create);
+        let failure = Failure {
+            summary: "10.77.2.104: kubeadm join failed: the API server at 10.77.2.10:6443 does not answer"
+                .into(),
+            ..Failure::default()
+        };
+        insta::assert_snapshot!(piped(vec![
+            (0, EventKind::RefreshStarted { objects: 40, data: 1 }),
+            (900, EventKind::Planned { elapsed: 100, rounds: 1 }),
+            (0, EventKind::RunStarted { phase: Phase::Apply, operations: 3, expected: 90_000 }),
+            (5, EventKind::OperationStarted { op: worker(), attempt: 1 }),
+            (6, EventKind::Progress { op: worker(), step: "minting a token on 10.77.2.11".into() }),
+            (7, EventKind::Progress { op: worker(), step: "minting a token on 10.77.2.11".into() }),
+            (
+                6_000,
+                EventKind::OperationRetry { op: worker(), attempt: 1, after: 2_000, error: failure.clone() }
+            ),
+            (8_000, EventKind::OperationStarted { op: worker(), attempt: 2 }),
+            (8_001, EventKind::OperationStarted { op: op(3, "a.b", Verb::Record), attempt: 1 }),
+            (8_002, EventKind::OperationDone { op: op(3, "a.b", Verb::Record), elapsed: 1 }),
+            (75_000, EventKind::OperationFailed { op: worker(), elapsed: 74_995, error: failure }),
+            (75_001, EventKind::Skipped { op: node(), because: worker().addr }),
+        ]));
     }
 }
