@@ -69,7 +69,8 @@ fn with_protocols(objects: &[Object]) -> String {
             Json::Object(fields) => {
                 for (key, value) in fields {
                     if key == "ports" {
-                        for port in value.as_array_mut().into_iter().flatten().filter_map(Json::as_object_mut) {
+                        for port in value.as_array_mut().into_iter().flatten().filter_map(Json::as_object_mut)
+                        {
                             port.entry("protocol").or_insert_with(|| "TCP".into());
                         }
                     }
@@ -81,7 +82,10 @@ fn with_protocols(objects: &[Object]) -> String {
     }
     let filled = objects.iter().map(|object| {
         let mut value = object.value.clone();
-        if matches!(object.kind.as_str(), "Service" | "Pod" | "Deployment" | "DaemonSet" | "StatefulSet" | "Job" | "CronJob") {
+        if matches!(
+            object.kind.as_str(),
+            "Service" | "Pod" | "Deployment" | "DaemonSet" | "StatefulSet" | "Job" | "CronJob"
+        ) {
             fill(&mut value);
         }
         value
@@ -327,8 +331,8 @@ mod tests {
 
     #[test]
     fn objects_have_names_that_lead_back_to_them() {
-        let objects =
-            parse("apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: d, namespace: net}\n").expect("one");
+        let objects = parse("apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: d, namespace: net}\n")
+            .expect("one");
         assert_eq!(id(&objects[0]), "DaemonSet.v1.apps net/d");
         assert_eq!(reference(&objects[0]), "-n 'net' 'DaemonSet.v1.apps' 'd'");
     }

@@ -1,0 +1,98 @@
+//! Nodes that leave: as planned, behind our back, and dead.
+
+use serde_json::json;
+
+use crate::lab::{CPS, Ha, WORKERS};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_leaves_and_comes_back() {
+    let ha = Ha::new().await;
+    ha.lab.unmake("kubeadm_worker", "w2", &ha.worker_states[1]).await;
+    assert_eq!(ha.nodes(0), ["cp1 Ready", "cp2 Ready", "cp3 Ready", "w1 Ready"]);
+    assert_eq!(
+        ha.lab.ok(&ha.workers[1], "ls /etc/kubernetes /etc/cni/net.d | grep -c conf || true").trim(),
+        "0"
+    );
+    // Twice is as once.
+    ha.lab.unmake("kubeadm_worker", "w2", &ha.worker_states[1]).await;
+    ha.lab.make("kubeadm_worker", "w2", json!({"cluster": ha.cluster, "host": ha.workers[1]})).await;
+    assert_eq!(ha.nodes(0).len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_dropped_behind_our_back_is_gone_and_joins_anew() {
+    let ha = Ha::new().await;
+    ha.lab.world.drop_node("w1").expect("it was there");
+    let bench = ha.lab.bench("kubeadm_worker", "w1").await;
+    assert_eq!(bench.read("kubeadm_worker", &ha.worker_states[0]).await, None);
+    // The same object is made again: its key is the one on the machine.
+    ha.lab.make("kubeadm_worker", "w1", json!({"cluster": ha.cluster, "host": ha.workers[0]})).await;
+    assert_eq!(ha.nodes(0).len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_control_plane_is_replaced_like_any_other() {
+    let ha = Ha::new().await;
+    ha.lab.unmake("kubeadm_control_plane", "cp1", &ha.control_plane_states[0]).await;
+    assert_eq!(ha.nodes(1), ["cp2 Ready", "cp3 Ready", "w1 Ready", "w2 Ready"]);
+    // The cluster is read, and workers join, through those that stay.
+    let bench = ha.lab.bench("kubeadm_cluster", "lab").await;
+    assert!(bench.read("kubeadm_cluster", &ha.cluster_state).await.is_some());
+    let args = json!({"cluster": ha.cluster, "host": ha.control_planes[0]});
+    ha.lab.make("kubeadm_control_plane", "cp1 again", args).await;
+    assert_eq!(ha.nodes(0).len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_control_plane_is_taken_out_by_a_survivor() {
+    let ha = Ha::new().await;
+    let id = ha.control_planes[0]["id"].as_str().expect("an id");
+    ha.lab.world.stop_machine(id).expect("it ran");
+    ha.lab.pool.close_all().await;
+    ha.lab.unmake("kubeadm_control_plane", "cp1", &ha.control_plane_states[0]).await;
+    let nodes = ha.nodes(1);
+    assert!(nodes.iter().all(|node| !node.starts_with("cp1")), "{nodes:?}");
+    let members = ha.lab.kubectl(
+        &ha.control_planes[1],
+        "-n kube-system exec etcd-cp2 -- etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/kubernetes/pki/etcd/ca.crt \
+         --cert=/etc/kubernetes/pki/etcd/peer.crt --key=/etc/kubernetes/pki/etcd/peer.key member list",
+    );
+    assert_eq!(members.lines().count(), 2, "{members}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_control_plane_without_which_etcd_would_stop_stays() {
+    let ha = Ha::new().await;
+    let dead = ha.control_planes[1]["id"].as_str().expect("an id");
+    ha.lab.world.stop_machine(dead).expect("it ran");
+    ha.lab.pool.close_all().await;
+    // Two of three live; without one of them, one of two would.
+    let bench = ha.lab.bench("kubeadm_control_plane", "cp1").await;
+    let ty = "kubeadm_control_plane";
+    let fault =
+        bench.resource(ty).delete(bench.context(), &ha.control_plane_states[0]).await.expect_err("no quorum");
+    assert!(fault.summary.contains("would lose its quorum"), "{fault:#?}");
+    assert_eq!(ha.nodes(0).len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_goes_in_any_order() {
+    let ha = Ha::new().await;
+    // Control planes first: the last one stays for the cluster, and workers still leave.
+    for (name, state) in CPS.iter().zip(&ha.control_plane_states) {
+        ha.lab.unmake("kubeadm_control_plane", name, state).await;
+    }
+    for (name, state) in WORKERS.iter().zip(&ha.worker_states) {
+        ha.lab.unmake("kubeadm_worker", name, state).await;
+    }
+    ha.lab.unmake("kubeadm_cluster", "lab", &ha.cluster_state).await;
+    for machine in ha.control_planes.iter().chain(&ha.workers) {
+        let left = ha.lab.ok(machine, "ls /etc/kubernetes/*.conf /etc/kubernetes/pki /etc/kubernetes/grappe.json /etc/kubernetes/manifests/* 2>/dev/null || true");
+        assert_eq!(left, "");
+    }
+    // What is gone already is deleted, and read as gone.
+    ha.lab.unmake("kubeadm_cluster", "lab", &ha.cluster_state).await;
+    ha.lab.unmake("kubeadm_worker", "w1", &ha.worker_states[0]).await;
+    let bench = ha.lab.bench("kubeadm_cluster", "lab").await;
+    assert_eq!(bench.read("kubeadm_cluster", &ha.cluster_state).await, None);
+}
