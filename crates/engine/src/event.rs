@@ -241,3 +241,34 @@ pub(crate) fn stream_name(stream: Stream) -> &'static str {
         Stream::Stderr => "stderr",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::summary::{Failed, Step};
+    use serde_json::json;
+
+    #[test]
+    fn events_are_flat_lines() {
+        let op = OpName { id: 7, addr: "t.a[1]".into(), deposed: false, action: Verb::Create };
+        let line = |kind| serde_json::to_value(Event { at: 12, kind }).unwrap();
+        assert_eq!(
+            line(EventKind::OperationDone { op: op.clone(), elapsed: 950 }),
+            json!({"at": 12, "type": "operation_done", "id": 7, "addr": "t.a[1]", "action": "create", "elapsed": 950})
+        );
+        let error = Failure { hint: Some("do".into()), ..Failure::new("bad") };
+        let retry =
+            EventKind::OperationRetry { op: op.clone(), attempt: 1, after: 1000, error: error.clone() };
+        assert_eq!(line(retry)["error"], json!({"summary": "bad", "hint": "do"}));
+        let summary = Summary {
+            critical_path: vec![Step { op: op.clone(), elapsed: 3 }],
+            errors: vec![Failed { op: Some(op), error: error.clone() }, Failed { op: None, error }],
+            phases: vec![("apply", 5)],
+            ..Summary::default()
+        };
+        let finished = line(EventKind::RunFinished { summary: Box::new(summary) });
+        assert_eq!(finished["summary"]["errors"][0]["addr"], "t.a[1]");
+        assert_eq!(finished["summary"]["critical_path"][0]["elapsed"], 3);
+        assert_eq!(finished["summary"]["phases"], json!([["apply", 5]]));
+    }
+}
