@@ -53,7 +53,10 @@ fn a_cluster_comes_up_stays_grows_drifts_and_goes() {
     assert_eq!(names(&up["machines"]).len(), 7, "{up}");
     let dmz = up["nodes"].as_array().unwrap().iter().find(|n| n["name"] == "worker-3").unwrap();
     assert_eq!(dmz["labels"]["net"], "dmz");
-    assert_eq!((dmz["taints"][0]["key"].as_str(), dmz["taints"][0]["effect"].as_str()), (Some("zone"), Some("NoSchedule")));
+    assert_eq!(
+        (dmz["taints"][0]["key"].as_str(), dmz["taints"][0]["effect"].as_str()),
+        (Some("zone"), Some("NoSchedule"))
+    );
 
     // Nothing is left to do.
     let again = sandbox.expect(0, &["plan", "-detailed-exitcode"]);
@@ -141,7 +144,8 @@ fn no_secret_of_the_lab_is_in_clear() {
     let token = |text: &str| {
         // abcdef.0123456789abcdef
         text.split(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit() && c != '.').any(|word| {
-            word.split_once('.').is_some_and(|(id, secret)| id.len() == 6 && secret.len() == 16 && !secret.contains('.'))
+            word.split_once('.')
+                .is_some_and(|(id, secret)| id.len() == 6 && secret.len() == 16 && !secret.contains('.'))
         })
     };
     assert!(!token(&printed), "a bootstrap token was printed");
@@ -165,4 +169,53 @@ fn every_machine_with_its_own_proxy_works_as_well() {
     sandbox.expect(0, &["plan", "-detailed-exitcode"]);
     sandbox.expect(0, &["destroy", "-auto-approve"]);
     assert_eq!(world(&sandbox)["machines"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn what_fails_is_told_with_what_the_host_said_and_gone_on_with_later() {
+    let sandbox = Sandbox::of_plan("lab");
+    let failed = sandbox.expect(1, &["apply", "-auto-approve", "-var=kubernetes_version=1.98.7"]);
+    // The host's last lines, the place, the others once.
+    assert!(failed.stderr.contains("apt-get update failed"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("403"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("main.tf:"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("It was the same with kubeadm_host.node["), "{}", failed.stderr);
+    assert_eq!(failed.stderr.matches("error:").count(), 1, "{}", failed.stderr);
+    assert!(
+        failed.stdout.contains("25 added, 0 changed, 0 destroyed; 6 failed, 11 skipped"),
+        "{}",
+        failed.stdout
+    );
+    sandbox.expect(0, &["apply", "-auto-approve"]);
+    let up = world(&sandbox);
+    assert_eq!(ready(&up), NODES);
+    assert_eq!(names(&up["machines"]).len(), 7);
+    sandbox.expect(0, &["plan", "-detailed-exitcode"]);
+}
+
+#[test]
+fn what_may_pass_is_tried_again() {
+    let sandbox = Sandbox::of_plan("lab");
+    let flaky = "provider \"sim\" {\n  fail = { \"kubeadm join\" = 2, \"create sim_machine\" = 1 }\n}";
+    sandbox.write("main.tf", &sandbox.read("main.tf").replace("provider \"sim\" {}", flaky));
+    let ran = sandbox.expect(0, &["apply", "-auto-approve", "-json"]);
+    assert_eq!(ran.events_of("operation_retry").len(), 3, "{}", ran.stdout);
+    assert_eq!(ready(&world(&sandbox)), NODES);
+}
+
+#[test]
+fn another_host_key_is_refused() {
+    let sandbox = Sandbox::of_plan("lab");
+    let args = ["apply", "-auto-approve", "-target=host_machine.this"];
+    sandbox.expect(0, &args);
+    // Somebody else answers at the addresses: the machines' keys change places.
+    let file = "grappe.state/world.json.keys";
+    let mut keys: serde_json::Map<String, Json> = serde_json::from_str(&sandbox.read(file)).unwrap();
+    let mut values: Vec<Json> = keys.values().cloned().collect();
+    values.rotate_left(1);
+    keys.values_mut().zip(values).for_each(|(key, other)| *key = other);
+    sandbox.write(file, &Json::Object(keys).to_string());
+    let refused = sandbox.expect(1, &["plan"]);
+    assert!(refused.stderr.contains("HOST KEY CHANGED"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("help:"), "{}", refused.stderr);
 }
