@@ -70,7 +70,7 @@ impl NoControlPlane {
 
 /// What asking one machine gave.
 enum Probe {
-    Healthy(Remote, String),
+    Healthy(Kubectl),
     /// Reached, and no control plane of this cluster.
     Other(String),
     /// Not reached, or its API does not answer.
@@ -111,9 +111,9 @@ impl ClusterRef {
                 () = tokio::time::sleep(PATIENCE), if waiting.len() > 0 => continue,
             };
             match answer {
-                Some(Probe::Healthy(remote, identity)) => {
-                    client.set_last_healthy(&self.id, identity);
-                    return Ok(Kubectl { remote });
+                Some(Probe::Healthy(kubectl)) => {
+                    client.set_last_healthy(&self.id, kubectl.connection.identity());
+                    return Ok(kubectl);
                 }
                 Some(Probe::Other(why)) => reasons.push(why),
                 Some(Probe::Ill(why)) => {
@@ -150,7 +150,7 @@ impl ClusterRef {
             }
             Some(Err(error)) => Probe::Ill(format!("{name}: /etc/kubernetes/pki/ca.crt: {error}")),
             Some(Ok(_)) => match section("ready") {
-                Some("ok") => Probe::Healthy(remote, connection.identity()),
+                Some("ok") => Probe::Healthy(Kubectl { remote, connection: connection.clone() }),
                 answer => Probe::Ill(format!("{name}: the API is not ready: {}", answer.unwrap_or_default())),
             },
         }
@@ -162,6 +162,8 @@ impl ClusterRef {
 pub struct Kubectl {
     /// The machine.
     pub remote: Remote,
+    /// How it was reached.
+    pub connection: Connection,
 }
 
 impl Kubectl {

@@ -169,7 +169,9 @@ impl Resource for KubeadmCluster {
         let hash = standing.ca_cert_hash.clone().unwrap_or_default();
         let endpoint = args.local_endpoint()?;
         // A half-made one has no identity yet: its key stands for it until it is deleted.
-        let id = cluster_id(&Kubectl { remote }).await.unwrap_or_else(|_| ctx.key().to_owned());
+        let id = cluster_id(&Kubectl { remote, connection: (*args.host).clone() })
+            .await
+            .unwrap_or_else(|_| ctx.key().to_owned());
         Ok(Some(args.state(id, hash, &endpoint)))
     }
 }
@@ -259,7 +261,7 @@ async fn finish(
     endpoint: &LocalEndpoint,
 ) -> Result<State, Fault> {
     local_api_ready(ctx, remote, endpoint, Duration::from_secs(300)).await?;
-    let id = cluster_id(&Kubectl { remote: remote.clone() }).await?;
+    let id = cluster_id(&Kubectl { remote: remote.clone(), connection: (*args.host).clone() }).await?;
     let ca = remote.read("/etc/kubernetes/pki/ca.crt").await?.unwrap_or_default();
     let hash = join::ca_cert_hash(&ca).map_err(|error| {
         Fault::permanent(format!("{}: /etc/kubernetes/pki/ca.crt: {error}", remote.name()))

@@ -25,7 +25,7 @@ use grappe_ssh::{Exec, quote};
 use serde_json::Value as Json;
 
 use crate::access::{ClusterRef, KUBECTL, Kubectl, is_alive};
-use crate::client::Client;
+use crate::client::{Client, same_machine};
 use crate::drain::{self, Policy};
 use crate::etcd;
 use crate::remote::{LONG, Remote};
@@ -130,8 +130,7 @@ impl Joining<'_> {
         };
         match &standing.ca_cert_hash {
             Some(hash) if *hash != self.cluster.ca_cert_hash => refuse("belongs to another cluster"),
-            _ if standing.node_is(self.ctx.key()) => Ok(()),
-            _ if standing.marker.node.is_some() => refuse("is a node under another resource"),
+            _ if standing.marker.node.is_some() => Ok(()),
             Some(_) if standing.kubelet_conf => Ok(()),
             _ => refuse("holds files of kubeadm that no resource of this plan put there"),
         }
@@ -151,15 +150,24 @@ impl Joining<'_> {
             Role::Worker => !standing.admin_conf,
             Role::ControlPlane { .. } => standing.admin_conf,
         };
+        let ours = standing.node_is(self.ctx.key());
         let Some(node) = kubectl.node(name).await? else {
-            return if standing.node_is(self.ctx.key()) { Ok(None) } else { Err(self.unknown(remote, name)) };
-        };
-        if half || !finished {
-            return if standing.node_is(self.ctx.key()) {
-                Ok(None)
+            // The cluster lost it, or never knew it: nobody has a use for it as it is. Unless it is the cluster.
+            return if standing.admin_conf && same_machine(&kubectl.connection, self.connection) {
+                Err(self.only_one(remote, name))
             } else {
-                Err(self.other_role(remote, name))
+                Ok(None)
             };
+        };
+        if !ours && standing.marker.node.is_some() {
+            return Err(Fault::permanent(format!(
+                "{} is the node {name} already, under another resource",
+                remote.name()
+            ))
+            .hint("remove that resource first, or import the node into this one"));
+        }
+        if half || !finished {
+            return if ours { Ok(None) } else { Err(self.other_role(remote, name)) };
         }
         if let Role::ControlPlane { endpoint } = &self.role {
             // A control plane of ours that never got ready is joined anew; one that made the cluster is only waited for.
@@ -174,13 +182,13 @@ impl Joining<'_> {
         Ok(Some(known(&node)))
     }
 
-    fn unknown(&self, remote: &Remote, name: &str) -> Fault {
+    fn only_one(&self, remote: &Remote, name: &str) -> Fault {
         let cluster = &self.cluster.name;
         Fault::permanent(format!(
-            "{} trusts the cluster {cluster}, which knows no node {name}",
+            "{} is the only control plane of {cluster}, which has lost its node {name}: to reset it would be to destroy the cluster",
             remote.name()
         ))
-        .hint("set node_name to the name it joined under, or run `kubeadm reset` there")
+        .hint("let its kubelet register it again: `systemctl restart kubelet` there; if it joined under another name, set node_name")
     }
 
     fn other_role(&self, remote: &Remote, name: &str) -> Fault {
@@ -473,7 +481,7 @@ impl Leaving<'_> {
         };
         let remote = self.machine(&kubectl).await?;
         if self.control_plane {
-            self.keep_quorum(&kubectl).await?;
+            keep_quorum(&kubectl, self.name).await?;
         }
         if let Some(remote) = remote {
             if kubectl.node(self.name).await?.as_ref().is_some_and(is_alive) {
@@ -488,26 +496,6 @@ impl Leaving<'_> {
         }
         self.ctx.progress(format!("deleting the node {}", self.name));
         kubectl.run("delete the node", &delete_node(self.name)).await.map(|_| ())
-    }
-
-    /// The members that stay must be able to elect a leader: kubeadm would wipe this one although they cannot.
-    async fn keep_quorum(&self, kubectl: &Kubectl) -> Result<(), Fault> {
-        let Some((_, members)) = etcd::members(kubectl).await? else { return Ok(()) };
-        let staying: Vec<_> = members.iter().filter(|member| member.name != self.name).collect();
-        let list = kubectl.get("nodes").await?.unwrap_or_default();
-        let nodes = list["items"].as_array().into_iter().flatten();
-        let speaking: Vec<_> =
-            nodes.filter(|node| is_alive(node)).map(|node| &node["metadata"]["name"]).collect();
-        let alive = staying.iter().filter(|member| speaking.iter().any(|name| **name == member.name)).count();
-        if staying.len() < members.len() && alive <= staying.len() / 2 {
-            return Err(Fault::permanent(format!(
-                "without {} etcd would lose its quorum: of the {} members that stay, {alive} are alive",
-                self.name,
-                staying.len()
-            ))
-            .hint("bring the other control planes back, or remove the dead ones first"));
-        }
-        Ok(())
     }
 
     /// The machine; `None` where it is dead: unreachable for us, and for the cluster too.
@@ -543,6 +531,25 @@ impl Leaving<'_> {
         self.ctx.progress("kubeadm reset");
         reset(remote).await
     }
+}
+
+/// The members that stay must be able to elect a leader: kubeadm would wipe this one although they cannot.
+async fn keep_quorum(kubectl: &Kubectl, name: &str) -> Result<(), Fault> {
+    let Some((_, members)) = etcd::members(kubectl).await? else { return Ok(()) };
+    let staying: Vec<_> = members.iter().filter(|member| member.name != name).collect();
+    let list = kubectl.get("nodes").await?.unwrap_or_default();
+    let nodes = list["items"].as_array().into_iter().flatten();
+    let speaking: Vec<_> =
+        nodes.filter(|node| is_alive(node)).map(|node| &node["metadata"]["name"]).collect();
+    let alive = staying.iter().filter(|member| speaking.iter().any(|name| **name == member.name)).count();
+    if staying.len() < members.len() && alive <= staying.len() / 2 {
+        return Err(Fault::permanent(format!(
+            "without {name} etcd would lose its quorum: of the {} members that stay, {alive} are alive",
+            staying.len()
+        ))
+        .hint("bring the other control planes back, or remove the dead ones first"));
+    }
+    Ok(())
 }
 
 /// The name a host registers under where none is given: its own, in lower case.

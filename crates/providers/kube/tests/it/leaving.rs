@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::lab::{CPS, Ha, WORKERS};
+use crate::lab::{CPS, Ha, Lab, WORKERS, cluster, cluster_of, endpoint};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_leaves_and_comes_back() {
@@ -25,9 +25,38 @@ async fn a_node_dropped_behind_our_back_is_gone_and_joins_anew() {
     ha.lab.world.drop_node("w1").expect("it was there");
     let bench = ha.lab.bench("kubeadm_worker", "w1").await;
     assert_eq!(bench.read("kubeadm_worker", &ha.worker_states[0]).await, None);
-    // The same object is made again: its key is the one on the machine.
-    ha.lab.make("kubeadm_worker", "w1", json!({"cluster": ha.cluster, "host": ha.workers[0]})).await;
-    assert_eq!(ha.nodes(0).len(), 5);
+    // It is made anew, as another object: with another key than the one on the machine.
+    ha.lab.make("kubeadm_worker", "w1 again", json!({"cluster": ha.cluster, "host": ha.workers[0]})).await;
+    ha.lab.world.drop_node("cp2").expect("it was there");
+    let args = json!({"cluster": ha.cluster, "host": ha.control_planes[1]});
+    ha.lab.make("kubeadm_control_plane", "cp2 again", args).await;
+    assert_eq!(ha.nodes(1).len(), 5);
+    // One that the cluster knows is another resource's.
+    let args = json!({"cluster": ha.cluster, "host": ha.workers[0]});
+    let fault = ha.lab.try_make("kubeadm_worker", "w1 twice", args).await.expect_err("it is taken");
+    assert!(fault.summary.contains("under another resource"), "{fault:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_control_plane_is_never_reset_for_a_lost_node() {
+    let lab = Lab::new().await;
+    let machine = lab.hosts(&["cp1"]).await.remove(0);
+    let made = lab
+        .make(
+            "kubeadm_cluster",
+            "lab",
+            cluster(&machine, std::slice::from_ref(&machine), &endpoint(&machine)),
+        )
+        .await;
+    let args = json!({"cluster": cluster_of(&made), "host": machine});
+    lab.make("kubeadm_control_plane", "cp1", args.clone()).await;
+    lab.world.drop_node("cp1").expect("it was there");
+    for key in ["cp1", "cp1 again"] {
+        let fault =
+            lab.try_make("kubeadm_control_plane", key, args.clone()).await.expect_err("it would be the end");
+        assert!(fault.summary.contains("only control plane"), "{fault:#?}");
+    }
+    assert_eq!(lab.kubectl(&machine, "get --raw /readyz"), "ok");
 }
 
 #[tokio::test(flavor = "multi_thread")]

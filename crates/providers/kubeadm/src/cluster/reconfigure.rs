@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use grappe_kubeadm::config::LocalEndpoint;
 use grappe_provider::{Context, Fault};
+use grappe_provider_host::Connection;
 use grappe_ssh::quote;
 use serde_json::Value as Json;
 
@@ -27,6 +28,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// A control plane as its own manifests describe it.
 struct Here {
     remote: Remote,
+    connection: Connection,
     name: String,
     endpoint: LocalEndpoint,
 }
@@ -41,7 +43,7 @@ pub(super) async fn run(ctx: &Context<Client>, prior: &State, args: &Args) -> Re
         let remote = ctx.client().reach(ctx, machine).await?;
         let standing = Standing::read(&remote).await?;
         if standing.admin_conf && standing.ca_cert_hash.as_ref() == Some(&prior.ca_cert_hash) {
-            all.push(Here::read(remote).await?);
+            all.push(Here::read(remote, (**machine).clone()).await?);
         }
     }
     let Some(first) = all.first() else {
@@ -57,7 +59,7 @@ pub(super) async fn run(ctx: &Context<Client>, prior: &State, args: &Args) -> Re
 }
 
 impl Here {
-    async fn read(remote: Remote) -> Result<Self, Fault> {
+    async fn read(remote: Remote, connection: Connection) -> Result<Self, Fault> {
         let argument = |flag: &str, file: &str| {
             format!(
                 "echo '== {flag}'; sed -n 's/^ *- --{flag}=//p' /etc/kubernetes/manifests/{file}.yaml 2>/dev/null\n"
@@ -82,7 +84,12 @@ impl Here {
             )));
         };
         let bind_port = value("secure-port").and_then(|port| port.parse().ok());
-        Ok(Self { remote, name, endpoint: LocalEndpoint { advertise_address: Some(address), bind_port } })
+        Ok(Self {
+            remote,
+            connection,
+            name,
+            endpoint: LocalEndpoint { advertise_address: Some(address), bind_port },
+        })
     }
 
     /// Runs phases of init with the new settings, as this control plane.
@@ -112,7 +119,7 @@ impl Here {
             self.phases(args, &["etcd local"]).await?;
         }
         let after = self.manifests().await?;
-        let kubectl = Kubectl { remote: self.remote.clone() };
+        let kubectl = Kubectl { remote: self.remote.clone(), connection: self.connection.clone() };
         for (component, hash) in &after {
             if before.iter().any(|old| old == &(component.clone(), hash.clone())) {
                 continue;
