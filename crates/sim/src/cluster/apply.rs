@@ -248,11 +248,6 @@ impl Cluster {
     /// # Errors
     /// In the API server's words.
     pub fn validate(&self, kind: &Kind, namespace: &str, name: &str, object: &Value) -> Result<(), String> {
-        let api = if kind.group.is_empty() {
-            kind.plural.clone()
-        } else {
-            format!("{}.{}", kind.plural, kind.group)
-        };
         if kind.namespaced && self.objects.get("Namespace", "", namespace).is_none() {
             return Err(format!(
                 "Error from server (NotFound): error when creating \"STDIN\": namespaces \"{namespace}\" not found"
@@ -304,7 +299,6 @@ impl Cluster {
                 ));
             }
         }
-        let _ = api;
         Ok(())
     }
 
@@ -344,7 +338,7 @@ impl Cluster {
             return Ok(Outcome::Created);
         };
         if manner.server_side {
-            self.check_conflicts(&id, &key, &wanted, &live, manner)?;
+            self.check_conflicts(&id, &key, &wanted, manner)?;
         }
         let mut next = live.clone();
         let old = self.applied.get(&key).cloned().unwrap_or(Value::Object(Map::new()));
@@ -365,7 +359,6 @@ impl Cluster {
         id: &str,
         key: &str,
         wanted: &Value,
-        live: &Value,
         manner: Manner<'_>,
     ) -> Result<(), String> {
         let suffix = format!(" {id}");
@@ -392,7 +385,6 @@ impl Cluster {
                     if found.len() == 1 { "" } else { "s" },
                 ));
             }
-            let _ = live;
             if let Some(theirs) = self.applied.get_mut(&format!("{other} {id}")) {
                 disown(theirs, wanted, "");
             }

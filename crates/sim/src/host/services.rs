@@ -1,7 +1,7 @@
 //! What happens when systemd starts a unit: the daemons that matter read their configuration and may refuse.
 
 use super::files::Actor;
-use super::{Host, Service, ServiceState, haproxy, keepalived, unit_name};
+use super::{Host, ServiceState, haproxy, keepalived, unit_name};
 
 /// Why a unit did not start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Host {
             Ok((state, loaded)) => (state, loaded, vec![format!("Started {unit} (simulated).")]),
             Err(lines) => (ServiceState::Failed, None, lines),
         };
-        let service = self.services.entry(unit.clone()).or_insert_with(Service::default);
+        let service = self.services.entry(unit.clone()).or_default();
         (service.state, service.since, service.loaded) = (state, now_ms, loaded);
         self.journal(&unit, log);
         self.mark_pods(&unit);
@@ -92,7 +92,7 @@ impl Host {
             }
             if role.api_port.is_some() {
                 match port {
-                    2379 | 2380 | 2381 => return Some("etcd"),
+                    2379..=2381 => return Some("etcd"),
                     10257 => return Some("kube-controller"),
                     10259 => return Some("kube-scheduler"),
                     _ => {}

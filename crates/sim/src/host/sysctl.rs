@@ -136,8 +136,8 @@ pub(crate) const MODULES: &[&str] = &[
 
 impl Host {
     fn existing(&self) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-        let bridge = self.modules.contains("br_netfilter").then_some(BRIDGE).unwrap_or_default();
-        let conntrack = self.modules.contains("nf_conntrack").then_some(CONNTRACK).unwrap_or_default();
+        let bridge = if self.modules.contains("br_netfilter") { BRIDGE } else { &[] };
+        let conntrack = if self.modules.contains("nf_conntrack") { CONNTRACK } else { &[] };
         DEFAULTS.iter().chain(bridge).chain(conntrack)
     }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::config::{Node, Settings, arguments};
+use super::config::{Node, Settings};
+use super::documents::arguments;
 use crate::cluster::der;
 use crate::cluster::pki::{self, Pair, Request};
 use crate::cluster::versions::{self, minor};

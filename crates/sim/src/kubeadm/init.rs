@@ -239,8 +239,7 @@ fn furnish(s: &mut State, id: &str, settings: &Settings) {
             let dns = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"labels": {"k8s-app": "kube-dns"}},
                 "spec": {"clusterIP": nth_address(&settings.service_subnet, 10), "selector": {"k8s-app": "kube-dns"}, "ports": [{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53, "protocol": "TCP"}]}});
             cluster.store(&services, "kube-system", "kube-dns", dns, now);
-            let (marks, taints) = versions::control_plane_marks(minor);
-            let _ = marks;
+            let (_, taints) = versions::control_plane_marks(minor);
             let mut tolerations: Vec<Value> =
                 taints.iter().map(|t| json!({"key": t, "effect": "NoSchedule"})).collect();
             tolerations.push(json!({"key": "CriticalAddonsOnly", "operator": "Exists"}));

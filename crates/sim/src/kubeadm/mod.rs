@@ -1,6 +1,7 @@
 //! kubeadm: init, join, reset, tokens, certificates and images, as the release that is installed does them.
 
 mod config;
+mod documents;
 mod files;
 mod init;
 mod join;
@@ -86,7 +87,7 @@ pub(crate) fn run(cx: &mut Cx<'_>) -> Status {
         ["config", "images", operation @ ("list" | "pull")] => images(cx, &opts, *operation == "pull"),
         ["config", "print", ..] => Err(cx.unsupported("config print")),
         ["config", "validate"] => {
-            config::read_file(cx, &opts)?;
+            documents::read_file(cx, &opts)?;
             cx.out("ok\n");
             Ok(0)
         }
@@ -136,7 +137,7 @@ fn version(cx: &mut Cx<'_>, opts: &Opts) -> Status {
 fn images(cx: &mut Cx<'_>, opts: &Opts, pull: bool) -> Status {
     let (mut version, mut repository) = (None, None);
     if opts.value(&["config"]).is_some() {
-        let documents = config::read_file(cx, opts)?;
+        let documents = documents::read_file(cx, opts)?;
         let cluster = documents.cluster();
         version = cluster["kubernetesVersion"].as_str().map(str::to_owned);
         repository = cluster["imageRepository"].as_str().map(str::to_owned);

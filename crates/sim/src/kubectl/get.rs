@@ -46,10 +46,7 @@ pub(super) fn find(k: &mut Kubectl<'_, '_>, words: &[&str]) -> Result<(Vec<Found
         let single = manifests.len() == 1;
         let mut found = Vec::new();
         for (label, object) in manifests {
-            let (kind, namespace, name) = match k.placed(&label, &object) {
-                Ok(placed) => placed,
-                Err(status) => return Err(status),
-            };
+            let (kind, namespace, name) = k.placed(&label, &object)?;
             match k.with(|c| c.objects.get(&kind.kind, &namespace, &name).cloned()) {
                 Some(object) => found.push((kind, object)),
                 None if ignore => {}

@@ -29,7 +29,7 @@ pub(super) fn fill(template: &str, value: &Value) -> Result<String, String> {
     let mut at = 0;
     let parts = parse(&chars, &mut at, 0)?;
     let mut out = String::new();
-    render(&parts, value, value, &mut out)?;
+    render(&parts, value, &mut out)?;
     Ok(out)
 }
 
@@ -239,7 +239,7 @@ fn show(value: &Value) -> String {
     }
 }
 
-fn render(parts: &[Part], root: &Value, here: &Value, out: &mut String) -> Result<(), String> {
+fn render(parts: &[Part], here: &Value, out: &mut String) -> Result<(), String> {
     for part in parts {
         match part {
             Part::Text(text) => out.push_str(text),
@@ -249,7 +249,7 @@ fn render(parts: &[Part], root: &Value, here: &Value, out: &mut String) -> Resul
             }
             Part::Range(steps, inner) => {
                 for item in walk(steps, here) {
-                    render(inner, root, item, out)?;
+                    render(inner, item, out)?;
                 }
             }
         }

@@ -53,10 +53,7 @@ pub(super) fn run(k: &mut Kubectl<'_, '_>, words: &[&str]) -> Status {
                 (kind, text(&o, "/metadata/namespace").to_owned(), text(&o, "/metadata/name").to_owned())
             })
             .collect(),
-        Err(status) if wanted == "delete" => {
-            let _ = status;
-            return Ok(0);
-        }
+        Err(_) if wanted == "delete" => return Ok(0),
         Err(status) => return Err(status),
     };
     if targets.is_empty() {

@@ -70,7 +70,7 @@ impl Resource for SimNetwork {
 
     fn validate(&self, config: &Value) -> Vec<Problem> {
         let cidr = config.get("cidr").and_then(Value::as_str);
-        let wrong = cidr.is_some_and(|c| c.parse::<ipnet::Ipv4Net>().is_ok_and(|n| n.trunc() == n) == false);
+        let wrong = cidr.is_some_and(|c| !c.parse::<ipnet::Ipv4Net>().is_ok_and(|n| n.trunc() == n));
         if wrong { vec![Problem::new("cidr", "not an IPv4 range such as 10.0.0.0/24")] } else { Vec::new() }
     }
 

@@ -237,7 +237,7 @@ impl Shell {
     }
 
     fn out_of_budget(&mut self, io: &Io) -> Run {
-        if !self.session.cancelled.load(std::sync::atomic::Ordering::Relaxed) {
+        if self.session.budget.get() == 0 {
             self.complain("gave up: too many commands for one script (simulated host)", io);
         }
         Err(Flow::Exit(124))

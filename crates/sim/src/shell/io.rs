@@ -63,6 +63,9 @@ impl Input {
     }
 }
 
+/// Takes what is written.
+pub type Sink = Rc<dyn Fn(&[u8])>;
+
 /// What a descriptor is open on.
 #[derive(Clone)]
 pub enum Fd {
@@ -73,7 +76,7 @@ pub enum Fd {
     /// Memory: pipes and substitutions.
     Buffer(Rc<RefCell<Vec<u8>>>),
     /// The client.
-    Client(Rc<dyn Fn(&[u8])>),
+    Client(Sink),
     /// A file of the host, by its resolved path; writes go to its end.
     File(String),
 }

@@ -87,10 +87,19 @@ pub struct Session {
     budget: Cell<u64>,
     /// This session's own clock: sleeps move it, and the world's with it.
     cursor: Cell<i64>,
+    /// Real milliseconds that sleeps of this session may still take.
+    patience: Cell<i64>,
+    /// Simulated time at which `timeout` ends what runs, in milliseconds since 1970.
+    deadline: Cell<i64>,
+    /// The deadline has passed: nothing runs any more until `timeout` returns.
+    expired: Cell<bool>,
 }
 
 /// How many commands one SSH request may run.
 const BUDGET: u64 = 200_000;
+
+/// Real milliseconds that the sleeps of one SSH request may take together.
+const PATIENCE: i64 = 3000;
 
 /// A shell process.
 #[derive(Debug, Clone)]
@@ -139,7 +148,14 @@ impl Shell {
     pub fn login(world: &Arc<World>, machine: &str, user: &str, cancelled: Arc<AtomicBool>) -> Self {
         let home = if user == "root" { "/root".to_owned() } else { format!("/home/{user}") };
         let now = world.with(|s| s.now());
-        let session = Session { cancelled, budget: Cell::new(BUDGET), cursor: Cell::new(now) };
+        let session = Session {
+            cancelled,
+            budget: Cell::new(BUDGET),
+            cursor: Cell::new(now),
+            patience: Cell::new(PATIENCE),
+            deadline: Cell::new(i64::MAX),
+            expired: Cell::new(false),
+        };
         let mut shell = Shell {
             world: world.clone(),
             machine: machine.to_owned(),
@@ -341,30 +357,57 @@ impl Shell {
         true
     }
 
-    /// Moves this session's clock, and the world's if it is behind.
+    /// Moves this session's clock, and the world's if it is behind. A little real time passes too, so that a loop that waits for what another
+    /// session does gives it the time to do it.
     pub fn sleep(&self, milliseconds: i64) {
-        self.state(|s| {
-            let until = self.session.cursor.get().max(s.now().min(self.session.cursor.get())) + milliseconds;
-            s.advance(until);
-            self.session.cursor.set(s.now().max(until));
-        });
+        let session = &self.session;
+        let wanted = session.cursor.get().saturating_add(milliseconds);
+        let until = wanted.min(session.deadline.get());
+        session.expired.set(session.expired.get() || until < wanted);
+        self.state(|s| s.advance(until));
+        session.cursor.set(until);
+        let real = (milliseconds / 200).clamp(0, 50).min(session.patience.get());
+        session.patience.set(session.patience.get() - real);
+        self.wait(Duration::from_millis(real.unsigned_abs()), |_| None::<()>);
+    }
+
+    /// Runs something under a limit of simulated time, in milliseconds. True if the limit ended it.
+    pub(crate) fn within<R>(&mut self, limit: i64, run: impl FnOnce(&mut Self) -> R) -> (R, bool) {
+        let session = self.session.clone();
+        let now = self.state(|s| s.now());
+        session.cursor.set(session.cursor.get().max(now));
+        let (outer, was_expired) = (session.deadline.get(), session.expired.get());
+        session.deadline.set(outer.min(session.cursor.get().saturating_add(limit)));
+        let result = run(self);
+        session.deadline.set(outer);
+        let ended = session.expired.get() && !was_expired;
+        // An outer limit that passed as well ends what is around it.
+        session.expired.set(was_expired || (ended && session.cursor.get() >= outer));
+        (result, ended)
     }
 
     /// Whether the client went away or the budget is spent.
     pub fn stopped(&self) -> bool {
-        self.session.cancelled.load(Ordering::Relaxed) || self.session.budget.get() == 0
+        self.session.cancelled.load(Ordering::Relaxed)
+            || self.session.budget.get() == 0
+            || self.session.expired.get()
     }
 
     /// Takes one command off the budget.
     fn spend(&self) -> bool {
         let left = self.session.budget.get();
         self.session.budget.set(left.saturating_sub(1));
-        left > 0 && !self.session.cancelled.load(Ordering::Relaxed)
+        left > 0 && !self.session.cancelled.load(Ordering::Relaxed) && !self.session.expired.get()
     }
 
     /// Waits, in real time, until the world gives something; the client's going away ends it.
     pub fn wait<R>(&self, limit: Duration, f: impl FnMut(&mut State) -> Option<R>) -> Option<R> {
-        self.world.wait(limit, Duration::from_millis(10), || self.stopped(), f)
+        self.world.wait(
+            limit,
+            Duration::from_millis(10),
+            || self.session.cancelled.load(Ordering::Relaxed),
+            f,
+        )
     }
 }
 

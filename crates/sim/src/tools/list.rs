@@ -87,6 +87,6 @@ fn long_line(name: &str, node: &Node) -> String {
         _ => String::new(),
     };
     let when = super::system::format_date("%b %e %H:%M", node.mtime);
-    let mode = super::files::mode_text(node);
+    let mode = super::attributes::mode_text(node);
     format!("{mode} 1 {} {} {:>5} {when} {name}{target}", node.owner, node.group, node.size())
 }

@@ -2,9 +2,11 @@
 //! simulate it refuses with a word, never in silence.
 
 mod apt;
+mod attributes;
 mod awk;
 mod catalogue;
 mod containers;
+mod dpkg;
 mod files;
 mod find;
 mod grep;
@@ -124,7 +126,18 @@ pub(crate) fn run(sh: &mut Shell, io: &Io, tool: &str, version: &str, args: &[St
     {
         return cx.fail(1, text);
     }
-    match dispatch(tool, &mut cx) {
+    let process = (cx.sh.machine.clone(), tool.to_owned());
+    let seen = ["kubeadm", "apt-get", "kubectl"].contains(&tool); // what `pgrep` is asked about
+    if seen {
+        cx.sh.state(|s| *s.processes.entry(process.clone()).or_default() += 1);
+    }
+    let status = dispatch(tool, &mut cx);
+    if seen {
+        cx.sh.state(|s| {
+            s.processes.entry(process).and_modify(|n| *n = n.saturating_sub(1));
+        });
+    }
+    match status {
         Some(Ok(status) | Err(status)) => status,
         None => cx.fail(127, "this program is known and not simulated (simulated host)"),
     }
@@ -140,7 +153,7 @@ fn dispatch(tool: &str, cx: &mut Cx<'_>) -> Option<Status> {
         .or_else(|| processes::dispatch(tool, cx))
         .or_else(|| kernel::dispatch(tool, cx))
         .or_else(|| net::dispatch(tool, cx))
-        .or_else(|| packages::dispatch(tool, cx))
+        .or_else(|| dpkg::dispatch(tool, cx))
         .or_else(|| containers::dispatch(tool, cx))
         .or_else(|| match tool {
             "awk" => Some(awk::run(cx)),

@@ -112,11 +112,7 @@ fn one_round(
             'd' | 'i' | 'u' | 'x' | 'X' | 'o' => {
                 let given = take().unwrap_or_default();
                 let value = integer(&given).unwrap_or_else(|| {
-                    errors.push(if given.trim().is_empty() && given.is_empty() {
-                        format!("{given}: expected numeric value")
-                    } else {
-                        format!("{given}: expected numeric value")
-                    });
+                    errors.push(format!("{given}: expected numeric value"));
                     0
                 });
                 let digits = match kind {

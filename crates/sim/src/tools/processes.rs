@@ -216,13 +216,24 @@ fn timeout(cx: &mut Cx<'_>) -> Status {
     let opts = getopt(cx.args, "+k:s:v", &["kill-after=", "signal=", "foreground", "preserve-status"])
         .map_err(|e| cx.fail(125, e))?;
     let Some((limit, rest)) = opts.rest.split_first() else { return Err(cx.fail(125, "missing operand")) };
-    if limit.trim_end_matches(['s', 'm', 'h', 'd']).parse::<f64>().is_err() {
+    let (number, factor) = match limit.chars().last() {
+        Some('s') => (&limit[..limit.len() - 1], 1.0),
+        Some('m') => (&limit[..limit.len() - 1], 60.0),
+        Some('h') => (&limit[..limit.len() - 1], 3600.0),
+        Some('d') => (&limit[..limit.len() - 1], 86_400.0),
+        _ => (limit.as_str(), 1.0),
+    };
+    let Some(seconds) = number.parse::<f64>().ok().filter(|n| *n >= 0.0) else {
         return Err(cx.fail(125, format!("invalid time interval '{limit}'")));
-    }
+    };
     if rest.is_empty() {
         return Err(cx.fail(125, "missing operand"));
     }
-    run_rest(cx, rest)
+    let milliseconds = if seconds == 0.0 { i64::MAX } else { (seconds * factor * 1000.0).min(1e15) as i64 };
+    let io = cx.io.fork();
+    let rest = rest.to_vec();
+    let (status, ended) = cx.sh.within(milliseconds, |sh| sh.clone().run_program(&rest, &io));
+    Ok(if ended { 124 } else { status })
 }
 
 fn run_rest(cx: &mut Cx<'_>, rest: &[String]) -> Status {
@@ -324,13 +335,16 @@ fn pgrep(cx: &mut Cx<'_>) -> Status {
         return Err(cx.fail(2, "no matching criteria specified"));
     };
     let name = name.trim_matches(['^', '$']).to_owned();
-    let found = cx.host(|h, _| {
-        let static_pod = h.node.as_ref().is_some_and(|n| n.pods_up && n.api_port.is_some());
-        h.active(&name)
-            || (static_pod
-                && ["kube-apiserver", "etcd", "kube-scheduler", "kube-controller-manager"]
-                    .contains(&name.as_str()))
-    });
+    let machine = cx.sh.machine.clone();
+    let runs = cx.sh.state(|s| s.processes.get(&(machine, name.clone())).is_some_and(|n| *n > 0));
+    let found = runs
+        || cx.host(|h, _| {
+            let static_pod = h.node.as_ref().is_some_and(|n| n.pods_up && n.api_port.is_some());
+            h.active(&name)
+                || (static_pod
+                    && ["kube-apiserver", "etcd", "kube-scheduler", "kube-controller-manager"]
+                        .contains(&name.as_str()))
+        });
     if found {
         cx.out("4242\n");
     }

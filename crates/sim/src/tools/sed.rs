@@ -342,7 +342,7 @@ impl Pass<'_> {
             Address::Match(regex) => regex.is_match(&self.space),
             Address::Plus(_) => false,
             Address::Step(first, 0) => self.at == *first,
-            Address::Step(first, step) => self.at >= *first && (self.at - first) % step == 0,
+            Address::Step(first, step) => self.at >= *first && (self.at - first).is_multiple_of(*step),
         }
     }
 

@@ -127,6 +127,8 @@ pub struct State {
     pub knobs: Knobs,
     /// How many failures of [`Knobs::fail`] are left, by its keys.
     pub fail_left: BTreeMap<String, u32>,
+    /// Programs that run now, by machine and name, and how many of each. They die with this process, so they are not in the file.
+    pub processes: BTreeMap<(String, String), u32>,
     /// Set by whoever changes one of the plain fields.
     pub dirty: bool,
 }
@@ -181,6 +183,7 @@ impl State {
             quota: stored.quota,
             knobs: stored.knobs,
             fail_left: stored.fail_left,
+            processes: BTreeMap::new(),
             dirty: false,
         })
     }

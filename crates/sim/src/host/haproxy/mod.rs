@@ -164,12 +164,12 @@ pub fn check(file: &str, text: &str, resolves: impl Fn(&str) -> bool) -> Report 
             "" => report
                 .alerts
                 .push(format!("config : parsing {at}: unknown keyword '{first}' out of section.")),
-            "global" => {
-                if !GLOBAL.contains(&first) && !first.starts_with("tune.") && !first.starts_with("ssl-") {
-                    report.alerts.push(format!(
-                        "config : parsing {at} : unknown keyword '{first}' in 'global' section"
-                    ));
-                }
+            "global"
+                if !GLOBAL.contains(&first) && !first.starts_with("tune.") && !first.starts_with("ssl-") =>
+            {
+                report
+                    .alerts
+                    .push(format!("config : parsing {at} : unknown keyword '{first}' in 'global' section"))
             }
             "defaults" | "frontend" | "backend" | "listen" => {
                 proxy_line(&mut report, section, &words, &at, &mut defaults, &resolves);

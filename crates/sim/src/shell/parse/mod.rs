@@ -375,11 +375,11 @@ impl Parser {
             },
         };
         let mut redirects = Vec::new();
-        while !matches!(body, Body::Function { .. }) {
+        if !matches!(body, Body::Function { .. }) {
             self.blanks();
-            match self.redirect()? {
-                Some(redirect) => redirects.push(redirect),
-                None => break,
+            while let Some(redirect) = self.redirect()? {
+                redirects.push(redirect);
+                self.blanks();
             }
         }
         Ok(Command { body, redirects, line })
