@@ -4,5 +4,7 @@ mod differential;
 mod fuzz;
 mod kubeadm;
 mod lab;
+mod provider;
+mod scale;
 mod ssh;
 mod store;
