@@ -3,37 +3,27 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use petgraph::Directed;
+use petgraph::csr::Csr;
+
+/// For each node, its neighbours in one direction: sorted and distinct, all in one array.
+type Rows = Csr<(), (), Directed, usize>;
+
 /// A directed graph over the nodes `0..len`.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
-    after: Adjacency,
-    before: Adjacency,
+    after: Rows,
+    before: Rows,
 }
 
-/// For each node, its neighbours in one direction: sorted, distinct, all in one array.
-#[derive(Clone, Debug, Default)]
-struct Adjacency {
-    /// Where each node's neighbours start; one more entry than there are nodes.
-    starts: Vec<usize>,
-    items: Vec<usize>,
-}
-
-impl Adjacency {
-    /// From pairs sorted by their first.
-    fn new(nodes: usize, pairs: &[(usize, usize)]) -> Self {
-        let mut starts = vec![0; nodes + 1];
-        for (from, _) in pairs {
-            starts[from + 1] += 1;
-        }
-        for i in 0..nodes {
-            starts[i + 1] += starts[i];
-        }
-        Adjacency { starts, items: pairs.iter().map(|(_, to)| *to).collect() }
+/// From pairs that are sorted and distinct.
+fn rows(nodes: usize, pairs: &[(usize, usize)]) -> Rows {
+    let mut rows = Csr::from_sorted_edges(pairs).expect("the pairs are sorted and distinct");
+    // It knows of the nodes that edges name; those beyond have none.
+    for _ in rows.node_count()..nodes {
+        rows.add_node(());
     }
-
-    fn of(&self, node: usize) -> &[usize] {
-        &self.items[self.starts[node]..self.starts[node + 1]]
-    }
+    rows
 }
 
 /// Nodes that wait for each other: each comes before the next, and the last before the first.
@@ -58,18 +48,18 @@ impl Graph {
         assert!(pairs.iter().all(|(a, b)| *a < nodes && *b < nodes), "an edge leaves the graph");
         pairs.sort_unstable();
         pairs.dedup();
-        let after = Adjacency::new(nodes, &pairs);
+        let after = rows(nodes, &pairs);
         for pair in &mut pairs {
             *pair = (pair.1, pair.0);
         }
         pairs.sort_unstable();
-        Graph { after, before: Adjacency::new(nodes, &pairs) }
+        Graph { after, before: rows(nodes, &pairs) }
     }
 
     /// How many nodes there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.after.starts.len().saturating_sub(1)
+        self.after.node_count()
     }
 
     /// Whether there is no node.
@@ -81,13 +71,13 @@ impl Graph {
     /// The nodes that come directly before this one, in order.
     #[must_use]
     pub fn before(&self, node: usize) -> &[usize] {
-        self.before.of(node)
+        self.before.neighbors_slice(node)
     }
 
     /// The nodes that come directly after this one, in order.
     #[must_use]
     pub fn after(&self, node: usize) -> &[usize] {
-        self.after.of(node)
+        self.after.neighbors_slice(node)
     }
 
     /// All nodes, each after those that come before it; of those that could come next, the lowest does.

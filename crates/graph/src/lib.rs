@@ -4,8 +4,8 @@
 //! deterministic (ties go to the lower position), walks without recursion, and costs what the edges cost: 100,000 of them are a matter of
 //! milliseconds.
 //!
-//! The adjacency is two flat arrays. A general graph library was tried and left: its topological order depends on the order of insertion, and
-//! its search for cycles is recursive, which a chain of 100,000 does not forgive.
+//! The adjacency is `petgraph`'s compressed sparse rows, one for each direction. Order and cycles are walked here: petgraph's topological
+//! order depends on the order of insertion, and a way round that is named must be a short one and always the same.
 //!
 //! [`ReadyQueue`] says what may start next; it knows of no time, thread or task. The engine asks it and does the work.
 
