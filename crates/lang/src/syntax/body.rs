@@ -12,7 +12,7 @@ use hcl_edit::structure::{Block, BlockLabel, Body, Structure};
 
 use super::lower::Lower;
 use super::mask::{self, ENOUGH};
-use super::parse::{Place, explain, expression, flatten, rounds};
+use super::parse::{NO_NEWLINE, Place, explain, expression, flatten, rounds};
 use super::{Cx, Ident, MAX_DEPTH, Parsed, RawAttribute, RawBlock, RawBody, ident_len, refuse, template};
 use crate::expr::{Node, NodeKind};
 
@@ -37,6 +37,11 @@ pub(super) fn file(cx: Cx<'_>, diags: &mut Diagnostics) -> RawBody {
     diags.extend(found);
     body
 }
+
+const NO_ITEM: &str = "Argument or block definition required";
+const NO_BLOCK: &str = "Invalid block definition";
+const NO_BRACE: &str = "A block's labels and then an opening brace (\"{\") are required on one line.";
+const ONE_LINE: &str = "Invalid single-argument block definition";
 
 type Names = HashMap<Arc<str>, Span>;
 
@@ -72,30 +77,19 @@ impl Reader<'_, '_> {
                         self.broken_item(&item, pos, unclosed, &error, depth, &mut body, &mut names)
                     }
                 }
-            } else if self.text[pos..].starts_with('}') {
-                let span = self.cx.char_span(pos);
-                self.report::<()>(
-                    pos..pos + 1,
-                    refuse(
-                        "Argument or block definition required",
-                        "This closing brace closes nothing: there is no open block here.",
-                        span,
-                    ),
-                );
-                pos += 1;
-                continue;
             } else {
-                let span = self.cx.char_span(pos);
-                self.report::<()>(
-                    pos..pos + item.len(),
-                    refuse(
-                        "Argument or block definition required",
-                        "An argument (name = value) or a block (name { … }) is required here.",
-                        span,
-                    ),
-                );
+                let brace = self.text[pos..].starts_with('}');
+                let detail = if brace {
+                    "This closing brace closes nothing: there is no open block here."
+                } else {
+                    "An argument (name = value) or a block (name { … }) is required here."
+                };
+                let end = pos + if brace { 1 } else { item.len().max(1) };
+                self.fail(pos..end, NO_ITEM, detail, self.cx.char_span(pos));
+                pos = end;
+                continue;
             }
-            pos += item.len().max(1);
+            pos += item.len();
         }
     }
 
@@ -124,6 +118,10 @@ impl Reader<'_, '_> {
             Err(diagnostic) => self.diags.push(*diagnostic),
         }
         None
+    }
+
+    fn fail(&mut self, within: Range<usize>, summary: &str, detail: impl Into<String>, span: Span) {
+        self.report::<()>(within, refuse(summary, detail, span));
     }
 
     /// What starts here, up to the end of its line, or of the line that closes its brackets. Where they are never closed: up to the next line that
@@ -163,11 +161,11 @@ impl Reader<'_, '_> {
     }
 
     fn attribute(&mut self, name: Ident, value: Parsed<Node>, body: &mut RawBody, names: &mut Names) {
-        let line = name.span.start as usize..value.as_ref().map_or(name.span.end, |v| v.span.end) as usize;
-        let line = match &value {
-            Err(error) => line.start..error.span.map_or(line.end, |s| s.end as usize).max(line.end),
-            Ok(_) => line,
+        let end = match &value {
+            Ok(value) => value.span.end,
+            Err(error) => error.span.map_or(name.span.end, |span| span.end),
         };
+        let line = name.span.start as usize..end as usize;
         // It is there, though broken: that it is missing must not be said too.
         let value = self
             .report(line, value)
@@ -209,7 +207,7 @@ impl Reader<'_, '_> {
                 }
                 _ => {
                     let detail = "A block label is a plain text: nothing is computed in it.";
-                    self.report::<()>(0..0, refuse("Invalid block label", detail, span));
+                    self.fail(0..0, "Invalid block label", detail, span);
                     return None;
                 }
             }
@@ -221,7 +219,7 @@ impl Reader<'_, '_> {
     }
 
     /// What `hcl_edit` did not accept: the error, and what is right of it.
-    #[expect(clippy::too_many_arguments, reason = "the item, and where it goes")]
+    #[expect(clippy::too_many_arguments, reason = "the item, what is wrong with it, and where it goes")]
     fn broken_item(
         &mut self,
         item: &str,
@@ -246,88 +244,54 @@ impl Reader<'_, '_> {
             return self.attribute(ty, Ok(value.unwrap_or(Node::new(unknown, span))), body, names);
         }
         let Some(open) = item.find('{') else {
-            let error = if rest.is_empty() || !rest.starts_with(|c: char| c == '"' || c.is_alphabetic()) {
-                refuse(
-                    "Argument or block definition required",
-                    format!(
-                        "After \"{name}\" either an equals sign (for an argument) or a block's labels and opening brace are required."
-                    ),
-                    ty.span,
-                )
-            } else {
-                let end = rest.trim_start_matches(|c: char| c != '}' && c != '=' && c != '\n');
-                let span = self.cx.char_span(all.end - end.len());
-                refuse(
-                    "Invalid block definition",
-                    "A block's labels and then an opening brace (\"{\") are required on one line.",
-                    span,
-                )
-            };
-            self.report::<()>(all, error);
-            return;
+            if !rest.starts_with(|c: char| c == '"' || c.is_alphabetic()) {
+                let detail = format!(
+                    "After \"{name}\" either an equals sign (for an argument) or a block's labels and opening brace are required."
+                );
+                return self.fail(all, NO_ITEM, detail, ty.span);
+            }
+            let end = rest.trim_start_matches(|c: char| c != '}' && c != '=').len();
+            return self.fail(all.clone(), NO_BLOCK, NO_BRACE, self.cx.char_span(all.end - end));
         };
         // Its head, closed at once.
-        let head_text = format!("{}}}", &item[..=open]);
-        let parsed = match rounds(&head_text, parse_body) {
+        let (parsed, holes) = match rounds(&format!("{}}}", &item[..=open]), parse_body) {
             Ok(parsed) => parsed,
             Err(error) => {
-                let span = self.cx.char_span(at + error.location().offset());
-                self.report::<()>(
-                    all,
-                    refuse(
-                        "Invalid block definition",
-                        "A block's labels and then an opening brace (\"{\") are required on one line.",
-                        span,
-                    ),
-                );
-                return;
+                return self.fail(all, NO_BLOCK, NO_BRACE, self.cx.char_span(at + error.location().offset()));
             }
         };
-        let lower = Lower { cx: self.cx, text: item, offset: at, holes: &parsed.1 };
-        let Some(block) = parsed.0.blocks().next() else { return };
-        let Some(mut raw) = self.head(lower, block) else { return };
-        let close = if unclosed.is_some() { None } else { item.rfind('}') };
-        let inside = open + 1..close.unwrap_or(item.len()).max(open + 1);
-        let lines = item[inside.clone()].contains('\n');
+        let lower = Lower { cx: self.cx, text: item, offset: at, holes: &holes };
+        let Some(mut raw) = parsed.blocks().next().and_then(|block| self.head(lower, block)) else { return };
+        let close = item.rfind('}').filter(|_| unclosed.is_none()).unwrap_or(item.len());
+        let extra = item.get(close + 1..).unwrap_or("").trim_start();
+        let known = self.diags.len();
+        let why = explain(self.cx, item, at, Place::Argument, error);
         if error.message().contains("nesting depth") || depth >= MAX_DEPTH {
-            self.report::<()>(0..0, Err(explain(self.cx, item, at, Place::Argument, error)));
-        } else if let Some(open) = unclosed {
-            let detail = "There is no closing brace for this block before the end of the file.";
-            self.report::<()>(0..0, refuse("Unclosed configuration block", detail, self.cx.char_span(open)));
-            raw.body = self.body(at + inside.start..at + inside.end, depth + 1);
-        } else if let Some(extra) = close.map(|at| &item[at + 1..]).filter(|extra| !extra.trim().is_empty()) {
-            let span = self.cx.char_span(all.end - extra.trim_start().len());
-            self.report::<()>(
-                all,
-                refuse(
-                    "Missing newline after block definition",
-                    "A block definition must end with a newline.",
-                    span,
-                ),
-            );
-        } else if lines {
-            raw.body = self.body(at + inside.start..at + inside.end, depth + 1);
+            self.diags.push(*why);
+        } else if !extra.is_empty() {
+            let span = self.cx.char_span(all.end - extra.len());
+            let detail = "A block definition must end with a newline.";
+            self.fail(all, "Missing newline after block definition", detail, span);
         } else {
-            let one = expression_or_block(&item[inside.clone()]);
-            let detail = if one {
+            if let Some(open) = unclosed {
+                let detail = "There is no closing brace for this block before the end of the file.";
+                self.fail(all.clone(), "Unclosed configuration block", detail, self.cx.char_span(open));
+            }
+            raw.body = self.body(at + open + 1..at + close, depth + 1);
+            let one_line = !item[open..close].contains('\n');
+            for found in self.diags.0[known..].iter_mut().filter(|d| one_line && d.summary == NO_NEWLINE) {
+                ONE_LINE.clone_into(&mut found.summary);
                 "A block on one line holds one argument only. Put each argument on a line of its own."
-            } else {
-                "A block on one line holds one argument (name = value) and no block."
-            };
-            let span = explain(self.cx, item, at, Place::Argument, error).span;
-            self.report::<()>(
-                all,
-                refuse("Invalid single-argument block definition", detail, span.unwrap_or(raw.ty.span)),
-            );
+                    .clone_into(&mut found.detail);
+            }
+            if self.diags.len() == known {
+                // All of its parts are right: it is how they are put on lines.
+                let detail = "A block on one line holds one argument (name = value) and no block. Otherwise each stands on a line of its own.";
+                self.fail(all, ONE_LINE, detail, why.span.unwrap_or(raw.ty.span));
+            }
         }
         body.blocks.push(raw);
     }
-}
-
-fn expression_or_block(inside: &str) -> bool {
-    let inside = inside.trim_start();
-    let rest = inside[ident_len(inside)..].trim_start();
-    ident_len(inside) > 0 && rest.starts_with('=') && !rest.starts_with("==")
 }
 
 fn ident(lower: Lower<'_>, name: &hcl_edit::Decorated<HclIdent>) -> Ident {

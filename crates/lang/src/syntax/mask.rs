@@ -181,16 +181,19 @@ impl<'t> Scan<'t> {
             Open::Interpolation(at) => Some(*at),
             _ => None,
         });
-        let error = match (open, heredoc_head(self.cx.rest(at))) {
-            (Some(at), _) => unclosed(self.cx, at),
-            (None, Some((word, _))) => Diagnostic::error("Unterminated template string")
-                .detail(format!(
+        let at_end = |detail| {
+            Diagnostic::error("Unterminated template string").detail(detail).span(self.cx.span(at..end))
+        };
+        let (end, error) = match (open, heredoc_head(self.cx.rest(at))) {
+            (Some(at), _) => (end, unclosed(self.cx, at)),
+            // All that follows is in it.
+            (None, Some((word, _))) => (
+                self.cx.text.len(),
+                at_end(format!(
                     "No line with \"{word}\" alone ends this heredoc before the end of the file."
-                ))
-                .span(self.cx.span(at..end)),
-            (None, None) => Diagnostic::error("Unterminated template string")
-                .detail("No closing marker was found for the string.")
-                .span(self.cx.span(at..end)),
+                )),
+            ),
+            (None, None) => (end, at_end("No closing marker was found for the string.".to_owned())),
         };
         self.give_up(end, error);
     }
@@ -253,15 +256,14 @@ impl<'t> Scan<'t> {
     /// One token; whether the interpolation ended.
     fn expression(&mut self) -> bool {
         let rest = self.rest();
-        let to_line_end = self.line_end(self.pos) - self.pos;
         if let Some((word, len)) = heredoc_head(rest) {
             self.open(Open::Heredoc(word), len);
             return false;
         }
         match rest.as_bytes()[0] {
             b'"' => self.open(Open::Quoted(self.pos), 1),
-            b'#' => self.blank(to_line_end),
-            b'/' if rest.starts_with("//") => self.blank(to_line_end),
+            b'#' => self.blank(rest.find('\n').unwrap_or(rest.len())),
+            b'/' if rest.starts_with("//") => self.blank(rest.find('\n').unwrap_or(rest.len())),
             b'/' if rest.starts_with("/*") => match rest[2..].find("*/") {
                 Some(end) => self.blank(end + 4),
                 None => {

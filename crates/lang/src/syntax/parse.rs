@@ -18,6 +18,8 @@ pub(super) enum Place {
     Whole,
 }
 
+pub(super) const NO_NEWLINE: &str = "Missing newline after argument";
+
 /// What was taken out of a text by its place, to be read on its own.
 pub(super) type Holes = HashMap<usize, String>;
 
@@ -51,7 +53,7 @@ pub(super) struct Flat {
 /// Makes newlines spaces inside of brackets (where `hcl_edit` forgets that they are, after `for … in`), up to the end of the line (of the last one
 /// that brackets join) or with `lines` of the text.
 pub(super) fn flatten(masked: &str, lines: bool) -> Flat {
-    let mut text = masked.as_bytes().to_vec();
+    let mut text = Vec::new();
     let mut open: Vec<(usize, bool)> = Vec::new();
     for (i, byte) in masked.bytes().enumerate() {
         match byte {
@@ -71,15 +73,16 @@ pub(super) fn flatten(masked: &str, lines: bool) -> Flat {
                 open.pop_if(|(at, _)| masked.as_bytes()[*at] == opener);
             }
             b'\n' => match open.last() {
-                None if !lines => {
-                    text.truncate(i);
-                    break;
+                None if !lines => break,
+                None | Some((_, true)) => {
+                    text.push(b' ');
+                    continue;
                 }
-                None | Some((_, true)) => text[i] = b' ',
                 Some((_, false)) => {}
             },
             _ => {}
         }
+        text.push(byte);
     }
     let text = String::from_utf8_lossy(&text).into_owned();
     Flat { text, unclosed: open.first().map(|(at, _)| *at) }
@@ -279,7 +282,9 @@ pub(super) fn explain(cx: Cx<'_>, text: &str, offset: usize, place: Place, error
     let around = brackets.last().map(|open| (*open, text.as_bytes()[*open], text[open + 1..].trim_start()));
     let is_for = around.is_some_and(|(_, _, inside)| &inside[..ident_len(inside)] == "for");
     let ends_operator = |s: &str| s.is_empty() || s.ends_with(|c| "=([{,+-*/%&|?:!<>".contains(c));
-    let (summary, detail) = if here.starts_with('\'') {
+    let (summary, detail) = if message.contains("unique object key") {
+        ("Repeated key", "This key is given too many times over in this object. Give it once.")
+    } else if here.starts_with('\'') {
         ("Invalid character", "Single quotes are not valid. Use double quotes (\") to enclose strings.")
     } else if before.ends_with('.') && !before.ends_with("..") {
         ("Invalid attribute name", "An attribute name is required after a dot.")
@@ -332,7 +337,7 @@ pub(super) fn explain(cx: Cx<'_>, text: &str, offset: usize, place: Place, error
                 "Expected a newline or comma to mark the beginning of the next attribute.",
             ),
             None if place == Place::Argument => {
-                ("Missing newline after argument", "An argument definition must end with a newline.")
+                (NO_NEWLINE, "An argument definition must end with a newline.")
             }
             None if place == Place::Interpolation => (
                 "Extra characters after interpolation expression",
