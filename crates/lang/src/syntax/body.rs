@@ -1,286 +1,299 @@
-//! Bodies: arguments and blocks. After an error the parser goes on at the next line that looks like the next of them.
+//! Bodies: arguments and blocks, item by item, so that one error hides no other. What is broken is read again in parts.
 
 use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
 
-use grappe_diag::{Diagnostic, Span};
+use grappe_diag::{Diagnostic, Diagnostics, Span};
 use grappe_value::{Type, Value};
+use hcl_edit::Ident as HclIdent;
+use hcl_edit::parser::{Error, parse_body};
+use hcl_edit::structure::{Block, BlockLabel, Body, Structure};
 
-use super::cursor::{Parsed, Parser};
-use super::{Ident, RawAttribute, RawBlock, RawBody};
+use super::lower::Lower;
+use super::mask::{self, ENOUGH};
+use super::parse::{NO_NEWLINE, Place, explain, expression, flatten, rounds};
+use super::{Cx, Ident, MAX_DEPTH, Parsed, RawAttribute, RawBlock, RawBody, ident_len, refuse, template};
 use crate::expr::{Node, NodeKind};
 
-impl Parser<'_> {
-    /// A whole file.
-    pub(super) fn file(&mut self) -> RawBody {
-        if self.eat("\u{feff}") {
-            let span = self.span(0, 0);
-            self.report(
-                Diagnostic::error("Byte order mark")
-                    .detail(
-                        "The file starts with a UTF-8 byte order mark, which the language does not allow.",
-                    )
-                    .hint("save it as UTF-8 without a byte order mark")
-                    .span(span),
-            );
-        }
-        let mut body = self.body();
-        // A brace that closes nothing: what follows is read too.
-        while !self.at_end() {
-            let span = self.span_here();
-            self.report(
-                Diagnostic::error("Argument or block definition required")
-                    .detail("This closing brace closes nothing: there is no open block here.")
-                    .span(span),
-            );
-            self.bump();
-            let more = self.body();
-            body.attributes.extend(more.attributes);
-            body.blocks.extend(more.blocks);
-        }
-        body.span = self.span(0, self.text().len());
-        body
+/// A whole file.
+pub(super) fn file(cx: Cx<'_>, diags: &mut Diagnostics) -> RawBody {
+    let start = cx.text.len() - cx.text.trim_start_matches('\u{feff}').len();
+    if start > 0 {
+        diags.push(
+            Diagnostic::error("Byte order mark")
+                .detail("The file starts with a UTF-8 byte order mark, which the language does not allow.")
+                .hint("save it as UTF-8 without a byte order mark")
+                .span(cx.span(0..0)),
+        );
     }
+    let masked = mask::mask(cx, start);
+    let text = " ".repeat(start) + &masked.text;
+    let broken = masked.errors.iter().filter_map(|d| d.span).collect();
+    let mut found: Diagnostics = masked.errors.into_iter().collect();
+    let mut reader = Reader { cx, text: &text, broken, diags: &mut found };
+    let body = reader.body(0..text.len(), 0);
+    found.sort();
+    diags.extend(found);
+    body
+}
 
-    /// Items up to a closing brace (which stays) or the end of the text.
-    fn body(&mut self) -> RawBody {
-        let start = self.pos;
-        let mut body = RawBody { attributes: Vec::new(), blocks: Vec::new(), span: self.span_here() };
-        let mut names = HashMap::new();
+const NO_ITEM: &str = "Argument or block definition required";
+const NO_BLOCK: &str = "Invalid block definition";
+const NO_BRACE: &str = "A block's labels and then an opening brace (\"{\") are required on one line.";
+const ONE_LINE: &str = "Invalid single-argument block definition";
+
+type Names = HashMap<Arc<str>, Span>;
+
+struct Reader<'t, 'd> {
+    cx: Cx<'t>,
+    /// The whole text, masked.
+    text: &'t str,
+    /// Where tokens are broken, which was reported.
+    broken: Vec<Span>,
+    diags: &'d mut Diagnostics,
+}
+
+impl Reader<'_, '_> {
+    /// All items of a piece of the text.
+    fn body(&mut self, range: Range<usize>, depth: usize) -> RawBody {
+        let mut body = self.empty(range.clone());
+        let mut names = Names::new();
+        let mut pos = range.start;
         loop {
-            self.skip_lines();
-            if self.at_end() || self.at("}") {
-                break;
+            let rest = &self.text[pos..range.end];
+            pos = range.end - rest.trim_start_matches([' ', '\t', '\n']).len();
+            if pos == range.end || self.too_many(pos) {
+                return body;
             }
-            let item = self.pos;
-            if let Err(diagnostic) = self.item(&mut body, &mut names, true) {
-                self.report(*diagnostic);
-                self.recover(item);
-                if self.too_many() {
-                    self.pos = self.text().len();
-                }
-            }
-        }
-        body.span = self.span_from(start);
-        body
-    }
-
-    /// One argument or block, and with `line_end` the end of its line.
-    fn item(
-        &mut self,
-        body: &mut RawBody,
-        names: &mut HashMap<std::sync::Arc<str>, Span>,
-        line_end: bool,
-    ) -> Parsed<()> {
-        let Some(name) = self.ident() else {
-            if self.at("/*") {
-                return self.error("Unterminated comment", "There is no \"*/\" that ends this comment.");
-            }
-            return self.error(
-                "Argument or block definition required",
-                "An argument (name = value) or a block (name { … }) is required here.",
-            );
-        };
-        self.skip();
-        if self.at("=") && !self.at("==") {
-            self.pos += 1;
-            let value = match self.expr() {
-                Ok(value) => value,
-                Err(diagnostic) => {
-                    // It is there, though broken: that it is missing must not be said too.
-                    let unknown = NodeKind::Literal(Value::unknown(Type::Any));
-                    let value = Node::new(unknown, name.span);
-                    body.attributes.push(RawAttribute { name, value });
-                    return Err(diagnostic);
-                }
-            };
-            if let Some(first) = names.get(&name.name) {
-                self.report(
-                    Diagnostic::error("Attribute redefined")
-                        .detail(format!(
-                            "The argument \"{}\" was already set. Each argument may be set only once.",
-                            name.name
-                        ))
-                        .span(name.span)
-                        .related(*first, "first set here"),
-                );
-            } else {
-                names.insert(name.name.clone(), name.span);
-                body.attributes.push(RawAttribute { name, value });
-            }
-            self.skip();
-            if line_end && !(self.at_end() || self.at_newline()) {
-                return self.error(
-                    "Missing newline after argument",
-                    "An argument definition must end with a newline.",
-                );
-            }
-            return Ok(());
-        }
-        let block = self.block(name)?;
-        body.blocks.push(block);
-        self.skip();
-        if !(self.at_end() || self.at_newline()) {
-            return self.error(
-                "Missing newline after block definition",
-                "A block definition must end with a newline.",
-            );
-        }
-        Ok(())
-    }
-
-    /// From the labels on.
-    fn block(&mut self, ty: Ident) -> Parsed<RawBlock> {
-        let mut labels = Vec::new();
-        loop {
-            self.skip();
-            if self.at("\"") {
-                let start = self.pos;
-                let node = self.quoted()?;
-                match node.kind {
-                    NodeKind::Literal(value) if value.as_str().is_some() => {
-                        let name = value.as_str().unwrap_or_default().into();
-                        labels.push(Ident { name, span: self.span_from(start) });
+            let (item, unclosed) = self.item(pos..range.end);
+            if ident_len(&item) > 0 {
+                match rounds(&item, parse_body) {
+                    Ok((parsed, holes)) => {
+                        let lower = Lower { cx: self.cx, text: &item, offset: pos, holes: &holes };
+                        self.structures(lower, &parsed, &mut body, &mut names);
                     }
-                    _ => {
-                        return self.error_at(
-                            "Invalid block label",
-                            "A block label is a plain text: nothing is computed in it.",
-                            node.span,
-                        );
+                    Err(error) => {
+                        self.broken_item(&item, pos, unclosed, &error, depth, &mut body, &mut names)
                     }
                 }
-            } else if let Some(label) = self.ident() {
-                labels.push(label);
             } else {
-                break;
-            }
-        }
-        if !self.at("{") {
-            if labels.is_empty() {
-                return self.error_at(
-                    "Argument or block definition required",
-                    format!(
-                        "After \"{}\" either an equals sign (for an argument) or a block's labels and opening brace are required.",
-                        ty.name
-                    ),
-                    ty.span,
-                );
-            }
-            return self.error(
-                "Invalid block definition",
-                "A block's labels and then an opening brace (\"{\") are required on one line.",
-            );
-        }
-        let open = self.span_here();
-        self.pos += 1;
-        let body = self.nested(false, |p| {
-            p.skip();
-            if p.at_newline() || p.at_end() { Ok(p.body()) } else { p.one_line_body() }
-        })?;
-        if !self.eat("}") {
-            return self.error_at(
-                "Unclosed configuration block",
-                "There is no closing brace for this block before the end of the file.",
-                open,
-            );
-        }
-        Ok(RawBlock { ty, labels, body })
-    }
-
-    /// `{ }` or `{ name = value }`
-    fn one_line_body(&mut self) -> Parsed<RawBody> {
-        let start = self.pos;
-        let mut body = RawBody { attributes: Vec::new(), blocks: Vec::new(), span: self.span_here() };
-        if !self.at("}") {
-            let is_argument = {
-                let before = self.pos;
-                let found = self.ident().is_some();
-                self.skip();
-                let found = found && self.at("=") && !self.at("==");
-                self.pos = before;
-                found
-            };
-            if !is_argument {
-                return self.error(
-                    "Invalid single-argument block definition",
-                    "A block on one line holds one argument (name = value) and no block.",
-                );
-            }
-            self.item(&mut body, &mut HashMap::new(), false)?;
-            self.skip();
-            if !self.at("}") {
-                return self.error(
-                    "Invalid single-argument block definition",
-                    "A block on one line holds one argument only. Put each argument on a line of its own.",
-                );
-            }
-        }
-        body.span = self.span_from(start);
-        Ok(body)
-    }
-
-    /// Goes to the start of the line where the next item probably stands: indented no deeper than the broken one, and not inside it.
-    /// A closing brace in the same column ends the broken item (it was a block).
-    fn recover(&mut self, item: usize) {
-        let column = self.indent_of(item);
-        let read = &self.text()[item..self.pos + self.line_at(self.pos).len()];
-        let count = |brackets: [char; 3]| read.chars().filter(|c| brackets.contains(c)).count();
-        let opened = count(['{', '[', '(']) > count(['}', ']', ')']);
-        // The line where it broke is done with, unless it belongs to what follows the item.
-        let line = self.text()[..self.pos].rfind('\n').map_or(0, |i| i + 1);
-        let mut heredoc = None;
-        if line <= item || self.indent_of(self.pos) > column {
-            heredoc = heredoc_marker(self.line_at(line));
-            self.next_line();
-        } else {
-            self.pos = line;
-        }
-        while !self.at_end() {
-            let line = self.line_at(self.pos);
-            let content = line.trim_start();
-            if let Some(marker) = &heredoc {
-                if content.trim_end() == *marker {
-                    heredoc = None;
-                }
-                self.next_line();
+                let brace = self.text[pos..].starts_with('}');
+                let detail = if brace {
+                    "This closing brace closes nothing: there is no open block here."
+                } else {
+                    "An argument (name = value) or a block (name { … }) is required here."
+                };
+                let end = pos + if brace { 1 } else { item.len().max(1) };
+                self.fail(pos..end, NO_ITEM, detail, self.cx.char_span(pos));
+                pos = end;
                 continue;
             }
-            let indent = line.len() - content.len();
-            if !content.trim().is_empty() && indent <= column {
-                if opened && content.starts_with(['}', ']', ')']) && indent == column {
-                    self.next_line();
-                    return;
-                }
-                if content.starts_with('}') || content.starts_with(|c: char| c.is_alphabetic() || c == '_') {
-                    return;
-                }
-            }
-            heredoc = heredoc_marker(line);
-            self.next_line();
+            pos += item.len();
         }
     }
 
-    fn indent_of(&self, at: usize) -> usize {
-        let line = self.text()[..at].rfind('\n').map_or(0, |i| i + 1);
-        let content = self.text()[line..].trim_start_matches([' ', '\t']);
-        (self.text().len() - content.len() - line).min(at - line)
+    fn empty(&self, range: Range<usize>) -> RawBody {
+        RawBody { attributes: Vec::new(), blocks: Vec::new(), span: self.cx.span(range) }
     }
 
-    /// From a place to the end of its line.
-    fn line_at(&self, at: usize) -> &str {
-        self.text()[at..].lines().next().unwrap_or("")
+    /// Says once that so much is wrong that the rest is not worth reading.
+    fn too_many(&mut self, at: usize) -> bool {
+        if self.diags.len() == ENOUGH {
+            self.diags.push(
+                Diagnostic::error("Too many errors")
+                    .detail("The rest of the file is not looked at.")
+                    .span(self.cx.char_span(at)),
+            );
+        }
+        self.diags.len() > ENOUGH
     }
 
-    fn next_line(&mut self) {
-        let rest = self.rest();
-        self.pos += rest.find('\n').map_or(rest.len(), |i| i + 1);
+    /// Reports an error, unless a broken token in that piece of the text explains it.
+    fn report<T>(&mut self, range: Range<usize>, result: Parsed<T>) -> Option<T> {
+        let explained = self.broken.iter().any(|span| range.contains(&(span.start as usize)));
+        match result {
+            Ok(value) => return Some(value),
+            Err(_) if explained => {}
+            Err(diagnostic) => self.diags.push(*diagnostic),
+        }
+        None
+    }
+
+    fn fail(&mut self, within: Range<usize>, summary: &str, detail: impl Into<String>, span: Span) {
+        self.report::<()>(within, refuse(summary, detail, span));
+    }
+
+    /// What starts here, up to the end of its line, or of the line that closes its brackets. Where they are never closed: up to the next line that
+    /// is indented no deeper.
+    fn item(&self, range: Range<usize>) -> (String, Option<usize>) {
+        let flat = flatten(&self.text[range.clone()], false);
+        let Some(open) = flat.unclosed else { return (flat.text, None) };
+        let piece = &self.text[range.clone()];
+        let column = range.start - self.text[..range.start].rfind('\n').map_or(0, |i| i + 1);
+        let mut end = piece.find('\n').map_or(piece.len(), |i| i + 1);
+        for line in piece[end..].split_inclusive('\n') {
+            let content = line.trim_start();
+            if line.len() - content.len() <= column && (ident_len(content) > 0 || content.starts_with('}')) {
+                break;
+            }
+            end += line.len();
+        }
+        (flatten(&piece[..end], false).text, Some(range.start + open))
+    }
+
+    fn structures(&mut self, lower: Lower<'_>, parsed: &Body, body: &mut RawBody, names: &mut Names) {
+        for structure in parsed {
+            match structure {
+                Structure::Attribute(attribute) => {
+                    let name = ident(lower, &attribute.key);
+                    let value = lower.node(&attribute.value);
+                    self.attribute(name, value, body, names);
+                }
+                Structure::Block(block) => {
+                    if let Some(mut raw) = self.head(lower, block) {
+                        self.structures(lower, &block.body, &mut raw.body, &mut Names::new());
+                        body.blocks.push(raw);
+                    }
+                }
+            }
+        }
+    }
+
+    fn attribute(&mut self, name: Ident, value: Parsed<Node>, body: &mut RawBody, names: &mut Names) {
+        let end = match &value {
+            Ok(value) => value.span.end,
+            Err(error) => error.span.map_or(name.span.end, |span| span.end),
+        };
+        let line = name.span.start as usize..end as usize;
+        // It is there, though broken: that it is missing must not be said too.
+        let value = self
+            .report(line, value)
+            .unwrap_or_else(|| Node::new(NodeKind::Literal(Value::unknown(Type::Any)), name.span));
+        if let Some(first) = names.get(&name.name) {
+            let detail = format!(
+                "The argument \"{}\" was already set. Each argument may be set only once.",
+                name.name
+            );
+            self.diags.push(
+                Diagnostic::error("Attribute redefined")
+                    .detail(detail)
+                    .span(name.span)
+                    .related(*first, "first set here"),
+            );
+        } else {
+            names.insert(name.name.clone(), name.span);
+            body.attributes.push(RawAttribute { name, value });
+        }
+    }
+
+    /// A block without what is in it.
+    fn head(&mut self, lower: Lower<'_>, block: &Block) -> Option<RawBlock> {
+        let ty = ident(lower, &block.ident);
+        let mut labels = Vec::new();
+        for label in &block.labels {
+            let span = match label {
+                BlockLabel::Ident(name) => {
+                    labels.push(ident(lower, name));
+                    continue;
+                }
+                BlockLabel::String(text) => lower.span(text),
+            };
+            let node =
+                self.report(span.start as usize..span.end as usize, template::within(self.cx, span))?;
+            match node.literal().and_then(Value::as_str) {
+                Some(name) if matches!(node.kind, NodeKind::Literal(_)) => {
+                    labels.push(Ident { name: name.into(), span })
+                }
+                _ => {
+                    let detail = "A block label is a plain text: nothing is computed in it.";
+                    self.fail(0..0, "Invalid block label", detail, span);
+                    return None;
+                }
+            }
+        }
+        let span = lower.span(block);
+        let head = labels.last().map_or(ty.span.end, |label| label.span.end) as usize;
+        let open = self.text[head..].find('{').map_or(head, |i| head + i + 1);
+        Some(RawBlock { ty, labels, body: self.empty(open..(span.end as usize).saturating_sub(1).max(open)) })
+    }
+
+    /// What `hcl_edit` did not accept: the error, and what is right of it.
+    #[expect(clippy::too_many_arguments, reason = "the item, what is wrong with it, and where it goes")]
+    fn broken_item(
+        &mut self,
+        item: &str,
+        at: usize,
+        unclosed: Option<usize>,
+        error: &Error,
+        depth: usize,
+        body: &mut RawBody,
+        names: &mut Names,
+    ) {
+        let all = at..at + item.len();
+        let name = &item[..ident_len(item)];
+        let ty = Ident { name: name.into(), span: self.cx.span(at..at + name.len()) };
+        let rest = item[name.len()..].trim_start();
+        if rest.starts_with('=') && !rest.starts_with("==") {
+            let value = expression(self.cx, &rest[1..], all.end - rest.len() + 1, Place::Argument);
+            // Right by itself: what follows it is wrong.
+            let value = value.and_then(|_| Err(explain(self.cx, item, at, Place::Argument, error)));
+            let value = self.report(all, value);
+            let unknown = NodeKind::Literal(Value::unknown(Type::Any));
+            let span = ty.span;
+            return self.attribute(ty, Ok(value.unwrap_or(Node::new(unknown, span))), body, names);
+        }
+        let Some(open) = item.find('{') else {
+            if !rest.starts_with(|c: char| c == '"' || c.is_alphabetic()) {
+                let detail = format!(
+                    "After \"{name}\" either an equals sign (for an argument) or a block's labels and opening brace are required."
+                );
+                return self.fail(all, NO_ITEM, detail, ty.span);
+            }
+            let end = rest.trim_start_matches(|c: char| c != '}' && c != '=').len();
+            return self.fail(all.clone(), NO_BLOCK, NO_BRACE, self.cx.char_span(all.end - end));
+        };
+        // Its head, closed at once.
+        let (parsed, holes) = match rounds(&format!("{}}}", &item[..=open]), parse_body) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                return self.fail(all, NO_BLOCK, NO_BRACE, self.cx.char_span(at + error.location().offset()));
+            }
+        };
+        let lower = Lower { cx: self.cx, text: item, offset: at, holes: &holes };
+        let Some(mut raw) = parsed.blocks().next().and_then(|block| self.head(lower, block)) else { return };
+        let close = item.rfind('}').filter(|_| unclosed.is_none()).unwrap_or(item.len());
+        let extra = item.get(close + 1..).unwrap_or("").trim_start();
+        let known = self.diags.len();
+        let why = explain(self.cx, item, at, Place::Argument, error);
+        if error.message().contains("nesting depth") || depth >= MAX_DEPTH {
+            self.diags.push(*why);
+        } else if !extra.is_empty() {
+            let span = self.cx.char_span(all.end - extra.len());
+            let detail = "A block definition must end with a newline.";
+            self.fail(all, "Missing newline after block definition", detail, span);
+        } else {
+            if let Some(open) = unclosed {
+                let detail = "There is no closing brace for this block before the end of the file.";
+                self.fail(all.clone(), "Unclosed configuration block", detail, self.cx.char_span(open));
+            }
+            raw.body = self.body(at + open + 1..at + close, depth + 1);
+            let one_line = !item[open..close].contains('\n');
+            for found in self.diags.0[known..].iter_mut().filter(|d| one_line && d.summary == NO_NEWLINE) {
+                ONE_LINE.clone_into(&mut found.summary);
+                "A block on one line holds one argument only. Put each argument on a line of its own."
+                    .clone_into(&mut found.detail);
+            }
+            if self.diags.len() == known {
+                // All of its parts are right: it is how they are put on lines.
+                let detail = "A block on one line holds one argument (name = value) and no block. Otherwise each stands on a line of its own.";
+                self.fail(all, ONE_LINE, detail, why.span.unwrap_or(raw.ty.span));
+            }
+        }
+        body.blocks.push(raw);
     }
 }
 
-/// The word that ends the heredoc which starts on this line.
-fn heredoc_marker(line: &str) -> Option<String> {
-    let after = &line[line.find("<<")? + 2..];
-    let word = after.strip_prefix('-').unwrap_or(after).trim_end();
-    let fits = !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
-    fits.then(|| word.to_owned())
+fn ident(lower: Lower<'_>, name: &hcl_edit::Decorated<HclIdent>) -> Ident {
+    Ident { name: name.as_str().into(), span: lower.span(name) }
 }

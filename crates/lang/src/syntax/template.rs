@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use grappe_diag::{Diagnostics, Span};
+use grappe_diag::Span;
 
-use super::cursor::{Parsed, Parser};
+use super::parse::{self, Place};
+use super::{Cx, Parsed, ident_len, mask, refuse};
 use crate::expr::{For, Node, NodeKind};
 
 /// A piece of a template.
@@ -21,214 +22,144 @@ enum Token {
     EndFor(Span),
 }
 
-/// Where a template ends, and what is special in it.
+/// What is special in a template.
 #[derive(Clone, Copy, PartialEq)]
-enum Form<'a> {
-    /// At `"`; with escapes, without newlines.
+enum Form {
+    /// With escapes.
     Quoted,
-    /// At a line that holds this word only.
-    Heredoc(&'a str),
-    /// At the end of the text.
-    File,
+    /// Without.
+    Plain,
 }
 
-impl Parser<'_> {
-    /// `"…"`
-    pub(super) fn quoted(&mut self) -> Parsed<Node> {
-        let start = self.pos;
-        self.pos += 1;
-        let newlines = self.newlines;
-        let tokens = self.nested(newlines, |p| p.tokens(Form::Quoted, start))?;
-        let span = self.span_from(start);
-        build(self, tokens, span)
+/// `"…"` or a heredoc, which take this span.
+pub(super) fn within(cx: Cx<'_>, span: Span) -> Parsed<Node> {
+    let (start, end) = (span.start as usize, span.end as usize);
+    let Some((_, head)) = mask::heredoc_head(&cx.text[start..end]) else {
+        return build(Reader::new(cx, Form::Quoted, start + 1, end - 1).tokens()?, span);
+    };
+    // The last line, which holds the word, is no part of it.
+    let end = cx.text[..end].rfind('\n').map_or(end, |i| i + 1);
+    let mut tokens = Reader::new(cx, Form::Plain, start + head, end).tokens()?;
+    if cx.rest(start).starts_with("<<-") {
+        flush(&mut tokens);
+    }
+    build(tokens, span)
+}
+
+/// All of the text.
+pub(super) fn file(cx: Cx<'_>) -> Parsed<Node> {
+    let end = cx.text.len();
+    build(Reader::new(cx, Form::Plain, 0, end).tokens()?, cx.span(0..end))
+}
+
+struct Reader<'t> {
+    cx: Cx<'t>,
+    form: Form,
+    pos: usize,
+    end: usize,
+}
+
+impl<'t> Reader<'t> {
+    fn new(cx: Cx<'t>, form: Form, pos: usize, end: usize) -> Self {
+        Reader { cx, form, pos, end }
     }
 
-    /// `<<EOT` or `<<-EOT`, up to the line with `EOT`, whose newline stays.
-    pub(super) fn heredoc(&mut self) -> Parsed<Node> {
-        let start = self.pos;
-        self.pos += 2;
-        let dedent = self.eat("-");
-        let Some(word) = self.ident() else {
-            return self.error_at(
-                "Invalid expression",
-                "A heredoc starts with << and a word, at the end of the line.",
-                self.span_from(start),
-            );
-        };
-        if !self.eat("\n") && !self.eat("\r\n") {
-            return self
-                .error("Invalid heredoc", "The word that starts a heredoc must be the last of its line.");
-        }
-        let newlines = self.newlines;
-        let mut tokens = self.nested(newlines, |p| p.tokens(Form::Heredoc(&word.name), start))?;
-        if dedent {
-            flush(&mut tokens);
-        }
-        let span = self.span_from(start);
-        build(self, tokens, span)
+    fn rest(&self) -> &'t str {
+        &self.cx.text[self.pos..self.end]
     }
 
-    /// All of the text.
-    pub(super) fn whole_template(&mut self) -> Result<Node, Diagnostics> {
-        let tokens = self.tokens(Form::File, 0);
-        let span = self.span(0, self.text().len());
-        let result = tokens.and_then(|tokens| build(self, tokens, span));
-        let mut diags = self.take_diagnostics();
-        match diags.keep(result.map_err(|d| *d)) {
-            Some(node) if !diags.has_errors() => Ok(node),
-            _ => Err(diags),
-        }
+    fn at(&self, what: &str) -> bool {
+        self.rest().starts_with(what)
     }
 
-    fn tokens(&mut self, form: Form<'_>, start: usize) -> Parsed<Vec<Token>> {
+    fn tokens(mut self) -> Parsed<Vec<Token>> {
         let mut tokens = Vec::new();
         let mut literal = String::new();
         let mut literal_at = self.pos;
         let mut trim_next = false;
-        let mut line_start = true;
-        let mut open = 0usize;
+        let outside = self.cx;
+        let mut open = Vec::new();
         loop {
             // A literal ends at each newline, and before anything else.
-            let ends = literal.ends_with('\n') && form != Form::Quoted
-                || self.at("${")
-                || self.at("%{")
-                || self.at_end()
-                || form == Form::Quoted && self.at("\"");
+            let opener = self.at("${") || self.at("%{");
+            let next = self.rest().chars().next();
+            let ends = opener || next.is_none() || literal.ends_with('\n') && self.form == Form::Plain;
             if ends && !literal.is_empty() {
                 let mut text = std::mem::take(&mut literal);
                 if std::mem::take(&mut trim_next) {
                     text = text.trim_start().to_owned();
                 }
-                tokens.push(Token::Literal(text, self.span(literal_at, self.pos)));
+                tokens.push(Token::Literal(text, self.cx.span(literal_at..self.pos)));
             }
             if literal.is_empty() {
                 literal_at = self.pos;
             }
-            if line_start
-                && let Form::Heredoc(word) = form
-                && let Some(end) = self.closes(word)
-            {
-                self.pos = end;
-                return Ok(tokens);
-            }
-            line_start = false;
-            if self.at("${") || self.at("%{") {
-                let directive = self.at("%{");
-                self.pos += 2;
-                let trim_before = self.eat("~");
-                if trim_before && let Some(Token::Literal(text, _)) = tokens.last_mut() {
+            if opener {
+                if self.rest()[2..].starts_with('~')
+                    && let Some(Token::Literal(text, _)) = tokens.last_mut()
+                {
                     text.truncate(text.trim_end().len());
                 }
-                let opener = self.pos - if trim_before { 3 } else { 2 };
-                let (token, trim) = self.nested(true, |p| {
-                    let token = if directive { p.directive()? } else { Token::Value(p.conditional_in_template()?) };
-                    p.skip();
-                    let trim = p.eat("~");
-                    if p.eat("}") {
-                        return Ok((token, trim));
-                    }
-                    if p.at_end() {
-                        return p.error_at(
-                            "Unclosed template interpolation sequence",
-                            "There is no closing brace for this interpolation sequence before the end of the file. This might be caused by incorrect nesting inside the given expression.",
-                            p.span(opener, opener + 2),
-                        );
-                    }
-                    p.error(
-                        "Extra characters after interpolation expression",
-                        "Expected a closing brace to end the interpolation expression, but found extra characters.",
-                    )
-                })?;
+                let (token, trim) = self.sequence()?;
                 trim_next = trim;
                 // What a directive holds is one level deeper.
                 match token {
                     Token::If(..) | Token::For(..) => {
-                        self.deepen()?;
-                        open += 1;
+                        open.push(self.cx);
+                        self.cx = self.cx.deeper(literal_at)?;
                     }
-                    Token::EndIf(_) | Token::EndFor(_) if open > 0 => {
-                        self.rise();
-                        open -= 1;
-                    }
+                    Token::EndIf(_) | Token::EndFor(_) => self.cx = open.pop().unwrap_or(outside),
                     _ => {}
                 }
                 tokens.push(token);
                 continue;
             }
-            // An escaped opener.
-            if self.at("$${") || self.at("%%{") {
-                literal.push_str(&self.rest()[1..3]);
-                self.pos += 3;
-                continue;
-            }
-            match (form, self.peek()) {
-                (Form::File, None) => return Ok(tokens),
-                (Form::Heredoc(word), None) => {
-                    return self.error_at(
-                        "Unterminated template string",
-                        format!(
-                            "No line with \"{word}\" alone ends this heredoc before the end of the file."
-                        ),
-                        self.span(start, self.text()[start..].find('\n').map_or(self.pos, |i| start + i)),
-                    );
+            match next {
+                None => return Ok(tokens),
+                // An escaped opener.
+                Some(_) if self.at("$${") || self.at("%%{") => {
+                    literal.push_str(&self.rest()[1..3]);
+                    self.pos += 3;
                 }
-                (Form::Quoted, None) => {
-                    return self.error_at(
-                        "Unterminated template string",
-                        "No closing marker was found for the string.",
-                        self.span(start, self.pos),
-                    );
-                }
-                (Form::Quoted, Some('"')) => {
-                    self.pos += 1;
-                    return Ok(tokens);
-                }
-                (Form::Quoted, Some('\n' | '\r')) => {
-                    return self.error_at(
-                        "Invalid multi-line string",
-                        "Quoted strings may not be split over multiple lines. To produce a multi-line string, either use the \\n escape to represent a newline character or use the \"heredoc\" multi-line template syntax.",
-                        self.span(start, self.pos),
-                    );
-                }
-                (Form::Quoted, Some('\\')) => literal.push(self.escape()?),
-                (_, Some('\r')) if self.at("\r\n") => {
-                    // As HCL does: the text's own line ends stay.
-                    literal.push_str("\r\n");
-                    self.pos += 2;
-                    line_start = true;
-                }
-                (_, Some(c)) => {
+                Some('\\') if self.form == Form::Quoted => literal.push(self.escape()?),
+                Some(c) => {
                     literal.push(c);
                     self.pos += c.len_utf8();
-                    line_start = c == '\n';
                 }
             }
         }
     }
 
-    fn conditional_in_template(&mut self) -> Parsed<Node> {
-        self.skip();
-        if self.at("}") || self.at("~}") {
-            return self.error(
-                "Invalid expression",
-                "Expected the start of an expression, but found the end of the interpolation.",
-            );
+    /// `${ }` or `%{ }`, and whether the white space after it goes.
+    fn sequence(&mut self) -> Parsed<(Token, bool)> {
+        let cx = self.cx;
+        let directive = self.at("%{");
+        let start = self.pos + 2 + usize::from(self.rest()[2..].starts_with('~'));
+        let masked = mask::interpolation(cx, start);
+        if let Some(error) = masked.errors.into_iter().next() {
+            return Err(Box::new(error));
         }
-        self.expr()
-    }
-
-    /// Whether the line that starts here ends the heredoc: where its content ends.
-    fn closes(&self, word: &str) -> Option<usize> {
-        let rest = self.rest();
-        let line = rest.split('\n').next().unwrap_or("");
-        (line.trim() == word).then(|| self.pos + line.trim_end_matches('\r').len())
+        if !masked.closed {
+            return Err(Box::new(mask::unclosed(cx, self.pos)));
+        }
+        self.pos = start + masked.text.len() + 1;
+        let (content, trim) = match masked.text.strip_suffix('~') {
+            Some(content) => (content, true),
+            None => (&*masked.text, false),
+        };
+        let token = if directive {
+            self::directive(cx, content, start)?
+        } else {
+            Token::Value(parse::expression(cx, content, start, Place::Interpolation)?)
+        };
+        Ok((token, trim))
     }
 
     /// After `\`.
     fn escape(&mut self) -> Parsed<char> {
         let start = self.pos;
-        self.pos += 1;
-        let digits = match self.bump() {
+        self.pos += 1 + self.rest()[1..].chars().next().map_or(0, char::len_utf8);
+        let digits = match self.cx.text[start + 1..self.pos].chars().next() {
             Some('n') => return Ok('\n'),
             Some('r') => return Ok('\r'),
             Some('t') => return Ok('\t'),
@@ -254,36 +185,62 @@ impl Parser<'_> {
         } else {
             "The symbol after the backslash is not a valid escape sequence selector: they are \\n, \\r, \\t, \\\", \\\\, \\uNNNN and \\UNNNNNNNN.".to_owned()
         };
-        self.error_at("Invalid escape sequence", detail, self.span_from(start))
+        refuse("Invalid escape sequence", detail, self.cx.span(start..self.pos))
     }
+}
 
-    /// What stands in `%{ }`.
-    fn directive(&mut self) -> Parsed<Token> {
-        self.skip();
-        let start = self.pos;
-        let Some(word) = self.ident() else {
-            return self.error("Invalid template directive", "A template directive keyword (\"if\", \"for\", etc) is expected at the beginning of a %{ sequence.");
-        };
-        let span = word.span;
-        Ok(match &*word.name {
-            "if" => Token::If(self.expr()?, span),
-            "else" => Token::Else(span),
-            "endif" => Token::EndIf(span),
-            "endfor" => Token::EndFor(span),
-            "for" => {
-                self.skip();
-                let (key, value) = self.for_names()?;
-                Token::For(key, value, self.expr()?, span)
-            }
-            other => {
-                return self.error_at(
+/// What stands in `%{ }`, masked, with its place.
+fn directive(cx: Cx<'_>, content: &str, start: usize) -> Parsed<Token> {
+    let trimmed = content.trim_start();
+    let at = start + content.len() - trimmed.len();
+    let word = &trimmed[..ident_len(trimmed)];
+    let span = cx.span(at..at + word.len());
+    let (rest, rest_at) = (&trimmed[word.len()..], at + word.len());
+    let token = match word {
+        "" => {
+            return refuse(
+                "Invalid template directive",
+                "A template directive keyword (\"if\", \"for\", etc) is expected at the beginning of a %{ sequence.",
+                cx.char_span(at),
+            );
+        }
+        "if" => return Ok(Token::If(parse::expression(cx, rest, rest_at, Place::Interpolation)?, span)),
+        "for" => {
+            // As the head of a `for` expression: one grammar, the same errors.
+            let text = format!("[{trimmed}:0]");
+            return match parse::expression(cx, &text, at - 1, Place::Interpolation)?.kind {
+                NodeKind::For(x) if x.condition.is_none() => {
+                    Ok(Token::For(x.key_name, x.value_name, x.collection, span))
+                }
+                _ => refuse(
                     "Invalid template directive",
-                    format!("\"{other}\" is not a valid template directive: they are if, else, endif, for and endfor."),
-                    self.span_from(start),
-                );
-            }
-        })
+                    "A \"for\" directive is %{ for name in collection }.",
+                    span,
+                ),
+            };
+        }
+        "else" => Token::Else(span),
+        "endif" => Token::EndIf(span),
+        "endfor" => Token::EndFor(span),
+        other => {
+            return refuse(
+                "Invalid template directive",
+                format!(
+                    "\"{other}\" is not a valid template directive: they are if, else, endif, for and endfor."
+                ),
+                span,
+            );
+        }
+    };
+    if !rest.trim().is_empty() {
+        let at = rest_at + rest.len() - rest.trim_start().len();
+        return refuse(
+            "Extra characters in template directive",
+            format!("Nothing but the closing brace follows \"{word}\"."),
+            cx.char_span(at),
+        );
     }
+    Ok(token)
 }
 
 /// Takes the indentation that all lines share from each of them, as HCL does for `<<-`.
@@ -327,7 +284,7 @@ enum Frame {
 }
 
 /// Tokens to a tree.
-fn build(parser: &Parser<'_>, mut tokens: Vec<Token>, span: Span) -> Parsed<Node> {
+fn build(mut tokens: Vec<Token>, span: Span) -> Parsed<Node> {
     if let [Token::Value(_)] = &tokens[..]
         && let Some(Token::Value(node)) = tokens.pop()
     {
@@ -346,13 +303,13 @@ fn build(parser: &Parser<'_>, mut tokens: Vec<Token>, span: Span) -> Parsed<Node
             }
             Token::Else(at) => match frame {
                 Frame::If { yes: yes @ None, .. } => *yes = Some(join(std::mem::take(parts), at)),
-                _ => return unexpected(parser, "else", "if", at),
+                _ => return unexpected("else", "if", at),
             },
             Token::EndIf(at) => {
                 let Some((Frame::If { condition, yes, span }, parts)) =
                     stack.pop_if(|(frame, _)| matches!(frame, Frame::If { .. }))
                 else {
-                    return unexpected(parser, "endif", "if", at);
+                    return unexpected("endif", "if", at);
                 };
                 let last = join(parts, at);
                 let (yes, no) = match yes {
@@ -368,7 +325,7 @@ fn build(parser: &Parser<'_>, mut tokens: Vec<Token>, span: Span) -> Parsed<Node
                 let Some((Frame::For { key, value, collection, span }, parts)) =
                     stack.pop_if(|(frame, _)| matches!(frame, Frame::For { .. }))
                 else {
-                    return unexpected(parser, "endfor", "for", at);
+                    return unexpected("endfor", "for", at);
                 };
                 let kind = NodeKind::For(Box::new(For {
                     key_name: key,
@@ -387,23 +344,23 @@ fn build(parser: &Parser<'_>, mut tokens: Vec<Token>, span: Span) -> Parsed<Node
         }
     }
     match stack.pop() {
-        Some((Frame::If { span, .. }, _)) => unclosed(parser, "if", span),
-        Some((Frame::For { span, .. }, _)) => unclosed(parser, "for", span),
+        Some((Frame::If { span, .. }, _)) => unclosed("if", span),
+        Some((Frame::For { span, .. }, _)) => unclosed("for", span),
         Some((Frame::Root, parts)) => Ok(join(parts, span)),
         None => Ok(join(Vec::new(), span)),
     }
 }
 
-fn unexpected<T>(parser: &Parser<'_>, word: &str, opener: &str, at: Span) -> Parsed<T> {
-    parser.error_at(
+fn unexpected<T>(word: &str, opener: &str, at: Span) -> Parsed<T> {
+    refuse(
         &format!("Unexpected {word} directive"),
         format!("This {word} directive belongs to no open %{{ {opener} }}."),
         at,
     )
 }
 
-fn unclosed<T>(parser: &Parser<'_>, word: &str, at: Span) -> Parsed<T> {
-    parser.error_at(
+fn unclosed<T>(word: &str, at: Span) -> Parsed<T> {
+    refuse(
         "Unexpected end of template",
         format!("This {word} directive is missing its corresponding %{{ end{word} }}."),
         at,

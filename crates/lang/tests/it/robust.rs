@@ -153,3 +153,42 @@ fn a_long_file_loads_in_linear_time() {
     assert!(config.is_some(), "{diags}");
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
+
+/// Valid, but refused or misread by the library that parses (see `syntax/mod.rs`).
+#[test]
+fn what_the_parser_does_not_take_is_read_all_the_same() {
+    let repeated: String = (0..8).map(|i| format!("a = {i}, ")).collect();
+    for (text, want) in [
+        ("[for x in true\n ? [1]\n : [] : x]".to_owned(), "[1]"),
+        ("{for k,\n v in {a = 1}\n : k => v\n if v\n > 0}".to_owned(), r#"{"a":1}"#),
+        ("{a = [1,\r\n 2], # one\r\n b = 3 /* } */\r\n}".to_owned(), r#"{"a":[1,2],"b":3}"#),
+        (format!("{{{repeated}b = 1}}"), r#"{"a":7,"b":1}"#),
+        ("{\"a\" = 1, \"a\" = 2, (upper(\"a\")) = 3, (upper(\"a\")) = 4}".to_owned(), r#"{"A":4,"a":2}"#),
+        (format!("[for x in [2] : {} > 0 ? x * -1 : 0 if x{} > 0]", vec!["x"; 300].join(" * x + "), " + 1".repeat(200)), "[-2]"),
+        ("[1e400 > 18446744073709551616, 1e-2]".to_owned(), "[true,0.01]"),
+        ("join(\"\", [\"}\", <<-E\n    %{ for x in [\")\"] }\n    ${x}\n    %{ endfor }\n  E\n  , \"\\\"]\"])".to_owned(), r#""}\n)\n\n\"]""#),
+    ] {
+        let got = evaluate(&text, &TestScope::default()).unwrap_or_else(|e| panic!("{text}: {e}"));
+        assert_eq!(grappe_value::json::to_text(&got, false).unwrap(), want, "{text}");
+    }
+}
+
+#[test]
+fn what_is_wrong_only_as_a_whole_is_said() {
+    for text in [
+        "x { a = 1\n b = 2\n}",
+        "x { y {} }",
+        "x {\n} y {\n}",
+        "x \"${1}\" {\n}",
+        "x {\n a = 1\n a = 2\n}",
+        "x {\n a = 1 }",
+    ] {
+        let (config, _, diags) = load_files(&[("main.tf", &format!("locals {{\n{text}\n}}\n"))]);
+        assert!(config.is_none());
+        assert!(
+            diags.has_errors() && diags.to_string().contains("lock")
+                || diags.to_string().contains("redefined"),
+            "{text}: {diags}"
+        );
+    }
+}
