@@ -70,7 +70,7 @@ impl NoControlPlane {
 
 /// What asking one machine gave.
 enum Probe {
-    Healthy(Kubectl),
+    Healthy(Box<Kubectl>),
     /// Reached, and no control plane of this cluster.
     Other(String),
     /// Not reached, or its API does not answer.
@@ -113,7 +113,7 @@ impl ClusterRef {
             match answer {
                 Some(Probe::Healthy(kubectl)) => {
                     client.set_last_healthy(&self.id, kubectl.connection.identity());
-                    return Ok(kubectl);
+                    return Ok(*kubectl);
                 }
                 Some(Probe::Other(why)) => reasons.push(why),
                 Some(Probe::Ill(why)) => {
@@ -150,7 +150,7 @@ impl ClusterRef {
             }
             Some(Err(error)) => Probe::Ill(format!("{name}: /etc/kubernetes/pki/ca.crt: {error}")),
             Some(Ok(_)) => match section("ready") {
-                Some("ok") => Probe::Healthy(Kubectl { remote, connection: connection.clone() }),
+                Some("ok") => Probe::Healthy(Box::new(Kubectl { remote, connection: connection.clone() })),
                 answer => Probe::Ill(format!("{name}: the API is not ready: {}", answer.unwrap_or_default())),
             },
         }
