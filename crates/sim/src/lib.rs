@@ -6,8 +6,9 @@
 //!
 //! - [`world`]: the file, the cloud's API, power, the network between machines, user data.
 //! - [`host`]: one machine's disk and kernel: files, packages, units, parameters.
-//! - [`shell`]: a POSIX shell over a host, and [`tools`], the programs it finds there.
+//! - [`shell`]: a POSIX shell over a host, and in `tools` the programs it finds there; `kubeadm` and `kubectl` among them.
 //! - [`cluster`]: what kubeadm and kubectl act upon: etcd members, tokens, objects, pods and nodes.
+//! - [`provider`]: the cloud as resource types of a plan.
 //! - [`server`]: SSH, so that nothing above has to know that a host is simulated.
 //!
 //! What is true of the simulation is measured: the shell is run beside the real dash, HAProxy's refusals are HAProxy's own.

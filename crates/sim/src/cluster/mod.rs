@@ -78,8 +78,8 @@ impl std::fmt::Debug for UploadedCerts {
     }
 }
 
-/// A cluster.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A cluster. Its `Debug` leaves out what may be secret.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cluster {
     /// Id in the world.
     pub id: String,
@@ -122,6 +122,12 @@ pub struct Cluster {
     /// When Node objects were deleted: a kubelet that starts later registers again.
     #[serde(default)]
     pub deleted_nodes: BTreeMap<String, i64>,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Cluster({} {}, v{}, {:?})", self.name, self.id, self.version, self.etcd)
+    }
 }
 
 impl Cluster {

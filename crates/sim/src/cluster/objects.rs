@@ -6,10 +6,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Objects by kind, namespace (empty for cluster-wide ones) and name.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Objects {
     items: BTreeMap<String, Value>,
+}
+
+impl std::fmt::Debug for Objects {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "<{} objects>", self.items.len()) // some of them are Secrets
+    }
 }
 
 fn key(kind: &str, namespace: &str, name: &str) -> String {

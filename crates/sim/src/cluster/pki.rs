@@ -11,12 +11,18 @@ use super::der;
 use crate::tools::{Cx, Status, civil, format_date};
 
 /// A certificate and its key, in PEM.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Pair {
     /// Certificate.
     pub cert: String,
     /// Private key.
     pub key: String,
+}
+
+impl std::fmt::Debug for Pair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("<a certificate and its key>")
+    }
 }
 
 /// What a certificate is for.

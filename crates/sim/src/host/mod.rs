@@ -35,7 +35,7 @@ fn is_false(b: &bool) -> bool {
 }
 
 /// The running side of a systemd unit; whether it is enabled is told by links in the file tree.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     /// What systemd says of it.
     pub state: ServiceState,
@@ -47,6 +47,12 @@ pub struct Service {
     /// The last lines of its journal.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<String>,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.state.word()) // its configuration may hold a password
+    }
 }
 
 /// `systemctl is-active`.

@@ -15,7 +15,7 @@ pub(super) fn release(word: &str, kubeadm: &str) -> String {
 }
 
 /// What init works with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Settings {
     /// `1.31.2`
     pub(super) version: String,
@@ -257,7 +257,7 @@ fn fill(
 }
 
 /// Discovery and role of a join.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Join {
     pub(super) node: Node,
     pub(super) endpoint: String,

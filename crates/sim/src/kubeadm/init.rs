@@ -159,7 +159,6 @@ pub(super) fn wait_control_plane(cx: &mut Cx<'_>, settings: &Settings) -> Result
     let machine = cx.sh.machine.clone();
     if !active {
         let timeout = "[kubelet-check] It seems like the kubelet isn't running or healthy.\n[kubelet-check] The HTTP call equal to 'curl -sSL http://localhost:10248/healthz' failed with error: Get \"http://localhost:10248/healthz\": dial tcp 127.0.0.1:10248: connect: connection refused.\n\nUnfortunately, an error has occurred:\n\ttimed out waiting for the condition\n\nThis error is likely caused by:\n\t- The kubelet is not running\n\t- The kubelet is unhealthy due to a misconfiguration of the node in some way (required cgroups disabled)\n\nIf you are on a systemd-powered system, you can try to troubleshoot the error with the following commands:\n\t- 'systemctl status kubelet'\n\t- 'journalctl -xeu kubelet'\n";
-        cx.sh.sleep(240_000);
         cx.err(timeout);
         return Err(trace(
             cx,
@@ -169,7 +168,6 @@ pub(super) fn wait_control_plane(cx: &mut Cx<'_>, settings: &Settings) -> Result
     let text = cx.host(|h, _| h.files.text("/etc/kubernetes/admin.conf"));
     let opened = Kubeconfig::parse(&text).and_then(|c| cx.sh.state(|s| s.open_api(&machine, &c)).map(|_| ()));
     if let Err(e) = opened {
-        cx.sh.sleep(240_000);
         let endpoint = settings.endpoint.clone().unwrap_or_default();
         cx.err(format!("[api-check] The API server is not healthy after 4m0s at https://{endpoint}: {e}\n\nUnfortunately, an error has occurred:\n\ttimed out waiting for the condition\n"));
         return Err(trace(

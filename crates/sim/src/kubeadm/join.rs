@@ -76,7 +76,6 @@ fn discover(cx: &mut Cx<'_>, join: &Join) -> Result<String, i32> {
                     format!("dial tcp: lookup {name} on 192.0.2.53:53: no such host")
                 }
             };
-            cx.sh.sleep(300_000);
             return Err(identity(cx, &format!("{url}: {why}")));
         }
     };
@@ -104,7 +103,6 @@ fn discover(cx: &mut Cx<'_>, join: &Join) -> Result<String, i32> {
     let signer = cluster.token(&token, now).filter(|t| t.usages.contains("signing"));
     match signer {
         None => {
-            cx.sh.sleep(300_000);
             return Err(identity(
                 cx,
                 &format!(
@@ -256,7 +254,6 @@ fn start_kubelet(cx: &mut Cx<'_>, join: &Join, settings: &Settings, id: &str) ->
         Ok::<bool, String>(h.active("kubelet"))
     });
     if written != Ok(true) {
-        cx.sh.sleep(240_000);
         cx.err("[kubelet-check] The HTTP call equal to 'curl -sSL http://localhost:10248/healthz' failed with error: Get \"http://localhost:10248/healthz\": dial tcp 127.0.0.1:10248: connect: connection refused.\n");
         return Err(trace(cx, "error execution phase kubelet-start: timed out waiting for the condition"));
     }

@@ -1,4 +1,7 @@
 //! kubeadm: init, join, reset, tokens, certificates and images, as the release that is installed does them.
+//!
+//! What the real one gives up only after minutes of waiting is given up at once here: the simulated clock is everybody's, and another
+//! host's patience must not let tokens expire.
 
 mod config;
 mod documents;

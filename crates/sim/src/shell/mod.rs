@@ -102,7 +102,7 @@ const BUDGET: u64 = 200_000;
 const PATIENCE: i64 = 3000;
 
 /// A shell process.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Shell {
     /// The world it is in.
     pub world: Arc<World>,
@@ -141,6 +141,12 @@ pub struct Shell {
     background: Option<i32>,
     /// Status of the last command substitution of a word list.
     substituted: Option<i32>,
+}
+
+impl std::fmt::Debug for Shell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Shell({} on {})", self.user, self.machine) // its variables may be secret
+    }
 }
 
 impl Shell {

@@ -55,8 +55,8 @@ pub struct NewPort {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// A machine to be made.
-#[derive(Debug, Clone, Default)]
+/// A machine to be made. Its `Debug` leaves out what may be secret.
+#[derive(Clone, Default)]
 pub struct NewMachine {
     /// Name, a DNS label.
     pub name: String,
@@ -74,6 +74,12 @@ pub struct NewMachine {
     pub user_data: String,
     /// Free tags.
     pub metadata: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for NewMachine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NewMachine({}, ports {:?})", self.name, self.ports)
+    }
 }
 
 fn missing(kind: &'static str, id: &str) -> ApiError {

@@ -58,8 +58,8 @@ pub struct Port {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// A machine: hardware and the host that lives on it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A machine: hardware and the host that lives on it. Its `Debug` leaves out what may be secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// Id.
     pub id: String,
@@ -81,6 +81,12 @@ pub struct Machine {
     pub user_data: String,
     /// Its operating system.
     pub host: Host,
+}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Machine({} {}, {})", self.name, self.id, if self.running { "running" } else { "stopped" })
+    }
 }
 
 /// Optional limits of the simulated cloud; nothing is unlimited.
