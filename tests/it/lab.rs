@@ -158,6 +158,9 @@ fn no_secret_of_the_lab_is_in_clear() {
         let text = String::from_utf8_lossy(&bytes);
         assert!(!text.contains(&key), "the private key is in {}", path.display());
         assert!(!token(&text), "a bootstrap token is in {}", path.display());
+        for word in ["PRIVATE KEY", "certificateKey", "certificate-key"] {
+            assert!(!text.contains(word), "{word} is in {}", path.display());
+        }
     }
 }
 

@@ -33,6 +33,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
             return if done { Exit::Done } else { Exit::Error };
         }
     };
+    log();
     let ui = Ui::new(cli.no_color, cli.command.is_json());
     let result = match &cli.chdir {
         Some(dir) => std::env::set_current_dir(dir)
@@ -42,5 +43,25 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     match result.and_then(|()| commands::run(&ui, cli.command)) {
         Ok(exit) => exit,
         Err(error) => error::show(&ui, &error),
+    }
+}
+
+/// What our own crates note while they work, on the standard error, where `GRAPPE_LOG` asks for it: `debug`, `warn`.
+///
+/// Only what they say themselves: the libraries below would log what goes over their connections.
+fn log() {
+    use tracing_subscriber::filter::{LevelFilter, Targets};
+    use tracing_subscriber::layer::SubscriberExt;
+
+    let level = std::env::var("GRAPPE_LOG").ok().and_then(|l| l.parse::<LevelFilter>().ok());
+    if let Some(level) = level {
+        let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let ours = Targets::new().with_targets(
+            ["grappe_ssh", "grappe_sim", "grappe_engine", "grappe_provider_host"]
+                .map(|target| (target, level)),
+        );
+        // It is set once: nothing else in this process sets one.
+        let _ =
+            tracing::subscriber::set_global_default(tracing_subscriber::registry().with(ours).with(layer));
     }
 }
