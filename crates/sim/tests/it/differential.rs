@@ -68,3 +68,56 @@ fn bash_says_the_same() {
 fn tools_say_the_same() {
     compare("dash", include_str!("scripts/tools.txt"));
 }
+
+/// Runs a script in dash on this computer, with this input.
+fn here(script: &str, input: &str) -> String {
+    use std::io::Write as _;
+    let mut child = Command::new("dash")
+        .args(["-ec", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "this test needs openssl on this computer: {script}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn openssl_reads_the_simulated_certificates() {
+    let lab = Lab::new();
+    let machine = lab.prepared("cp1", "1.31");
+    let output = lab.ok(&machine, "kubeadm init --apiserver-cert-extra-sans api.lab,192.0.2.9");
+    // The pipe of kubeadm's documentation, with the key's kind left to openssl.
+    let pipe = "openssl x509 -pubkey | openssl pkey -pubin -outform der | openssl dgst -sha256 -hex | sed 's/^.* //'";
+    let ca = lab.ok(&machine, "cat /etc/kubernetes/pki/ca.crt");
+    let hash = here(pipe, &ca);
+    assert!(
+        output.contains(&format!("--discovery-token-ca-cert-hash sha256:{}", hash.trim())),
+        "{hash}{output}"
+    );
+    assert_eq!(lab.ok(&machine, &format!("cat /etc/kubernetes/pki/ca.crt | {pipe}")), hash);
+    let server = lab.ok(&machine, "cat /etc/kubernetes/pki/apiserver.crt");
+    let names = here("openssl x509 -noout -ext subjectAltName", &server);
+    for name in [
+        "DNS:cp1",
+        "DNS:kubernetes.default.svc.cluster.local",
+        "DNS:api.lab",
+        "IP Address:10.96.0.1",
+        "IP Address:10.0.0.2",
+        "IP Address:192.0.2.9",
+    ] {
+        assert!(names.contains(name), "{name} is not in {names}");
+    }
+    let dates = "openssl x509 -noout -subject -issuer -enddate";
+    assert_eq!(
+        lab.ok(&machine, &format!("cat /etc/kubernetes/pki/apiserver.crt | {dates}")),
+        here(dates, &server)
+    );
+    let folder = lab.folder.path().display();
+    let verify = format!(
+        "cat > {folder}/both; cd {folder}; sed -n '1,/END/p' both > ca; sed '1,/END/d' both > leaf; openssl verify -CAfile ca leaf"
+    );
+    assert!(here(&verify, &format!("{ca}{server}")).contains("OK"));
+}
