@@ -14,7 +14,7 @@ use grappe_value::{Attribute, OnChange, Path, Value};
 
 use super::diff::{Differ, Mark};
 use super::style::{Style, Tone, columns, duration, wrap};
-use super::value::{SENSITIVE, entry_name, inline, padded};
+use super::value::{entry_name, padded};
 
 /// How many instances of one block are listed with what is their own.
 const LISTED: usize = 24;
@@ -460,12 +460,6 @@ fn outputs(all: &BTreeMap<std::sync::Arc<str>, OutputChange>, style: Style, out:
     differ.entries(2, &Path::attr("output"), Some(&before), Some(&after));
     out.extend(differ.out);
     out.push(String::new());
-}
-
-/// A value on one line, for messages.
-#[must_use]
-pub fn brief(value: &Value) -> String {
-    if value.is_sensitive_deep() { SENSITIVE.into() } else { inline(value).unwrap_or_else(|| "…".into()) }
 }
 
 #[cfg(test)]
