@@ -82,16 +82,15 @@ impl Joining<'_> {
         let standing = Standing::read(&remote).await?;
         let kubectl = self.survivor().await?;
         if !standing.is_clean() {
-            if self.was_dropped(&standing).await? {
-                self.ctx.progress("undoing the join of a node that the cluster no longer has");
-            } else {
-                self.refuse_foreign(&remote, &standing)?;
-                if let Some(known) = self.adopted(&remote, &kubectl, &standing, name).await? {
-                    self.mark(&remote, true).await?;
-                    return Ok(known);
-                }
-                self.ctx.progress("undoing a join that was not finished");
+            self.refuse_foreign(&remote, &standing)?;
+            if let Some(known) = self.adopted(&remote, &kubectl, &standing, name).await? {
+                self.mark(&remote, true).await?;
+                return Ok(known);
             }
+            if standing.admin_conf {
+                keep_quorum(&kubectl, name).await?;
+            }
+            self.ctx.progress("undoing what is left of a join");
             reset(&remote).await?;
         }
         self.clear_namesake(&kubectl, name).await?;
@@ -108,18 +107,6 @@ impl Joining<'_> {
             Ok(kubectl) => Ok(kubectl),
             Err(_) => self.cluster.kubectl(self.ctx).await.map_err(|none| none.fault()),
         }
-    }
-
-    /// Whether a resource of ours once made this machine a worker of this very cluster, which has no node on it any more: somebody deleted
-    /// the node behind our back, and what is left on the machine is nobody's. A control plane is never taken for one: it may hold etcd's last copy.
-    async fn was_dropped(&self, standing: &Standing) -> Result<bool, Fault> {
-        let ours = standing.marker.node.as_ref().is_some_and(|claim| claim.done);
-        let same_cluster = standing.ca_cert_hash.as_ref() == Some(&self.cluster.ca_cert_hash);
-        if !ours || !same_cluster || standing.admin_conf || standing.control_plane_files {
-            return Ok(false);
-        }
-        let nodes = self.cluster.nodes(self.ctx).await?;
-        Ok(nodes.is_some_and(|nodes| !nodes.values().any(|node| self.is_here(node))))
     }
 
     /// What is on the host must be ours or the cluster's.
@@ -152,7 +139,11 @@ impl Joining<'_> {
         };
         let ours = standing.node_is(self.ctx.key());
         let Some(node) = kubectl.node(name).await? else {
-            // The cluster lost it, or never knew it: nobody has a use for it as it is. Unless it is the cluster.
+            // The cluster lost it, or never knew it: nobody has a use for it as it is. Unless it goes by another name
+            // there, or is the cluster.
+            if let Some(other) = self.registered_here(kubectl).await? {
+                return Err(self.other_name(remote, &other));
+            }
             return if standing.admin_conf && same_machine(&kubectl.connection, self.connection) {
                 Err(self.only_one(remote, name))
             } else {
@@ -182,13 +173,31 @@ impl Joining<'_> {
         Ok(Some(known(&node)))
     }
 
+    /// The name under which the cluster knows this machine, by its address.
+    async fn registered_here(&self, kubectl: &Kubectl) -> Result<Option<String>, Fault> {
+        let list = kubectl.get("nodes").await?.unwrap_or_default();
+        let mut nodes = list["items"].as_array().into_iter().flatten();
+        let here = nodes.find(|node| is_alive(node) && self.is_here(node));
+        Ok(here.and_then(|node| node["metadata"]["name"].as_str()).map(str::to_owned))
+    }
+
+    fn other_name(&self, remote: &Remote, other: &str) -> Fault {
+        Fault::permanent(format!(
+            "{} is a node of {} already, by the name {other}",
+            remote.name(),
+            self.cluster.name
+        ))
+        .attribute("node_name")
+        .hint("set node_name to that name, or remove that node first")
+    }
+
     fn only_one(&self, remote: &Remote, name: &str) -> Fault {
         let cluster = &self.cluster.name;
         Fault::permanent(format!(
             "{} is the only control plane of {cluster}, which has lost its node {name}: to reset it would be to destroy the cluster",
             remote.name()
         ))
-        .hint("let its kubelet register it again: `systemctl restart kubelet` there; if it joined under another name, set node_name")
+        .hint("let its kubelet register it again: `systemctl restart kubelet` there")
     }
 
     fn other_role(&self, remote: &Remote, name: &str) -> Fault {
@@ -435,8 +444,16 @@ pub async fn read(
 ) -> Result<Option<Known>, Fault> {
     let Some(nodes) = cluster.nodes(ctx).await? else { return Ok(None) };
     let Some(node) = nodes.get(name) else { return Ok(None) };
-    let remote = ctx.client().reach(ctx, connection).await?;
-    let standing = Standing::read(&remote).await?;
+    let standing = match ctx.client().reach(ctx, connection).await {
+        Ok(remote) => Standing::read(&remote).await,
+        Err(fault) => Err(fault),
+    };
+    let standing = match standing {
+        Ok(standing) => standing,
+        // A machine that died still has its node: it can be planned away.
+        Err(fault) if fault.is_transient() && !is_alive(node) => return Ok(Some(known(node))),
+        Err(fault) => return Err(fault),
+    };
     let here = standing.kubelet_conf && standing.ca_cert_hash.as_ref() == Some(&cluster.ca_cert_hash);
     Ok(here.then(|| known(node)))
 }

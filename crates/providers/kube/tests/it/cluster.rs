@@ -102,6 +102,10 @@ async fn wrong_orders_are_told_and_leave_the_machine_as_it_was() {
         .await
         .expect_err("not a worker");
     assert!(fault.summary.contains("not as a worker"), "{fault:#?}");
+    // The same machine by another name.
+    let renamed = json!({"cluster": cluster, "host": machines[0], "node_name": "other"});
+    let fault = lab.try_make("kubeadm_control_plane", "cp1", renamed).await.expect_err("it has a name");
+    assert!(fault.summary.contains("by the name cp1"), "{fault:#?}");
     // A machine that was never prepared.
     let bare = lab.machine("bare");
     let fault = lab
