@@ -1,7 +1,7 @@
 //! The event loop that owns a run: refresh, apply, destroy, retry, limits, recovery.
 //!
 //! An [`Engine`] is made once a process, with the providers, the sink for its [`event`]s and the tokens that a Ctrl-C sets. It plans
-//! ([`Engine::plan`]) and applies ([`Engine::apply`]) with the same providers' clients. It knows no provider: what it does is in the [`grappe_plan::Plan`],
+//! ([`Engine::plan_with`]) and applies ([`Engine::apply`]) with the same providers' clients. It knows no provider: what it does is in the [`grappe_plan::Plan`],
 //! and what a type is like is in the [`Registry`].
 //!
 //! A command takes the lock ([`Engine::lock`]), opens a [`grappe_state::Session`] with it, plans from its ledger, and gives it to `apply`, which closes it:
