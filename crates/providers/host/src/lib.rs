@@ -6,7 +6,7 @@
 //!
 //! Providers of what runs on hosts (haproxy, kubeadm, kube) share this crate's [`Hosts`] as their client, made over one
 //! [`Pool`], so that everything on a host goes through one connection. Each operation opens a [`Session`], whose methods speak in
-//! [`Fault`](grappe_provider::Fault)s and pass the host's output on to the run.
+//! [`Fault`]s and pass the host's output on to the run.
 //!
 //! A host that does not answer is a fault, never "gone": a network that is down must not plan a rebuild.
 
