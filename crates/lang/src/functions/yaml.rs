@@ -176,13 +176,17 @@ struct Reader<'t> {
 
 impl<'t> Reader<'t> {
     fn next(&mut self) -> Result<Event<'t>, String> {
-        match self.parser.next_event() {
-            Some(Ok((event, _))) => Ok(event),
-            Some(Err(error)) => {
-                let at = error.marker();
-                Err(format!("on line {}, column {}: {}", at.line(), at.col() + 1, error.info()))
-            }
-            None => Ok(Event::StreamEnd),
+        loop {
+            return match self.parser.next_event() {
+                // Told only where another crate of the build asks the parser for them.
+                Some(Ok((Event::Comment(..), _))) => continue,
+                Some(Ok((event, _))) => Ok(event),
+                Some(Err(error)) => {
+                    let at = error.marker();
+                    Err(format!("on line {}, column {}: {}", at.line(), at.col() + 1, error.info()))
+                }
+                None => Ok(Event::StreamEnd),
+            };
         }
     }
 
