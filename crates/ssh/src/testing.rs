@@ -50,6 +50,9 @@ impl Sshd {
             // Its privilege separation wants this folder.
             fs::create_dir_all("/run/sshd").expect("make /run/sshd");
         }
+        // Sessions have a home of their own: what a developer's start-up files do (print, wait for a lock) is not tested.
+        let (config, set) = split_environment(config);
+        let environment = format!("HOME={}{set}", dir.path().display());
         let mut last = String::new();
         // Another process may take the port between our asking for a free one and sshd's binding it.
         for _ in 0..5 {
@@ -57,7 +60,7 @@ impl Sshd {
             let text = format!(
                 "Port {port}\nListenAddress 127.0.0.1\nHostKey {d}/host_ed25519\nHostKey {d}/host_ecdsa\n\
                  AuthorizedKeysFile {d}/authorized_keys\nPidFile none\nUsePAM no\nStrictModes no\nLogLevel VERBOSE\n\
-                 PasswordAuthentication no\nKbdInteractiveAuthentication no\n{config}\n",
+                 PasswordAuthentication no\nKbdInteractiveAuthentication no\n{config}\nSetEnv {environment}\n",
                 d = dir.path().display()
             );
             write(&dir.path().join("sshd_config"), &text);
@@ -232,6 +235,12 @@ impl Drop for Agent {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The lines of an sshd_config without its `SetEnv`, and what that sets: sshd heeds only the first.
+fn split_environment(config: &str) -> (String, String) {
+    let (set, rest): (Vec<&str>, Vec<&str>) = config.lines().partition(|line| line.starts_with("SetEnv "));
+    (rest.join("\n"), set.iter().map(|line| &line["SetEnv".len()..]).collect())
 }
 
 /// Makes a key pair with ssh-keygen: no passphrase unless `args` has a `-N`.

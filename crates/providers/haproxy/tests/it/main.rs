@@ -28,10 +28,15 @@ impl Lab {
         assert!(version.is_ok(), "HAProxy is missing: apt-get install haproxy");
         let dir = tempfile::tempdir().unwrap();
         let d = dir.path().display();
-        let pid = format!("$(cat {d}/pid)");
-        let alive = format!("[ -e {d}/pid ] && kill -0 {pid} 2>/dev/null");
-        let start = format!("haproxy -W -D -p {d}/pid -f {d}/haproxy.cfg >/dev/null 2>&1");
-        let stop = format!("{{ {alive} && kill {pid}; rm -f {d}/pid; true; }}");
+        // The pid file is empty for a moment at each reload: who lives is asked of the processes.
+        let pid = format!("$(pgrep -o -f -- '-p {d}/pid ')");
+        let alive = format!("pgrep -f -- '-p {d}/pid ' >/dev/null");
+        // As systemd's Type=notify would have it: started once it has a worker, stopped once it is gone.
+        let start = format!(
+            "{{ haproxy -W -D -p {d}/pid -f {d}/haproxy.cfg >/dev/null 2>&1 && \
+             until [ $(pgrep -c -f -- '-p {d}/pid ') -ge 2 ]; do sleep 0.02; done; }}"
+        );
+        let stop = format!("{{ {alive} && kill {pid}; while {alive}; do sleep 0.02; done; }}");
         let systemctl = format!(
             "#!/bin/sh\necho \"$*\" >> {d}/systemctl.log\nif [ -e {d}/broken ] && [ \"$1\" = reload ]; then exit 1; fi\n\
              case $1 in\nis-active) {alive} ;;\nis-enabled) [ -e {d}/enabled ] ;;\nenable) touch {d}/enabled ;;\ncat) true ;;\n\
