@@ -87,6 +87,15 @@ pub fn config(version: Version, settings: &Settings) -> String {
     out
 }
 
+/// The pause image in a file that [`config`] wrote.
+pub fn sandbox_image(config: &str) -> Option<&str> {
+    let (_, value) = config
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .find(|(key, _)| matches!(key.trim(), "sandbox_image" | "sandbox"))?;
+    value.trim().strip_prefix('"')?.strip_suffix('"').filter(|image| !image.is_empty())
+}
+
 fn write(out: &mut String, version: Version, settings: &Settings) -> std::fmt::Result {
     let old = version.config_version() == 2;
     let runtime = if old { "io.containerd.grpc.v1.cri" } else { "io.containerd.cri.v1.runtime" };
@@ -181,6 +190,15 @@ mod tests {
         let settings =
             Settings { restrict_oom_score_adj: true, ..Settings::new("registry.k8s.io/pause:3.10") };
         insta::assert_snapshot!(config(Version { major: 2, minor: 3 }, &settings));
+    }
+
+    #[test]
+    fn the_pause_image_is_found_again() {
+        for (major, minor) in [(1, 7), (2, 0), (2, 3)] {
+            let text = config(Version { major, minor }, &Settings::new("registry.k8s.io/pause:3.9"));
+            assert_eq!(sandbox_image(&text), Some("registry.k8s.io/pause:3.9"));
+        }
+        assert_eq!(sandbox_image("version = 2\n"), None);
     }
 
     #[test]

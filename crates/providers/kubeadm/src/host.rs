@@ -4,7 +4,9 @@
 //! containerd's configuration. Each is read back in one round trip and compared with what it should be; `parts` says of
 //! each `as wanted`, or in what it differs, and a plan shows that difference. Only what differs is touched.
 //!
-//! The packages of a machine that is a node of a cluster are never changed here: that is an upgrade, which has an order.
+//! The release of a machine that is a node of a cluster is never changed here: that is an upgrade, which has an order, and is
+//! the cluster's and the workers' own. A new `version` then only sets the source of that release, for the upgrade to take from;
+//! the packages read `as wanted` whatever their release is, as long as they are there and held.
 
 mod apply;
 mod observe;

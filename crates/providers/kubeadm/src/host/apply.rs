@@ -57,6 +57,10 @@ pub(super) async fn converge(ctx: &Context<Client>, remote: &Remote, args: &Args
     if source {
         ctx.progress("setting up the package source");
         set_source(remote, args).await?;
+        if !packages {
+            // Whoever upgrades this node finds the new release in its lists.
+            remote.long("apt-get update", Exec::new(format!("{APT} update"))).await?;
+        }
     }
     if packages {
         install(ctx, remote, args, &found).await?;
@@ -124,23 +128,15 @@ async fn set_source(remote: &Remote, args: &Args) -> Result<(), Fault> {
 }
 
 async fn install(ctx: &Context<Client>, remote: &Remote, args: &Args, found: &Observed) -> Result<(), Fault> {
-    let wanted = args.wanted()?;
-    let changes = |package: &&&str| {
-        let version = found.installed(package).and_then(hosts::upstream_version);
-        version.is_some_and(|version| !wanted.admits(&version))
+    // On a live node what is missing is put back at the release that the rest has: a change of release is an upgrade.
+    let there = hosts::RELEASE_PACKAGES.iter().find_map(|package| found.installed(package));
+    let wanted = match there.filter(|_| found.is_node()).and_then(hosts::upstream_version) {
+        Some(release) => release,
+        None => args.wanted()?,
     };
-    if let Some(package) = hosts::RELEASE_PACKAGES.iter().find(changes)
-        && found.is_node()
-    {
-        let has = found.installed(package).unwrap_or_default();
-        return Err(Fault::permanent(format!(
-            "{} is a node of a cluster and has {package} {has}",
-            remote.name()
-        ))
-        .attribute("version")
-        .hint(
-            "the packages of a live node are upgraded in order, control planes first, with `kubeadm upgrade`",
-        ));
+    let missing = args.packages().into_iter().any(|package| found.installed(package).is_none());
+    if found.is_node() && !missing {
+        return hold(remote).await;
     }
     ctx.progress("updating the package lists");
     remote.long("apt-get update", Exec::new(format!("{APT} update"))).await?;
@@ -159,8 +155,12 @@ async fn install(ctx: &Context<Client>, remote: &Remote, args: &Args, found: &Ob
     remote
         .long("install the packages", Exec::new(format!("{APT} install {options} {}", words.join(" "))))
         .await?;
-    remote.sh("hold the packages", &format!("apt-mark hold {}", hosts::RELEASE_PACKAGES.join(" "))).await?;
-    Ok(())
+    hold(remote).await
+}
+
+async fn hold(remote: &Remote) -> Result<(), Fault> {
+    let hold = format!("apt-mark hold {}", hosts::RELEASE_PACKAGES.join(" "));
+    remote.sh("hold the packages", &hold).await.map(drop)
 }
 
 /// Takes back what would surprise on a machine that stays.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use grappe_kubeadm::containerd::Version;
+use grappe_kubeadm::containerd::{self, Version};
 use grappe_kubeadm::hosts::{self, upstream_version};
 use grappe_provider::Fault;
 use grappe_ssh::{Exec, quote};
@@ -124,6 +124,7 @@ impl Observed {
         self.body("held").lines().any(|line| line.trim() == package)
     }
 
+    /// What the packages lack. The release of a live node is not this type's business: see the module.
     pub(super) fn packages(&self, args: &Args) -> Option<String> {
         let Ok(wanted) = args.wanted() else { return None };
         for package in args.packages() {
@@ -133,7 +134,8 @@ impl Observed {
             if !hosts::RELEASE_PACKAGES.contains(&package) {
                 continue;
             }
-            if !upstream_version(version).is_some_and(|version| wanted.admits(&version)) {
+            let fits = upstream_version(version).is_some_and(|version| wanted.admits(&version));
+            if !fits && !self.is_node() {
                 return Some(format!("{package} is {version}"));
             }
             if !self.is_held(package) {
@@ -151,7 +153,9 @@ impl Observed {
     /// containerd's file as it should be; `None` before the packages are there.
     pub(super) fn wanted_config(&self, args: &Args) -> Option<String> {
         let version = Version::parse(self.body("containerd-version")).ok()?;
-        let image = self.body("pause").trim();
+        // An upgrade's new kubeadm prefers a newer pause image; on a live node that is no reason to restart containerd.
+        let found = self.is_node().then(|| containerd::sandbox_image(self.body("file containerd-config")));
+        let image = found.flatten().unwrap_or_else(|| self.body("pause").trim());
         (!image.is_empty() || args.containerd.sandbox_image.is_some())
             .then(|| args.containerd_config(version, image))
     }
@@ -336,6 +340,31 @@ mod tests {
         let tabs = right().into_iter().find(|(name, _)| *name == "sysctls").expect("it is there").1;
         let observed = with("sysctls", &format!("{tabs}net.ipv4.ip_local_port_range=1024\t65000\n"));
         assert_eq!(differs(&observed, &more), ["sysctls: /etc/sysctl.d/99-kubernetes.conf differs"]);
+    }
+
+    #[test]
+    fn a_live_node_is_upgraded_elsewhere() {
+        let newer = |more: &str| {
+            let mut args = args(more);
+            args.version = "1.35.1".into();
+            args
+        };
+        let node = |name: &str, body: &str| {
+            let mut observed = with(name, body);
+            observed.bodies.insert("node".into(), String::new());
+            observed
+        };
+        // The source of the new minor is all that is left to do; the packages, and the pause image of an upgraded
+        // kubeadm, are not.
+        let source = "source: /etc/apt/sources.list.d/kubernetes.list differs";
+        assert_eq!(differs(&node("none", ""), &newer("")), [source]);
+        assert_eq!(differs(&node("pause", "registry.k8s.io/pause:3.11\n"), &newer("")), [source]);
+        assert_eq!(differs(&node("held", "kubeadm\n"), &args("")), ["packages: kubelet is not held"]);
+        let own = newer(r#", "containerd": {"sandbox_image": "mirror/pause:9"}"#);
+        assert_eq!(
+            differs(&node("none", ""), &own),
+            ["containerd: /etc/containerd/config.toml differs", source]
+        );
     }
 
     #[test]
