@@ -1,0 +1,4 @@
+output "endpoint" {
+  description = "Where the API answers."
+  value       = module.cluster.endpoint
+}

@@ -1,0 +1,94 @@
+variable "name" {
+  description = "The cluster's name."
+  type        = string
+  default     = "metal"
+}
+
+variable "kubernetes_version" {
+  description = "The Kubernetes release. Another one upgrades the cluster."
+  type        = string
+  default     = "1.34.2"
+}
+
+variable "control_planes" {
+  description = "The control planes: name to address. An odd number: etcd decides by majority."
+  type        = map(string)
+}
+
+variable "workers" {
+  description = "The workers: name to address."
+  type        = map(string)
+  default     = {}
+}
+
+variable "load_balancers" {
+  description = "Machines of their own that carry HAProxy: name to address. With none, each node carries one, on 127.0.0.1:7443."
+  type        = map(string)
+  default     = {}
+}
+
+variable "ssh_user" {
+  description = "Who logs in. Not root: sudo without a password is needed."
+  type        = string
+  default     = "root"
+}
+
+variable "ssh_port" {
+  description = "Where sshd listens."
+  type        = number
+  default     = 22
+}
+
+variable "ssh_private_key_file" {
+  description = "The private key's file. By default the keys that ssh-agent holds."
+  type        = string
+  default     = null
+}
+
+variable "node_cidr" {
+  description = "The network whose addresses are the nodes', on machines with several."
+  type        = string
+  default     = null
+}
+
+variable "pod_subnet" {
+  description = "The pods' range. The pod network's manifest must say the same."
+  type        = string
+  default     = "10.244.0.0/16"
+}
+
+variable "service_subnet" {
+  description = "The services' range."
+  type        = string
+  default     = "10.96.0.0/16"
+}
+
+variable "cni_manifest" {
+  description = "A file with the pod network's manifest. By default kube-router."
+  type        = string
+  default     = null
+}
+
+variable "labels" {
+  description = "More labels of workers: name to labels."
+  type        = map(map(string))
+  default     = {}
+}
+
+variable "taints" {
+  description = "Taints of workers: name to taints."
+  type        = map(list(object({ key = string, value = optional(string), effect = string })))
+  default     = {}
+}
+
+variable "package_source" {
+  description = "Where Kubernetes' packages come from: see kubeadm_host. pkgs.k8s.io by default."
+  type        = any
+  default     = null
+}
+
+variable "containerd" {
+  description = "The container runtime's settings, mirrors of registries among them: see kubeadm_host."
+  type        = any
+  default     = null
+}

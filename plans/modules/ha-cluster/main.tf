@@ -1,0 +1,83 @@
+# A whole highly available cluster on machines that SSH reaches: HAProxy before the API servers, control planes, workers, the pod network.
+# Where the machines come from is not this module's business: it takes the connections of host_machine resources.
+
+locals {
+  nodes = merge(var.control_planes, var.workers)
+  first = sort(keys(var.control_planes))[0] # makes the cluster; nothing about it is special afterwards
+
+  # HAProxy stands on machines of its own, or on every node, where each speaks to its own.
+  proxies = length(var.load_balancers) > 0 ? var.load_balancers : local.nodes
+  on_node = length(var.load_balancers) == 0
+}
+
+resource "haproxy_proxy" "api" {
+  for_each = local.proxies
+
+  host     = each.value
+  bind     = local.on_node ? ["127.0.0.1:7443"] : null
+  backends = [for name, connection in var.control_planes : { name = name, address = connection.address }]
+}
+
+resource "kubeadm_host" "node" {
+  for_each = local.nodes
+
+  host           = each.value
+  version        = var.kubernetes_version
+  package_source = var.package_source
+  containerd     = var.containerd
+  node_cidr      = var.node_cidr
+}
+
+resource "kubeadm_cluster" "this" {
+  name    = var.name
+  version = var.kubernetes_version
+
+  host                   = var.control_planes[local.first]
+  node_ip                = kubeadm_host.node[local.first].node_ip
+  control_planes         = values(var.control_planes)
+  control_plane_endpoint = local.on_node ? "127.0.0.1:7443" : haproxy_proxy.api[sort(keys(local.proxies))[0]].endpoint
+  cert_sans              = concat(var.cert_sans, local.on_node ? ["127.0.0.1"] : [])
+  pod_subnet             = var.pod_subnet
+  service_subnet         = var.service_subnet
+
+  etcd_extra_args         = var.etcd_extra_args
+  kubelet_config          = var.kubelet_config
+  kube_proxy_config       = var.kube_proxy_config
+  ignore_preflight_errors = var.ignore_preflight_errors
+
+  depends_on = [haproxy_proxy.api]
+}
+
+resource "kubeadm_control_plane" "this" {
+  for_each = var.control_planes
+
+  cluster                 = kubeadm_cluster.this.cluster
+  host                    = each.value
+  node_ip                 = kubeadm_host.node[each.key].node_ip
+  ignore_preflight_errors = var.ignore_preflight_errors
+}
+
+resource "kubeadm_worker" "this" {
+  for_each = var.workers
+
+  cluster                 = kubeadm_cluster.this.cluster
+  host                    = each.value
+  node_ip                 = kubeadm_host.node[each.key].node_ip
+  ignore_preflight_errors = var.ignore_preflight_errors
+
+  depends_on = [haproxy_proxy.api] # a worker that speaks to its own HAProxy needs it before it joins
+}
+
+resource "kube_cni" "this" {
+  cluster  = kubeadm_cluster.this.cluster
+  manifest = var.cni_manifest == null ? file("${path.module}/manifests/kube-router.yaml") : var.cni_manifest
+}
+
+resource "kube_node" "worker" {
+  for_each = var.workers
+
+  cluster = kubeadm_cluster.this.cluster
+  name    = kubeadm_worker.this[each.key].node_name
+  labels  = merge({ "node-role.kubernetes.io/worker" = "" }, lookup(var.labels, each.key, {}))
+  taints  = lookup(var.taints, each.key, [])
+}

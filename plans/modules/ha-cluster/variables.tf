@@ -1,0 +1,109 @@
+variable "name" {
+  description = "The cluster's name."
+  type        = string
+}
+
+variable "kubernetes_version" {
+  description = "The Kubernetes release, such as 1.34.2. Another one upgrades the cluster: control planes one by one, then workers."
+  type        = string
+}
+
+variable "control_planes" {
+  description = "The control planes: name to connection (host_machine.NAME.connection)."
+  type        = map(any)
+
+  validation {
+    condition     = length(var.control_planes) % 2 == 1
+    error_message = "The number of control planes must be odd, so that etcd always has a majority."
+  }
+}
+
+variable "workers" {
+  description = "The workers: name to connection."
+  type        = map(any)
+  default     = {}
+}
+
+variable "load_balancers" {
+  description = "Machines of their own that carry HAProxy: name to connection. With none, each node carries one, on 127.0.0.1:7443."
+  type        = map(any)
+  default     = {}
+}
+
+variable "cni_manifest" {
+  description = "The pod network's manifest, as text. By default kube-router."
+  type        = string
+  default     = null
+}
+
+variable "pod_subnet" {
+  description = "The pods' range. The pod network's manifest must say the same."
+  type        = string
+  default     = "10.244.0.0/16"
+}
+
+variable "service_subnet" {
+  description = "The services' range."
+  type        = string
+  default     = "10.96.0.0/16"
+}
+
+variable "node_cidr" {
+  description = "The network whose addresses are the nodes', on machines with several."
+  type        = string
+  default     = null
+}
+
+variable "cert_sans" {
+  description = "More names and addresses for the API servers' certificates."
+  type        = list(string)
+  default     = []
+}
+
+variable "labels" {
+  description = "More labels of workers: name to labels."
+  type        = map(map(string))
+  default     = {}
+}
+
+variable "taints" {
+  description = "Taints of workers: name to taints."
+  type        = map(list(object({ key = string, value = optional(string), effect = string })))
+  default     = {}
+}
+
+variable "package_source" {
+  description = "Where Kubernetes' packages come from: see kubeadm_host. pkgs.k8s.io by default."
+  type        = any
+  default     = null
+}
+
+variable "containerd" {
+  description = "The container runtime's settings: see kubeadm_host."
+  type        = any
+  default     = null
+}
+
+variable "etcd_extra_args" {
+  description = "Arguments of etcd."
+  type        = map(string)
+  default     = null
+}
+
+variable "kubelet_config" {
+  description = "Fields of KubeletConfiguration for all nodes."
+  type        = any
+  default     = null
+}
+
+variable "kube_proxy_config" {
+  description = "Fields of KubeProxyConfiguration."
+  type        = any
+  default     = null
+}
+
+variable "ignore_preflight_errors" {
+  description = "kubeadm's preflight checks whose errors are only warnings."
+  type        = list(string)
+  default     = null
+}
