@@ -10,19 +10,29 @@
 //! | extra arguments | map | map | list of `{name, value}` |
 //! | skipped phases, patches | flags | fields | fields |
 //! | time-outs | two fields of other sections | the same two | a section |
+//! | environment variables, life of certificates, key algorithm, serial pulls | – | – | fields |
+//! | `imagePullPolicy` | – | field | field |
+//! | `dns.type` | `CoreDNS`, by default | – | – |
 //! | `criSocket` | a path before 1.24, a URL from then on | | |
 //!
-//! Source: <https://kubernetes.io/docs/reference/config-api/> and the `types.go` of each API version.
+//! Sources, in kubernetes/kubernetes: `cmd/kubeadm/app/apis/kubeadm/{v1beta2,v1beta3,v1beta4}/{types,doc}.go` for the
+//! fields (`doc.go` lists what is new in each), `apis/kubeadm/validation/validation.go` for what is refused,
+//! `cmd/options/constant.go` for the flags of v1beta2, `features/features.go` for the gates. Rendered at
+//! <https://kubernetes.io/docs/reference/config-api/>.
 
 mod check;
+mod gates;
+mod phases;
 mod render;
 #[cfg(test)]
 mod tests;
 pub mod yaml;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
+pub use self::check::machines;
 pub use self::render::{init, join};
 use crate::secret::Secret;
 use crate::version::{self, KubernetesVersion};
@@ -65,6 +75,16 @@ pub enum Error {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// kubeadm of this version no longer has it.
+    #[error("kubeadm {version} no longer knows `{field}`: {instead}")]
+    Removed {
+        /// The field of kubeadm's configuration.
+        field: &'static str,
+        /// What to do instead.
+        instead: String,
+        /// The release asked for.
+        version: String,
+    },
     /// Two subnets share addresses.
     #[error(
         "podSubnet {pods} and serviceSubnet {services} overlap: pods and services need ranges of their own"
@@ -75,6 +95,32 @@ pub enum Error {
         /// The services' range.
         services: String,
     },
+    /// A machine's address lies in a range that is for pods or services.
+    #[error(
+        "`{field}` {range} holds the address {address} of a machine: it must be a range that nothing else uses"
+    )]
+    Machine {
+        /// The field of kubeadm's configuration.
+        field: &'static str,
+        /// The range.
+        range: String,
+        /// The machine's address.
+        address: IpAddr,
+    },
+}
+
+impl Error {
+    /// The field of kubeadm's configuration that is to blame; none where it is the version itself.
+    pub fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Version(_) => None,
+            Self::Unsupported { field, .. }
+            | Self::Field { field, .. }
+            | Self::Removed { field, .. }
+            | Self::Machine { field, .. } => Some(field),
+            Self::Overlap { .. } => Some("networking.podSubnet"),
+        }
+    }
 }
 
 /// `InitConfiguration`: what `kubeadm init` does on the first machine only.
@@ -123,11 +169,13 @@ pub struct Cluster {
     pub etcd: Etcd,
     /// Registry of the control plane's images.
     pub image_repository: Option<String>,
+    /// Another image of CoreDNS than kubeadm's choice.
+    pub dns_image: Image,
     /// kubeadm's default is `/etc/kubernetes/pki`.
     pub certificates_dir: Option<String>,
     /// kubeadm's own feature gates.
     pub feature_gates: BTreeMap<String, bool>,
-    /// `RSA-2048`, `ECDSA-P256`, … (1.31 and later).
+    /// `RSA-2048` (the default), `RSA-3072`, `RSA-4096`, `ECDSA-P256` (1.31 and later), `ECDSA-P384` (1.34 and later).
     pub encryption_algorithm: Option<String>,
     /// Life of the certificates (1.31 and later; kubeadm's default is a year).
     pub certificate_validity: Option<Duration>,
@@ -144,6 +192,15 @@ pub struct Component {
     pub extra_envs: BTreeMap<String, String>,
     /// Files and folders of the host to mount.
     pub extra_volumes: Vec<Volume>,
+}
+
+/// Another image than kubeadm's choice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Image {
+    /// Its repository, without the image's name.
+    pub repository: Option<String>,
+    /// Its tag. kubeadm's upgrades keep to it.
+    pub tag: Option<String>,
 }
 
 /// A path of the host in a static pod.
@@ -165,27 +222,35 @@ pub struct Volume {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Etcd {
     /// On each control plane, as a static pod.
-    Local {
-        /// Arguments.
-        extra_args: Args,
-        /// kubeadm's default is `/var/lib/etcd`.
-        data_dir: Option<String>,
-        /// More names for the server certificate.
-        server_cert_sans: Vec<String>,
-        /// More names for the peer certificate.
-        peer_cert_sans: Vec<String>,
-    },
+    Local(LocalEtcd),
     /// On machines that kubeadm knows nothing of.
     External {
         /// `https://host:2379`, each.
         endpoints: Vec<String>,
-        /// Path of the CA on each control plane.
+        /// Path of the CA on each control plane; empty for an etcd that speaks plain HTTP.
         ca_file: String,
-        /// Path of the client certificate.
+        /// Path of the client certificate; empty where etcd asks for none.
         cert_file: String,
-        /// Path of the client key.
+        /// Path of the client key; empty where etcd asks for none.
         key_file: String,
     },
+}
+
+/// etcd on the control planes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LocalEtcd {
+    /// Arguments.
+    pub extra_args: Args,
+    /// Environment variables (1.31 and later).
+    pub extra_envs: BTreeMap<String, String>,
+    /// Another image than kubeadm's choice. kubeadm's upgrades leave it alone.
+    pub image: Image,
+    /// kubeadm's default is `/var/lib/etcd`.
+    pub data_dir: Option<String>,
+    /// More names for the server certificate.
+    pub server_cert_sans: Vec<String>,
+    /// More names for the peer certificate.
+    pub peer_cert_sans: Vec<String>,
 }
 
 /// `JoinConfiguration`: how a machine becomes a node of an existing cluster.
@@ -279,6 +344,8 @@ pub struct Timeouts {
     pub tls_bootstrap: Option<Duration>,
     /// For the discovery of the cluster at a join (default 5 min).
     pub discovery: Option<Duration>,
+    /// For the static pods of an upgrade to restart (default 5 min).
+    pub upgrade_manifests: Option<Duration>,
 }
 
 /// `KubeletConfiguration`: what all kubelets share.
@@ -317,6 +384,7 @@ impl Cluster {
             scheduler: Component::default(),
             etcd: Etcd::default(),
             image_repository: None,
+            dns_image: Image::default(),
             certificates_dir: None,
             feature_gates: BTreeMap::new(),
             encryption_algorithm: None,
@@ -328,12 +396,7 @@ impl Cluster {
 
 impl Default for Etcd {
     fn default() -> Self {
-        Self::Local {
-            extra_args: Args::new(),
-            data_dir: None,
-            server_cert_sans: Vec::new(),
-            peer_cert_sans: Vec::new(),
-        }
+        Self::Local(LocalEtcd::default())
     }
 }
 

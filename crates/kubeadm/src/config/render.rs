@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Args, Cluster, Component, Error, Etcd, Init, Join, KubeProxy, Kubelet, LocalEndpoint, NodeRegistration,
-    Rendered, Taint, Timeouts, check, yaml,
+    Args, Cluster, Component, Error, Etcd, Image, Init, Join, KubeProxy, Kubelet, LocalEndpoint, LocalEtcd,
+    NodeRegistration, Rendered, Taint, Timeouts, check, phases, yaml,
 };
 use crate::secret::Secret;
 use crate::version::{ConfigApi, KubernetesVersion};
@@ -22,8 +22,11 @@ pub fn init(
     kubelet: &Kubelet,
     proxy: Option<&KubeProxy>,
 ) -> Result<Rendered, Error> {
-    check::cluster(cluster)?;
     let mut to = Renderer::new(&cluster.version)?;
+    check::cluster(cluster)?;
+    check::node(&init.node, &cluster.version)?;
+    check::proxy(proxy, &cluster.version)?;
+    phases::init(&init.skip_phases, &cluster.version)?;
     let mut documents = vec![to.init(init)?, to.cluster(cluster, &init.timeouts)?, kubelet_document(kubelet)];
     documents.extend(proxy.map(proxy_document));
     Ok(to.rendered(&documents))
@@ -34,8 +37,10 @@ pub fn init(
 /// # Errors
 /// As [`init`].
 pub fn join(join: &Join, version: &KubernetesVersion) -> Result<Rendered, Error> {
-    check::endpoint("discovery.bootstrapToken.apiServerEndpoint", &join.discovery.api_server_endpoint)?;
     let mut to = Renderer::new(version)?;
+    check::endpoint("discovery.bootstrapToken.apiServerEndpoint", &join.discovery.api_server_endpoint)?;
+    check::node(&join.node, version)?;
+    phases::join(&join.skip_phases, version)?;
     let document = to.join(join)?;
     Ok(to.rendered(&[document]))
 }
@@ -133,7 +138,8 @@ impl<'a> Renderer<'a> {
         let manager = self.component("controllerManager.extraEnvs", &cluster.controller_manager)?;
         doc.put("controllerManager", manager.done());
         doc.put("scheduler", self.component("scheduler.extraEnvs", &cluster.scheduler)?.done());
-        doc.put("etcd", self.etcd(&cluster.etcd));
+        doc.put("etcd", self.etcd(&cluster.etcd)?);
+        doc.put("dns", self.dns(&cluster.dns_image));
         doc.text("imageRepository", cluster.image_repository.as_deref());
         doc.text("certificatesDir", cluster.certificates_dir.as_deref());
         doc.put("featureGates", json!(self.feature_gates(&cluster.feature_gates)));
@@ -164,22 +170,40 @@ impl<'a> Renderer<'a> {
         Ok(section)
     }
 
-    fn etcd(&self, etcd: &Etcd) -> Value {
+    fn etcd(&self, etcd: &Etcd) -> Result<Value, Error> {
         match etcd {
-            Etcd::Local { extra_args, data_dir, server_cert_sans, peer_cert_sans } => {
-                let mut local = Document::section();
+            Etcd::Local(LocalEtcd {
+                extra_args,
+                extra_envs,
+                image,
+                data_dir,
+                server_cert_sans,
+                peer_cert_sans,
+            }) => {
+                let mut local = image_fields(image);
                 local.text("dataDir", data_dir.as_deref());
                 local.put("extraArgs", self.args(extra_args));
+                self.needs_v4("etcd.local.extraEnvs", extra_envs.is_empty())?;
+                local.put("extraEnvs", pairs(extra_envs));
                 local.list("serverCertSANs", server_cert_sans);
                 local.list("peerCertSANs", peer_cert_sans);
                 let mut section = Document::section();
                 section.put("local", local.done());
-                section.done()
+                Ok(section.done())
             }
-            Etcd::External { endpoints, ca_file, cert_file, key_file } => json!({ "external": {
+            Etcd::External { endpoints, ca_file, cert_file, key_file } => Ok(json!({ "external": {
                 "endpoints": endpoints, "caFile": ca_file, "certFile": cert_file, "keyFile": key_file,
-            } }),
+            } })),
         }
+    }
+
+    /// v1beta2 could install kube-dns too, and names the type.
+    fn dns(&self, image: &Image) -> Value {
+        let mut section = image_fields(image);
+        if self.api == ConfigApi::V1Beta2 && !section.0.is_empty() {
+            section.text("type", Some("CoreDNS"));
+        }
+        section.done()
     }
 
     /// A joining kubelet must talk to its own API server once that runs, not to a balanced one that may be older:
@@ -302,6 +326,13 @@ impl Document {
     }
 }
 
+fn image_fields(image: &Image) -> Document {
+    let mut section = Document::section();
+    section.text("imageRepository", image.repository.as_deref());
+    section.text("imageTag", image.tag.as_deref());
+    section
+}
+
 fn kubelet_document(kubelet: &Kubelet) -> Value {
     let mut doc = Document::new("kubelet.config.k8s.io/v1beta1", "KubeletConfiguration");
     doc.text("cgroupDriver", Some(kubelet.cgroup_driver.as_deref().unwrap_or("systemd")));
@@ -345,6 +376,7 @@ fn timeouts(times: &Timeouts) -> Value {
         ("etcdAPICall", times.etcd_api_call),
         ("tlsBootstrap", times.tls_bootstrap),
         ("discovery", times.discovery),
+        ("upgradeManifests", times.upgrade_manifests),
     ] {
         section.text(key, time.map(go_duration).as_deref());
     }

@@ -48,12 +48,11 @@ fn cluster(at: &str) -> Cluster {
             extra_args: args(&[("bind-address", "0.0.0.0")]),
             ..Component::default()
         },
-        etcd: Etcd::Local {
+        etcd: Etcd::Local(LocalEtcd {
             extra_args: args(&[("heartbeat-interval", "500"), ("election-timeout", "5000")]),
             data_dir: Some("/var/lib/etcd".into()),
-            server_cert_sans: vec![],
-            peer_cert_sans: vec![],
-        },
+            ..LocalEtcd::default()
+        }),
         ..Cluster::new(version(at))
     }
 }

@@ -109,11 +109,11 @@ pub(super) fn validate(config: &Value) -> Vec<Problem> {
         ..config::Cluster::new(version)
     };
     let rendered = config::init(&config::Init::default(), &model, &config::Kubelet::default(), None);
-    let attribute = |error: &config::Error| match error {
-        config::Error::Version(_) | config::Error::Unsupported { .. } => "version",
-        config::Error::Field { field: "controlPlaneEndpoint", .. } => "control_plane_endpoint",
-        config::Error::Field { field: "networking.serviceSubnet", .. } => "service_subnet",
-        config::Error::Field { .. } | config::Error::Overlap { .. } => "pod_subnet",
+    let attribute = |error: &config::Error| match error.field() {
+        None => "version",
+        Some("controlPlaneEndpoint") => "control_plane_endpoint",
+        Some("networking.serviceSubnet") => "service_subnet",
+        Some(_) => "pod_subnet",
     };
     rendered.err().map(|error| Problem::new(attribute(&error), error.to_string())).into_iter().collect()
 }
@@ -199,12 +199,10 @@ impl Args {
             api_server: component(&self.api_server_extra_args),
             controller_manager: component(&self.controller_manager_extra_args),
             scheduler: component(&self.scheduler_extra_args),
-            etcd: config::Etcd::Local {
+            etcd: config::Etcd::Local(config::LocalEtcd {
                 extra_args: self.etcd_extra_args.clone(),
-                data_dir: None,
-                server_cert_sans: Vec::new(),
-                peer_cert_sans: Vec::new(),
-            },
+                ..config::LocalEtcd::default()
+            }),
             feature_gates: self.feature_gates.clone(),
             image_repository: self.image_repository.clone(),
             ..config::Cluster::new(node::version(&self.version)?)
