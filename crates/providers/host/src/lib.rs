@@ -18,6 +18,7 @@ pub mod file;
 mod hosts;
 pub mod machine;
 pub mod package;
+pub mod packages;
 mod session;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -1,19 +1,15 @@
-//! `host_package`: packages of the host's distribution, by its package manager. apt so far.
+//! `host_package`: packages of the host's distribution, by its package manager.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use grappe_provider::{Context, Fault, Limit, Problem, Resource};
-use grappe_ssh::{Exec, Output, quote};
+use grappe_ssh::{Exec, Output};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
+use crate::packages::{self, Complaint, Manager, Survey, Wanted};
 use crate::{Connection, Hosts, Session};
-
-/// Ours, with: no questions, old configuration files kept, ten minutes of patience with another apt (a fresh machine runs its
-/// own at boot).
-const APT: &str = "DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600 \
-                   -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold";
 
 /// The resource type `host_package`.
 pub struct HostPackage;
@@ -52,7 +48,8 @@ impl Resource for HostPackage {
 
     fn schema(&self) -> Schema {
         Schema::new(
-            "Packages that are installed on a host, with apt. Destroying it removes those that were not there before.",
+            "Packages that are installed on a host, with apt, dnf or tdnf, whichever it has. Destroying it removes those that were not \
+             there before.",
         )
         .attr("host", Connection::attribute())
         .attr("names", Attribute::required(Type::set(Type::String), "The packages' names."))
@@ -60,8 +57,8 @@ impl Resource for HostPackage {
             "version",
             Attribute::optional(
                 Type::String,
-                "Their version, as apt names it (`2.6.12-1`), or its beginning followed by `*` (`2.6.*`). Whatever is there \
-                 otherwise, or else the newest.",
+                "Their version, as the package manager names it (`2.6.12-1`), or its beginning followed by `*` (`2.6.*`). \
+                 Whatever is there otherwise, or else the newest.",
             ),
         )
         .attr("hold", Attribute::optional(Type::Bool, "Whether upgrades of the system leave them alone.").default(false))
@@ -99,7 +96,7 @@ impl Resource for HostPackage {
 
     async fn read(&self, ctx: &Context<Hosts>, state: State) -> Result<Option<State>, Fault> {
         let session = ctx.client().session(ctx, &state.host).await?;
-        let installed = query(&session, &state.names).await?;
+        let installed = survey(&session, &state.names).await?.packages;
         if installed.is_empty() && !state.names.is_empty() {
             return Ok(None);
         }
@@ -141,10 +138,11 @@ impl Resource for HostPackage {
 
     async fn delete(&self, ctx: &Context<Hosts>, state: State) -> Result<(), Fault> {
         let session = ctx.client().session(ctx, &state.host).await?;
-        let held = query(&session, &state.names).await?.into_iter().filter(|(_, package)| package.held);
-        let held: BTreeSet<String> = held.map(|(name, _)| name).collect();
+        let found = survey(&session, &state.names).await?;
+        let held = found.packages.iter().filter(|(_, package)| package.held);
+        let held: BTreeSet<String> = held.map(|(name, _)| name.clone()).collect();
         if state.hold && !held.is_empty() {
-            mark(&session, "unhold", &held).await?;
+            mark(&session, found.manager, false, &held).await?;
         }
         remove(&session, &state.added).await
     }
@@ -158,7 +156,7 @@ async fn install(
     earlier: Option<BTreeSet<String>>,
 ) -> Result<State, Fault> {
     let session = ctx.client().session(ctx, &args.host).await?;
-    let before = query(&session, &args.names).await?;
+    let Survey { manager, packages: before } = survey(&session, &args.names).await?;
     added.extend(earlier.unwrap_or_default());
     added.extend(args.names.iter().filter(|name| !before.contains_key(*name)).cloned());
     let mut state = State {
@@ -170,7 +168,7 @@ async fn install(
         added,
     };
     ctx.checkpoint(&state).await?;
-    let missing: Vec<String> = state
+    let missing: Vec<Wanted<'_>> = state
         .names
         .iter()
         .filter(|name| {
@@ -179,129 +177,113 @@ async fn install(
                 state.version.as_ref().is_some_and(|wanted| !fits(wanted, &package.version))
             })
         })
-        .map(|name| match &state.version {
-            Some(version) => quote(&format!("{name}={version}")),
-            None => quote(name),
-        })
+        .map(|name| Wanted { name, version: state.version.as_deref() })
         .collect();
-    apt_install(&session, &missing).await?;
+    add(&session, manager, &missing).await?;
     let held = state.names.iter().all(|name| before.get(name).is_some_and(|package| package.held));
     if state.hold && !held {
-        mark(&session, "hold", &state.names).await?;
+        mark(&session, manager, true, &state.names).await?;
     } else if !state.hold && before.values().any(|package| package.held) {
-        mark(&session, "unhold", &state.names).await?;
+        mark(&session, manager, false, &state.names).await?;
     }
-    state.versions = versions(query(&session, &state.names).await?);
+    state.versions = versions(survey(&session, &state.names).await?.packages);
     Ok(state)
 }
 
 /// Installs what is missing of these packages: for types whose service comes in one.
 ///
 /// # Errors
-/// The host has no apt, or apt fails.
+/// The host has no package manager that is known, or it fails.
 pub async fn ensure(session: &Session, names: &[&str]) -> Result<(), Fault> {
-    let names = names.iter().map(|&name| name.to_owned()).collect();
-    let there = query(session, &names).await?;
-    let missing: Vec<String> =
-        names.iter().filter(|name| !there.contains_key(*name)).map(|name| quote(name)).collect();
-    apt_install(session, &missing).await
+    let found = survey(session, &names.iter().map(|&name| name.to_owned()).collect()).await?;
+    let missing: Vec<Wanted<'_>> = names
+        .iter()
+        .filter(|name| !found.packages.contains_key(**name))
+        .map(|name| Wanted::any(name))
+        .collect();
+    add(session, found.manager, &missing).await
 }
 
-/// Installs `NAME` or `NAME=VERSION`, quoted.
-async fn apt_install(session: &Session, wanted: &[String]) -> Result<(), Fault> {
+async fn add(session: &Session, manager: Manager, wanted: &[Wanted<'_>]) -> Result<(), Fault> {
     if wanted.is_empty() {
         return Ok(());
     }
-    let wanted = wanted.join(" ");
-    session.progress(format!("installing {}", wanted.replace('\'', "")));
-    let install =
-        format!("{APT} install --no-install-recommends --allow-downgrades --allow-change-held-packages");
-    // The lists of a fresh machine are empty, those of an old one stale: they are fetched when they turn out to be. What a
-    // kill left half configured is finished first.
-    let script = format!(
-        "dpkg --configure -a && {{ {install} {wanted} || {{ {APT} update && {install} {wanted}; }}; }}"
-    );
-    apt(session, "install packages", &script).await
+    let word = |wanted: &Wanted<'_>| match wanted.version {
+        Some(version) => format!("{} {version}", wanted.name),
+        None => wanted.name.to_owned(),
+    };
+    session.progress(format!("installing {}", wanted.iter().map(word).collect::<Vec<_>>().join(", ")));
+    manage(session, manager, "install packages", &manager.install(wanted)).await
 }
 
 async fn remove(session: &Session, names: &BTreeSet<String>) -> Result<(), Fault> {
     // What is gone already is not named: apt does not know the names of packages that no list holds.
-    let there = query(session, names).await?;
-    if there.is_empty() {
+    let found = survey(session, names).await?;
+    if found.packages.is_empty() {
         return Ok(());
     }
-    let names = there.keys().map(|name| quote(name)).collect::<Vec<_>>().join(" ");
+    let names: Vec<&str> = found.packages.keys().map(String::as_str).collect();
     session.progress("removing packages");
-    apt(session, "remove packages", &format!("dpkg --configure -a && {APT} remove {names}")).await
+    manage(session, found.manager, "remove packages", &found.manager.remove(&names)).await
 }
 
-async fn mark(session: &Session, how: &str, names: &BTreeSet<String>) -> Result<(), Fault> {
-    let names = names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(" ");
-    session.run(&format!("apt-mark {how}"), format!("apt-mark {how} {names}")).await.map(drop)
+async fn mark(
+    session: &Session,
+    manager: Manager,
+    hold: bool,
+    names: &BTreeSet<String>,
+) -> Result<(), Fault> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (what, script) = if hold {
+        ("hold packages", manager.hold(&names))
+    } else {
+        ("unhold packages", manager.unhold(&names))
+    };
+    session.run(what, script).await.map(drop)
 }
 
-async fn apt(session: &Session, what: &str, script: &str) -> Result<(), Fault> {
+/// Runs a script of the package manager, and says of its complaints what they mean.
+///
+/// # Errors
+/// Transient when the network or a lock is to blame; permanent otherwise.
+pub async fn manage(session: &Session, manager: Manager, what: &str, script: &str) -> Result<(), Fault> {
     let exec = Exec::new(script).timeout(Duration::from_secs(1800));
     session.run_exec(what, exec).await.map(drop).map_err(|mut fault| {
-        let told = |texts: &[&str]| fault.details.iter().any(|line| texts.iter().any(|text| line.contains(text)));
-        if told(&["Temporary failure resolving", "Failed to fetch", "Could not get lock", "Connection timed out"]) {
-            fault.kind = grappe_provider::FaultKind::Transient(None);
-        } else if told(&["Unable to locate package", "has no installation candidate", "was not found"]) {
-            fault.hint = Some("check the name and the version, and the package sources of the host (`apt-cache policy NAME`)".into());
+        match manager.complaint(&fault.details) {
+            Some(Complaint::Passing) => fault.kind = grappe_provider::FaultKind::Transient(None),
+            Some(Complaint::Unknown) => {
+                fault.hint = Some(format!(
+                    "check the name and the version, and the package sources of the host (`{}`)",
+                    manager.show()
+                ));
+            }
+            None => {}
         }
         fault
     })
 }
 
-/// An installed package.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Package {
-    version: String,
-    held: bool,
-}
-
-/// Those of the packages that are installed.
-async fn query(session: &Session, names: &BTreeSet<String>) -> Result<BTreeMap<String, Package>, Fault> {
-    if names.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let quoted = names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(" ");
-    // dpkg-query exits with 1 when it does not know one of them, which is an answer.
-    let script = format!(
-        "if ! command -v dpkg-query >/dev/null 2>&1; then cat /etc/os-release; exit 44; fi\n\
-         dpkg-query -W -f '${{Package}} ${{Version}} ${{db:Status-Abbrev}}\\n' {quoted} 2>/dev/null || true"
-    );
-    let output = session.ask(script).await?;
-    match output.code() {
-        Some(0) => Ok(parse_query(&output)),
-        Some(44) => Err(not_apt(&output)),
-        _ => Err(session.failure("dpkg-query", &output)),
+/// The manager, and those of the packages that are installed.
+async fn survey(session: &Session, names: &BTreeSet<String>) -> Result<Survey, Fault> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let output = session.ask(packages::survey(&names)).await?;
+    match (output.code(), packages::read_survey(&output.stdout_str())) {
+        (Some(0), Some(found)) => Ok(found),
+        (Some(44), _) => Err(no_manager(&output)),
+        _ => Err(session.failure("ask for the installed packages", &output)),
     }
 }
 
-/// Lines of `name version xy`: x is what is wanted (i install, h hold), y what is (i installed).
-fn parse_query(output: &Output) -> BTreeMap<String, Package> {
-    let mut packages = BTreeMap::new();
-    for line in output.stdout_str().lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        if let [name, version, status] = words[..]
-            && status.as_bytes().get(1) == Some(&b'i')
-        {
-            let package = Package { version: version.to_owned(), held: status.starts_with('h') };
-            packages.insert(name.to_owned(), package);
-        }
-    }
-    packages
-}
-
-fn not_apt(output: &Output) -> Fault {
+fn no_manager(output: &Output) -> Fault {
     let facts = crate::facts::parse(&output.stdout_str());
     let system = if facts.os_id.is_empty() { "an unknown system" } else { &facts.os_id };
-    Fault::permanent(format!("host_package works with apt, which this host ({system}) has not"))
-        .hint("use host_command with the host's own package manager")
+    Fault::permanent(format!(
+        "host_package works with apt, dnf and tdnf, none of which this host ({system}) has"
+    ))
+    .hint("use host_command with the host's own package manager")
 }
 
-fn versions(packages: BTreeMap<String, Package>) -> BTreeMap<String, String> {
+fn versions(packages: BTreeMap<String, packages::Package>) -> BTreeMap<String, String> {
     packages.into_iter().map(|(name, package)| (name, package.version)).collect()
 }
 
@@ -313,30 +295,21 @@ fn fits(wanted: &str, installed: &str) -> bool {
     }
 }
 
-/// Debian policy, 5.6.7.
+/// Debian policy, 5.6.7; RPM allows `_` besides.
 fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "+-._".contains(c))
 }
 
-/// Debian policy, 5.6.12.
+/// Debian policy, 5.6.12; RPM allows `^` and `_` besides.
 fn is_version(version: &str) -> bool {
     version.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && version.chars().all(|c| c.is_ascii_alphanumeric() || ".+-~:*".contains(c))
+        && version.chars().all(|c| c.is_ascii_alphanumeric() || ".+-~:*^_".contains(c))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use grappe_ssh::ExitStatus;
-
-    #[test]
-    fn what_dpkg_says() {
-        let stdout = b"haproxy 2.6.12-1+deb12u2 hi \ncurl 7.88.1-10 rc \nsudo 1.9.13p3-1 ii \n".to_vec();
-        let packages = parse_query(&Output { status: ExitStatus::Code(0), stdout, stderr: vec![] });
-        assert_eq!(packages.keys().collect::<Vec<_>>(), ["haproxy", "sudo"]);
-        assert!(packages["haproxy"].held && !packages["sudo"].held);
-    }
 
     #[test]
     fn versions_fit() {

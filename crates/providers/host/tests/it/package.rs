@@ -120,5 +120,5 @@ async fn a_host_without_apt_is_told_apart() {
         .try_create("host_package", &json!({"host": connection(&sshd), "names": ["jq"]}))
         .await
         .unwrap_err();
-    assert!(fault.summary.contains("works with apt") && !fault.is_transient(), "{fault:?}");
+    assert!(fault.summary.contains("works with apt, dnf and tdnf") && !fault.is_transient(), "{fault:?}");
 }
