@@ -26,6 +26,11 @@ impl Remote {
         Self { session, run }
     }
 
+    /// The session below.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
     /// Where it is, for messages.
     pub fn name(&self) -> String {
         self.session.host().endpoint().address.clone()
