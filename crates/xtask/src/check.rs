@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::run::{answers, cargo, go, say};
-use crate::{docs, setup};
+use crate::{bed, docs, setup};
 
 pub(crate) fn all() -> Result<()> {
     setup::ensure()?;
@@ -13,6 +13,7 @@ pub(crate) fn all() -> Result<()> {
     go(cargo().args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     // Tests start grappe itself: it must be there, and be this one.
     go(cargo().args(["build", "--package", "grappe-cli", "--quiet"]))?;
+    bed::build()?;
     // Last, so that the runner's own summary ends what is printed.
     if answers("cargo-nextest", "--version") {
         go(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]))

@@ -1,5 +1,6 @@
 //! Set-up, checks, pages and benchmarks of this repository: `cargo xtask help`.
 
+mod bed;
 mod bench;
 mod check;
 mod docs;
@@ -16,6 +17,9 @@ const HELP: &str = "cargo xtask COMMAND
 
   test                 all checks of this repository: tools, format, lints, tests, pages
   setup                install (Debian, as root) or ask for what the tests need
+  bed kubernetes       build the Kubernetes test bed where it is missing (Debian 12, as root)
+  bed kubernetes serve [NAMESPACE]
+                       serve its packages and images, in a network namespace of `ip netns`
   docs [--check]       write docs/providers/ from the schemas, or say what is out of date
   bench [SIZE…]        layered plans of so many resources (1000 and 10000 otherwise), beside
                        terraform where it is installed; writes docs/benchmarks.md
@@ -28,6 +32,9 @@ fn main() -> ExitCode {
     let result = match words[..] {
         ["test"] => check::all(),
         ["setup"] => setup::ensure(),
+        ["bed", "kubernetes"] => bed::build(),
+        ["bed", "kubernetes", "serve"] => bed::serve(None),
+        ["bed", "kubernetes", "serve", namespace] => bed::serve(Some(namespace)),
         ["docs"] => docs::write(false),
         ["docs", "--check"] => docs::write(true),
         ["bench", ref sizes @ ..] => bench::run(sizes),

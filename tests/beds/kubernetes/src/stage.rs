@@ -1,0 +1,312 @@
+//! Stages of a build, each made once for its content.
+//!
+//! A stage's *key* is the hash of all that decides its product: its recipe, settings and files, and the keys of the stages it needs.
+//! Its product is the folder `NAME-KEY`, made beside under another name and renamed when it is whole: what is there under its
+//! name is complete, and was made from this content. So a build that was killed is taken up with the first stage it
+//! had not finished, and a change makes anew what depends on it, no more.
+//!
+//! Only what is *kept* is wanted: a stage whose product serves others alone is made when one of them is to be made, and removed in the end.
+//! Then goes too what earlier contents have left.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+use crate::shell;
+
+/// What a stage does, given its [`Room`].
+pub(crate) type Make = Box<dyn Fn(&Room) -> Result<()> + Send + Sync>;
+
+/// One step of a build.
+pub(crate) struct Stage {
+    /// Part of the product's folder, of the log's name, and of what is said.
+    pub(crate) name: &'static str,
+    /// Stages whose products it reads, declared before it.
+    pub(crate) needs: Vec<&'static str>,
+    /// Whether the product stays; otherwise it lives for the build only.
+    pub(crate) kept: bool,
+    /// Environment variables of a script, or parameters of other recipes.
+    pub(crate) settings: Vec<(&'static str, String)>,
+    /// Files that the recipe reads: path in [`Room::files`], and content.
+    pub(crate) files: Vec<(&'static str, &'static str)>,
+    /// How it is made.
+    pub(crate) recipe: Recipe,
+}
+
+/// How a product is made.
+pub(crate) enum Recipe {
+    /// A script for bash, after `stages/lib.sh`.
+    Script(&'static str),
+    /// A function, and the text that stands for it in the key: its source.
+    Function(&'static str, Make),
+}
+
+/// What a recipe may use.
+pub(crate) struct Room {
+    /// The product to be: a folder, empty at first.
+    pub(crate) out: PathBuf,
+    /// A folder that is removed afterwards.
+    pub(crate) scratch: PathBuf,
+    /// The stage's files.
+    pub(crate) files: PathBuf,
+    /// Kept between builds, for what looks after its own validity, like Go's build cache.
+    pub(crate) cache: PathBuf,
+    /// The products of the needed stages, by name.
+    pub(crate) needs: BTreeMap<&'static str, PathBuf>,
+    /// As in [`Stage::settings`].
+    pub(crate) settings: Vec<(&'static str, String)>,
+    /// Where a recipe's words go.
+    pub(crate) log: PathBuf,
+}
+
+/// A build: its stages, and the folder of its products.
+pub(crate) struct Build {
+    folder: PathBuf,
+    stages: Vec<Stage>,
+    keys: BTreeMap<&'static str, String>,
+}
+
+/// What is in the folder beside products.
+const LOCK: &str = "lock";
+const IN_USE: &str = "in-use";
+const OTHERS: [&str; 4] = [LOCK, IN_USE, "log", "cache"];
+/// Ends the name of what is being made.
+const UNFINISHED: &str = ".unfinished";
+
+impl Build {
+    /// A build of these stages in this folder, which need not exist.
+    pub(crate) fn new(folder: PathBuf, stages: Vec<Stage>) -> Build {
+        let mut keys = BTreeMap::new();
+        for stage in &stages {
+            let key = key(stage, &keys);
+            keys.insert(stage.name, key);
+        }
+        Build { folder, stages, keys }
+    }
+
+    /// Where the product of a stage is, or will be.
+    pub(crate) fn product(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}-{}", self.keys[name]))
+    }
+
+    /// The kept products that are missing.
+    pub(crate) fn missing(&self) -> Vec<&'static str> {
+        let kept = self.stages.iter().filter(|s| s.kept);
+        kept.filter(|s| !self.product(s.name).is_dir()).map(|s| s.name).collect()
+    }
+
+    /// Holds the products: while this lives, nobody removes them, though others may use them too.
+    pub(crate) fn hold(&self) -> Result<File> {
+        let file = self.opened(IN_USE)?;
+        file.lock_shared().context("can't lock the test bed")?;
+        Ok(file)
+    }
+
+    /// Makes what is missing, several stages at once where they don't need each other, and removes what nothing wants any more.
+    ///
+    /// # Errors
+    ///
+    /// The first stage that failed, with the end of its log. What others have made until then is kept.
+    pub(crate) fn make(&self, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
+        for folder in ["", "log", "cache"] {
+            let folder = self.folder.join(folder);
+            fs::create_dir_all(&folder).with_context(|| format!("can't create {}", folder.display()))?;
+        }
+        let lock = self.opened(LOCK)?;
+        if lock.try_lock().is_err() {
+            say("waiting for another build of this test bed");
+            lock.lock().context("can't lock the test bed's build")?;
+        }
+        self.remove(|name| name.ends_with(UNFINISHED))?;
+        let wanted = self.wanted();
+        self.run(&wanted, say)?;
+        // Whoever has the products of this or another content open keeps them all: the next build clears up.
+        if self.opened(IN_USE)?.try_lock().is_ok() {
+            let kept: BTreeSet<_> =
+                self.stages.iter().filter(|s| s.kept).map(|s| self.product(s.name)).collect();
+            self.remove(|name| !OTHERS.contains(&name) && !kept.contains(&self.folder.join(name)))?;
+        }
+        Ok(())
+    }
+
+    /// The stages to make: missing ones that are kept, and missing ones that those need.
+    fn wanted(&self) -> BTreeSet<&'static str> {
+        let mut wanted = BTreeSet::new();
+        for stage in self.stages.iter().rev() {
+            let needed = |name| self.stages.iter().any(|s| wanted.contains(s.name) && s.needs.contains(name));
+            if (stage.kept || needed(&stage.name)) && !self.product(stage.name).is_dir() {
+                wanted.insert(stage.name);
+            }
+        }
+        wanted
+    }
+
+    /// A thread for each stage, which waits for those that it needs.
+    fn run(&self, wanted: &BTreeSet<&'static str>, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
+        let progress = Progress { ended: Mutex::new(BTreeMap::new()), change: Condvar::new() };
+        let errors = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for stage in self.stages.iter().filter(|s| wanted.contains(s.name)) {
+                let (progress, errors) = (&progress, &errors);
+                scope.spawn(move || {
+                    let needs: Vec<_> = stage.needs.iter().filter(|n| wanted.contains(*n)).copied().collect();
+                    let mut good = progress.wait(&needs);
+                    if good {
+                        let start = Instant::now();
+                        match self.make_one(stage) {
+                            Ok(()) => say(&line(start.elapsed(), stage.name)),
+                            Err(error) => {
+                                good = false;
+                                errors.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+                            }
+                        }
+                    }
+                    progress.end(stage.name, good);
+                });
+            }
+        });
+        match errors.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    fn make_one(&self, stage: &Stage) -> Result<()> {
+        let product = self.product(stage.name);
+        let beside = self.folder.join(format!("{}{UNFINISHED}", stage.name));
+        let room = Room {
+            out: beside.join("out"),
+            scratch: beside.join("scratch"),
+            files: beside.join("files"),
+            cache: self.folder.join("cache"),
+            needs: stage.needs.iter().map(|name| (*name, self.product(name))).collect(),
+            settings: stage.settings.clone(),
+            log: self.folder.join("log").join(format!("{}.log", stage.name)),
+        };
+        let failed = || format!("can't make the test bed's {:?}", stage.name);
+        for folder in [&room.out, &room.scratch, &room.files] {
+            fs::create_dir_all(folder).with_context(failed)?;
+        }
+        for (path, content) in &stage.files {
+            write_new(&room.files.join(path), content.as_bytes()).with_context(failed)?;
+        }
+        match &stage.recipe {
+            Recipe::Script(script) => shell::script(script, &room),
+            Recipe::Function(_, make) => make(&room),
+        }
+        .with_context(failed)?;
+        fs::rename(&room.out, &product).with_context(failed)?;
+        fs::remove_dir_all(&beside).with_context(failed)
+    }
+
+    /// Removes what is in the folder under such names.
+    fn remove(&self, which: impl Fn(&str) -> bool) -> Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if entry.file_name().to_str().is_some_and(&which) {
+                let path = entry.path();
+                let gone = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+                gone.with_context(|| format!("can't remove {}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A file to lock: created where there is none.
+    fn opened(&self, name: &str) -> Result<File> {
+        let path = self.folder.join(name);
+        let file = File::options().write(true).create(true).truncate(false).open(&path);
+        file.with_context(|| format!("can't open {}", path.display()))
+    }
+}
+
+/// Which stages have ended, and whether they are good.
+struct Progress {
+    ended: Mutex<BTreeMap<&'static str, bool>>,
+    change: Condvar,
+}
+
+impl Progress {
+    /// Waits until all of them have ended, or one has failed; whether all are good.
+    fn wait(&self, names: &[&str]) -> bool {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if names.iter().any(|n| ended.get(n) == Some(&false)) {
+                return false;
+            }
+            if names.iter().all(|n| ended.contains_key(n)) {
+                return true;
+            }
+            ended = self.change.wait(ended).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn end(&self, name: &'static str, good: bool) {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).insert(name, good);
+        self.change.notify_all();
+    }
+}
+
+/// A line of progress: how long, and what.
+pub(crate) fn line(time: Duration, what: &str) -> String {
+    format!("{:7.1} s  {what}", time.as_secs_f64())
+}
+
+/// A new file with this content, and the folders above it.
+pub(crate) fn write_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    File::options().write(true).create_new(true).open(path)?.write_all(content)
+}
+
+/// The hash of a file's content, in hexadecimal digits.
+pub(crate) fn sha256(mut content: impl Read) -> std::io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match content.read(&mut buffer) {
+            Ok(0) => return Ok(hex(&hash.finalize())),
+            Ok(n) => hash.update(&buffer[..n]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn key(stage: &Stage, keys: &BTreeMap<&str, String>) -> String {
+    let mut hash = Sha256::new();
+    // Lengths go before texts: otherwise one that grows at another's cost would go unseen.
+    let mut add = |text: &str| {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
+    };
+    match &stage.recipe {
+        Recipe::Script(script) => {
+            add(shell::LIB);
+            add(script);
+        }
+        Recipe::Function(source, _) => add(source),
+    }
+    for (name, value) in
+        stage.settings.iter().map(|(n, v)| (*n, v.as_str())).chain(stage.files.iter().copied())
+    {
+        add(name);
+        add(value);
+    }
+    for name in &stage.needs {
+        add(name);
+        add(&keys[name]);
+    }
+    hex(&hash.finalize()[..8])
+}
