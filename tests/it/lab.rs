@@ -222,3 +222,33 @@ fn another_host_key_is_refused() {
     assert!(refused.stderr.contains("HOST KEY CHANGED"), "{}", refused.stderr);
     assert!(refused.stderr.contains("help:"), "{}", refused.stderr);
 }
+
+#[test]
+fn machines_and_the_cluster_are_reached_from_the_command_line() {
+    let sandbox = Sandbox::of_plan("lab");
+    let nothing = sandbox.expect(1, &["kubectl", "get", "nodes"]);
+    assert!(nothing.stderr.contains("no such kubeadm_cluster"), "{}", nothing.stderr);
+    sandbox.expect(0, &["apply", "-auto-approve", "-var=control_planes=1", "-var=workers=1", "-var=dmz_workers=[]"]);
+    // By its key, by its address in the state, by where it is.
+    for name in ["cp-1", "host_machine.this[\"cp-1\"]", "10.77.2.11"] {
+        assert_eq!(sandbox.expect(0, &["ssh", name, "hostname"]).stdout, "cp-1\n");
+    }
+    // The command's own exit code and streams; its flags are its own.
+    let ran = sandbox.expect(7, &["ssh", "lb", "--", "echo out; echo err >&2; exit 7"]);
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("out\n", "err\n"));
+    let nodes = sandbox.expect(0, &["kubectl", "-dir=.", "get", "nodes", "-oname"]);
+    assert_eq!(nodes.stdout, "node/cp-1\nnode/worker-1\n");
+    let unknown = sandbox.expect(1, &["ssh", "cp-9", "true"]);
+    assert!(unknown.stderr.contains("no host_machine \"cp-9\""), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("host_machine.this[\"cp-1\"]"), "what there is is listed: {}", unknown.stderr);
+    // What is piped in is the command's input.
+    use std::io::Write;
+    let mut child = sandbox
+        .command(&["ssh", "lb", "cat"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"piped\n").unwrap();
+    assert_eq!(String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap(), "piped\n");
+}

@@ -12,6 +12,7 @@ pub(crate) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// A plan folder, and a home beside it.
 pub(crate) struct Sandbox {
     root: TempDir,
+    plan: PathBuf,
 }
 
 /// What a run came to.
@@ -31,23 +32,37 @@ impl Sandbox {
 
     pub(crate) fn empty() -> Self {
         let root = tempfile::tempdir().unwrap();
-        for dir in ["plan", "home"] {
-            std::fs::create_dir(root.path().join(dir)).unwrap();
+        let plan = root.path().join("plan");
+        for dir in [&plan, &root.path().join("home")] {
+            std::fs::create_dir(dir).unwrap();
         }
-        Sandbox { root }
+        Sandbox { root, plan }
     }
 
     /// A copy of a plan folder of this repository.
     pub(crate) fn of_plan(name: &str) -> Self {
         let sandbox = Self::empty();
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("plans").join(name);
-        copy(&from, &sandbox.dir());
+        copy(&plans().join(name), &sandbox.dir());
+        sandbox
+    }
+
+    /// A copy of all plan folders of this repository, to work in one of them: it may call the modules beside it.
+    pub(crate) fn of_plans(name: &str) -> Self {
+        let mut sandbox = Self::empty();
+        let all = sandbox.root.path().join("plans");
+        copy(&plans(), &all);
+        sandbox.plan = all.join(name);
         sandbox
     }
 
     /// The plan folder.
     pub(crate) fn dir(&self) -> PathBuf {
-        self.root.path().join("plan")
+        self.plan.clone()
+    }
+
+    /// Who runs grappe here has this home.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.root.path().join("home")
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -146,6 +161,11 @@ impl Ran {
     pub(crate) fn events_of(&self, ty: &str) -> Vec<Json> {
         self.events().into_iter().filter(|e| e["type"] == ty).collect()
     }
+}
+
+/// The plan folders of this repository.
+fn plans() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("plans")
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -44,6 +44,10 @@ pub enum Command {
     State(StateCommand),
     /// Draw what depends on what.
     Graph(GraphArgs),
+    /// Run a command on a machine of the plan.
+    Ssh(SshArgs),
+    /// Run kubectl on a control plane of the plan's cluster.
+    Kubectl(KubectlArgs),
     /// Look into the simulated world, and break it.
     Sim(SimArgs),
     /// Show the version and the providers.
@@ -313,6 +317,40 @@ pub struct GraphArgs {
     pub dir: PathBuf,
 }
 
+/// `grappe ssh`
+#[derive(Debug, Args)]
+pub struct SshArgs {
+    /// The state.
+    #[command(flatten)]
+    pub state: StateArgs,
+    /// The plan folder.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// A host_machine: its address in the state, its key there, or where SSH
+    /// finds it.
+    pub machine: String,
+    /// What to run there, as ssh takes it: one line for the shell.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<String>,
+}
+
+/// `grappe kubectl`
+#[derive(Debug, Args)]
+pub struct KubectlArgs {
+    /// The state.
+    #[command(flatten)]
+    pub state: StateArgs,
+    /// The plan folder.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// The kubeadm_cluster, where the state has several.
+    #[arg(long, value_name = "ADDRESS")]
+    pub cluster: Option<InstanceAddr>,
+    /// kubectl's own arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<String>,
+}
+
 /// `grappe sim`
 #[derive(Debug, Args)]
 pub struct SimArgs {
@@ -378,17 +416,31 @@ pub struct VersionArgs {
     pub json: bool,
 }
 
-/// Gives Terraform's one-dash flags their second dash: `-out=x` becomes `--out=x`. What follows `--` is left alone.
+/// Commands that end in a command line which is not ours, and the flags of ours that may stand before it.
+const PASSING: [(&str, &[&str]); 2] =
+    [("ssh", &["-dir", "-state-dir", "-help"]), ("kubectl", &["-dir", "-state-dir", "-cluster", "-help"])];
+
+/// Gives Terraform's one-dash flags their second dash: `-out=x` becomes `--out=x`. What follows `--` is left alone, and so are the flags of
+/// what `ssh` and `kubectl` run.
 pub fn two_dashes(args: impl IntoIterator<Item = std::ffi::OsString>) -> Vec<std::ffi::OsString> {
     let mut verbatim = false;
+    let mut only: Option<&[&str]> = None;
+    let mut command = false;
     args.into_iter()
-        .map(|arg| {
+        .enumerate()
+        .map(|(at, arg)| {
             let Some(text) = arg.to_str() else { return arg };
             verbatim |= text == "--";
             let mut chars = text.chars();
             let flag = chars.next() == Some('-') && chars.next().is_some_and(char::is_alphabetic);
+            if at > 0 && !command && !text.starts_with('-') {
+                command = true;
+                only = PASSING.iter().find(|(name, _)| *name == text).map(|(_, flags)| *flags);
+            }
+            let name = text.split('=').next().unwrap_or(text);
+            let ours = only.is_none_or(|flags| flags.contains(&name));
             // Two characters are a short flag of clap's: -h, -V.
-            if flag && !verbatim && text.len() > 2 { format!("-{text}").into() } else { arg }
+            if flag && ours && !verbatim && text.len() > 2 { format!("-{text}").into() } else { arg }
         })
         .collect()
 }

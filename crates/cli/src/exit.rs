@@ -15,6 +15,8 @@ pub enum Exit {
     Locked,
     /// Ctrl-C, or SIGTERM. 130
     Interrupted,
+    /// What a command on a machine ended with: `grappe ssh`, `grappe kubectl`.
+    Remote(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -25,6 +27,7 @@ impl From<Exit> for ExitCode {
             Exit::Changes => 2,
             Exit::Locked => 3,
             Exit::Interrupted => 130,
+            Exit::Remote(code) => code,
         })
     }
 }

@@ -7,6 +7,7 @@ mod plan;
 pub(crate) mod run;
 mod show;
 mod sim;
+mod ssh;
 mod state;
 mod validate;
 mod version;
@@ -42,6 +43,8 @@ pub fn run(ui: &Ui, command: Command) -> anyhow::Result<Exit> {
         Command::Apply(args) => apply::run(ui, &args),
         Command::Destroy(args) => apply::destroy(ui, &args),
         Command::Graph(args) => graph::run(ui, &args),
+        Command::Ssh(args) => ssh::run(ui, &args),
+        Command::Kubectl(args) => ssh::kubectl(ui, &args),
         Command::Sim(args) => sim::run(ui, &args),
         Command::Validate(args) => validate::run(ui, &args),
         Command::Show(args) => show::run(ui, &args),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use grappe_engine::{Cancel, Engine, Options, RunError};
 use grappe_plan::{Input, Plan, PlanMode, Surroundings};
 use grappe_provider::{Client, Registry, Setup};
+use grappe_ssh::Pool;
 use grappe_state::{Holder, Ledger, LocalStore};
 use grappe_value::Value;
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,7 +17,7 @@ use crate::Exit;
 use crate::args::{PlanningArgs, StateArgs, VariableArgs};
 use crate::error::{Explained, Rejected};
 use crate::project::Project;
-use crate::registry::registry;
+use crate::registry;
 use crate::ui::progress::Progress;
 use crate::ui::{Ui, summary};
 use crate::variables;
@@ -55,7 +56,9 @@ pub(super) struct Job {
     pub(super) engine: Engine,
     pub(super) progress: Arc<Progress>,
     pub(super) cancel: Cancel,
-    setup: Setup,
+    /// The connections that all providers share.
+    pub(super) pool: Pool,
+    pub(super) setup: Setup,
 }
 
 impl Job {
@@ -83,7 +86,8 @@ impl Job {
             plan_dir: std::path::absolute(&project.dir)?,
             data_dir: std::path::absolute(store.dir())?,
         };
-        let registry = Arc::new(registry());
+        let pool = Pool::new();
+        let registry = Arc::new(registry::over(pool.clone()));
         let progress = Progress::new(ui);
         let cancel = Cancel::default();
         let options = Options { parallelism: parallelism.into(), ..Options::default() };
@@ -97,6 +101,7 @@ impl Job {
             engine,
             progress,
             cancel,
+            pool,
             setup,
         })
     }
@@ -117,11 +122,12 @@ impl Job {
     }
 
     /// See [`super::world`]. To be held as long as the run goes on.
-    pub(super) async fn open_world(&self, ledger: &Ledger) -> anyhow::Result<Option<Client>> {
-        match self.registry.provider("sim") {
-            Some(sim) => super::world::open(&**sim, &self.project, &ledger.state, &self.setup).await,
-            None => Ok(None),
+    pub(super) async fn open_world(&self, ledger: &Ledger) -> anyhow::Result<Vec<Client>> {
+        let mut worlds = Vec::new();
+        for provider in super::world::WITH_MACHINES.iter().filter_map(|name| self.registry.provider(name)) {
+            worlds.extend(super::world::open(&**provider, &self.project, &ledger.state, &self.setup).await?);
         }
+        Ok(worlds)
     }
 
     /// Plans from what exists. Gives the plan and how long it took.

@@ -1,8 +1,8 @@
-//! The simulated world is there before anybody dials one of its machines.
+//! Machines that only grappe can reach are reachable before anybody dials one of them.
 //!
-//! Its machines are reached through a dialer that `provider "sim"` adds to the connection pool when it is configured. The engine configures a provider when its
-//! first object is needed, and an object on a machine does not know that the machine is simulated: without this, a run that begins there would look for it on the
-//! real network.
+//! Simulated machines, and those of a lab on this computer, are on no network of this computer: they are reached through a dialer that their provider adds to
+//! the connection pool when it is configured. The engine configures a provider when its first object is needed, and an object on a machine does not know whose
+//! machine it is: without this, a run that begins there would look for it on the real network.
 
 use grappe_lang::{ConstantScope, Module};
 use grappe_provider::{AnyProvider, Client, Setup};
@@ -10,6 +10,9 @@ use grappe_state::State;
 use grappe_value::Value;
 
 use crate::project::Project;
+
+/// The providers whose machines are reached through them.
+pub(super) const WITH_MACHINES: [&str; 2] = ["sim", "local"];
 
 /// Configures `provider` where the plan or the state uses it; the world stays open while the client is held.
 ///

@@ -95,6 +95,11 @@ impl Ui {
         self.out(text);
     }
 
+    /// A text as it is, on the standard error.
+    pub fn raw_error(&self, text: &str) {
+        self.err(text);
+    }
+
     /// A JSON object on a line of its own; nothing without `-json`.
     pub fn event(&self, event: &Json) {
         if self.json {
