@@ -6,8 +6,12 @@ use grappe_provider::Fault;
 use grappe_ssh::{Exec, quote};
 use serde::Deserialize;
 use serde_json::Value as Json;
+use tokio::time::Instant;
 
 use crate::access::{KUBECTL, Kubectl};
+
+/// How long the pods of a deleted DaemonSet are given before they are looked at again.
+const ORPHANS: Duration = Duration::from_secs(1);
 
 /// What to do with pods that will not go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -25,7 +29,7 @@ pub enum Policy {
 /// Drains a node.
 ///
 /// # Errors
-/// Pods that will not go, by name; the node takes pods again then.
+/// Pods that will not go, by name, and the disruption budgets that hold them; the node takes pods again then.
 pub async fn drain(
     kubectl: &Kubectl,
     node: &str,
@@ -38,23 +42,34 @@ pub async fn drain(
     }
     // Renamed in 1.20.
     let empty_dir = if minor >= 20 { "--delete-emptydir-data" } else { "--delete-local-data" };
-    let args =
-        format!("drain {} --ignore-daemonsets {empty_dir} --timeout={}s", quote(node), limit.as_secs());
-    let output = run(kubectl, &args, limit).await?;
-    if output.success() {
-        return Ok(());
-    }
+    let deadline = Instant::now() + limit;
+    let output = loop {
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
+        let args = drain_args(node, empty_dir, left);
+        let output = run(kubectl, &args, left).await?;
+        if output.success() {
+            return Ok(());
+        }
+        // The pods of a DaemonSet that was just deleted go by themselves, in a moment.
+        if !is_orphaned(&output.stderr_str()) || Instant::now() + ORPHANS > deadline {
+            break output;
+        }
+        tokio::time::sleep(ORPHANS).await;
+    };
     if policy == Policy::Force {
+        let args = drain_args(node, empty_dir, limit);
         let args = format!("{args} --force --disable-eviction --grace-period=30");
         let forced = run(kubectl, &args, limit).await?;
         return kubectl.check(&format!("drain {node} by force"), forced).map(|_| ());
     }
-    let left = pods_left(kubectl, node).await.unwrap_or_default();
+    let left = blocking(kubectl, node).await.unwrap_or_default();
     // What was begun is undone: a node must not stay closed because a drain gave up.
     let reopened = kubectl.run("uncordon", &format!("uncordon {}", quote(node))).await;
     let mut fault = kubectl
         .check(&format!("drain {node} within {} s", limit.as_secs()), output)
         .expect_err("the output is a failure's");
+    // kubectl says "connection", "timeout" and the like of pods too: more of the same would not help.
+    fault.kind = Fault::permanent("").kind;
     if !left.is_empty() {
         fault = fault.details(format!("still on {node}: {}", left.join(", ")));
     }
@@ -64,19 +79,57 @@ pub async fn drain(
     Err(fault.hint("free what blocks it (a disruption budget, a bare pod), give drain_timeout more time, or set drain_policy to \"force\" or \"skip\""))
 }
 
+fn drain_args(node: &str, empty_dir: &str, limit: Duration) -> String {
+    format!("drain {} --ignore-daemonsets {empty_dir} --timeout={}s", quote(node), limit.as_secs())
+}
+
+/// Whether all that kubectl minds is pods whose DaemonSet is gone.
+fn is_orphaned(stderr: &str) -> bool {
+    stderr.lines().any(|line| {
+        line.starts_with("error: cannot delete daemonsets.apps ") && line.contains(" not found")
+    })
+}
+
 async fn run(kubectl: &Kubectl, args: &str, limit: Duration) -> Result<grappe_ssh::Output, Fault> {
     let exec = Exec::new(format!("{KUBECTL} {args}")).timeout(limit + Duration::from_secs(60));
     kubectl.remote.ask(exec).await
 }
 
-async fn pods_left(kubectl: &Kubectl, node: &str) -> Result<Vec<String>, Fault> {
+/// The pods that are left, each with the disruption budget that holds it.
+async fn blocking(kubectl: &Kubectl, node: &str) -> Result<Vec<String>, Fault> {
     let selector = quote(&format!("spec.nodeName={node}"));
-    let list = kubectl.get(&format!("pods --all-namespaces --field-selector {selector}")).await?;
-    Ok(blockers(&list.unwrap_or_default()))
+    let pods = kubectl.get(&format!("pods --all-namespaces --field-selector {selector}")).await?;
+    let budgets = kubectl.get("poddisruptionbudgets --all-namespaces").await.ok().flatten();
+    let (pods, budgets) = (pods.unwrap_or_default(), budgets.unwrap_or_default());
+    let name = |pod: &Json| match budget(&budgets, pod) {
+        Some(budget) => format!("{} (held by the disruption budget {budget})", full_name(pod)),
+        None => full_name(pod),
+    };
+    Ok(blockers(&pods).into_iter().map(name).collect())
+}
+
+/// The budget that lets no pod like this one go now.
+fn budget(budgets: &Json, pod: &Json) -> Option<String> {
+    let mut all = budgets["items"].as_array()?.iter();
+    let of_pod = |budget: &&Json| {
+        let selector = &budget["spec"]["selector"];
+        // Expressions are rare there, and left to kubectl's own words.
+        let labels = selector["matchLabels"].as_object();
+        budget["metadata"]["namespace"] == pod["metadata"]["namespace"]
+            && budget["status"]["disruptionsAllowed"] == 0
+            && selector["matchExpressions"].is_null()
+            && labels.into_iter().flatten().all(|(key, value)| &pod["metadata"]["labels"][key] == value)
+    };
+    all.find(of_pod).map(full_name)
+}
+
+fn full_name(object: &Json) -> String {
+    let text = |key: &str| object["metadata"][key].as_str().unwrap_or("?");
+    format!("{}/{}", text("namespace"), text("name"))
 }
 
 /// The pods that a drain would move: neither a DaemonSet's nor the kubelet's own.
-fn blockers(list: &Json) -> Vec<String> {
+fn blockers(list: &Json) -> Vec<&Json> {
     let pods = list["items"].as_array().into_iter().flatten();
     pods.filter(|pod| {
         let owners = pod["metadata"]["ownerReferences"].as_array();
@@ -84,10 +137,6 @@ fn blockers(list: &Json) -> Vec<String> {
             owners.into_iter().flatten().any(|owner| owner["kind"] == "DaemonSet" || owner["kind"] == "Node");
         let mirror = pod["metadata"]["annotations"]["kubernetes.io/config.mirror"].is_string();
         !daemon && !mirror
-    })
-    .map(|pod| {
-        let text = |key: &str| pod["metadata"][key].as_str().unwrap_or("?").to_owned();
-        format!("{}/{}", text("namespace"), text("name"))
     })
     .collect()
 }
@@ -105,7 +154,29 @@ mod tests {
             "annotations": {"kubernetes.io/config.mirror": "x"}}});
         let bare = json!({"metadata": {"namespace": "a", "name": "bare"}});
         let list = json!({"items": [pod("web", "ReplicaSet"), pod("proxy", "DaemonSet"), mirror, bare]});
-        assert_eq!(blockers(&list), ["a/web", "a/bare"]);
-        assert_eq!(blockers(&Json::Null), [""; 0]);
+        let names = |list: &Json| blockers(list).into_iter().map(full_name).collect::<Vec<_>>();
+        assert_eq!(names(&list), ["a/web", "a/bare"]);
+        assert_eq!(names(&Json::Null), [""; 0]);
+    }
+
+    #[test]
+    fn the_budget_that_holds_a_pod_is_named() {
+        let pod = json!({"metadata": {"namespace": "a", "name": "web-1", "labels": {"app": "web", "x": "y"}}});
+        let budgets = |allowed: u32, app: &str| {
+            json!({"items": [{"metadata": {"namespace": "a", "name": "keep"},
+                "spec": {"selector": {"matchLabels": {"app": app}}}, "status": {"disruptionsAllowed": allowed}}]})
+        };
+        assert_eq!(budget(&budgets(0, "web"), &pod).as_deref(), Some("a/keep"));
+        assert_eq!(budget(&budgets(1, "web"), &pod), None);
+        assert_eq!(budget(&budgets(0, "db"), &pod), None);
+    }
+
+    #[test]
+    fn pods_without_their_daemonset_are_waited_for() {
+        assert!(is_orphaned(
+            "DEPRECATED WARNING: x\nerror: unable to drain node \"cp1\", aborting command...\n\nThere are pending nodes to be \
+             drained:\n cp1\nerror: cannot delete daemonsets.apps \"minicni\" not found: kube-system/minicni-7r8pc\n"
+        ));
+        assert!(!is_orphaned("error: cannot delete Pods with local storage (use --delete-emptydir-data to override)"));
     }
 }
