@@ -31,7 +31,7 @@ variable "proxy_on_every_node" {
 variable "cidr" {
   description = "The machines' network. It exists inside this computer only."
   type        = string
-  default     = "10.77.0.0/16"
+  default     = "10.77.0.0/24"
 }
 
 variable "nat" {
