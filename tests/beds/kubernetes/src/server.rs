@@ -239,3 +239,151 @@ fn error(code: &str, what: &str) -> Response {
     let body = json!({"errors": [{"code": code, "message": format!("the test bed has no {what}")}]});
     Response::text("404 Not Found", "application/json", body.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::process::Command;
+
+    use super::*;
+    use crate::stage::write_new;
+
+    /// A layout of one image, whose manifest says no more than that it is one, and a folder of one file.
+    fn content(temp: &Path) -> Content {
+        let manifest = json!({"mediaType": "manifest/kind", "digest": "sha256:abc", "annotations": {NAME: "k8s.gcr.io/team/one:v1"}});
+        let index = json!({"manifests": [manifest]}).to_string();
+        for (path, content) in [
+            ("index.json", index.as_str()),
+            ("blobs/sha256/abc", "the manifest"),
+            ("files/deep/a+b", "0123456789"),
+            ("secret", "no"),
+        ] {
+            write_new(&temp.join(path), content.as_bytes()).unwrap();
+        }
+        Content::images(temp).unwrap().folder("files", temp.join("files"))
+    }
+
+    /// What curl makes of these paths, in one go over one connection.
+    fn curl(server: &Server, options: &[&str], paths: &[&str]) -> String {
+        let port = server.address().port();
+        let urls = paths.iter().map(|path| format!("http://127.0.0.1:{port}{path}"));
+        let output = Command::new("curl")
+            .args(["-sS", "--path-as-is", "-m", "10"])
+            .args(options)
+            .args(urls)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[test]
+    fn a_client_finds_images_and_files() {
+        let temp = tempfile::tempdir().unwrap();
+        let server = Server::start(content(temp.path()), None, 0).unwrap();
+        let told = curl(
+            &server,
+            &["-w", " %{http_code} %{content_type} %{num_connects}\n"],
+            &[
+                "/v2/",
+                "/v2/team/one/manifests/v1?ns=k8s.gcr.io",
+                "/v2/team/one/manifests/sha256:abc",
+                "/v2/team/one/tags/list",
+            ],
+        );
+        assert_eq!(
+            told,
+            "{} 200 application/json 1\nthe manifest 200 manifest/kind 0\nthe manifest 200 manifest/kind 0\n\
+             {\"name\":\"team/one\",\"tags\":[\"v1\"]} 200 application/json 0\n"
+        );
+        assert_eq!(curl(&server, &[], &["/files/deep/a%2Bb"]), "0123456789");
+        assert_eq!(curl(&server, &["-r", "3-5", "-w", " %{http_code}"], &["/files/deep/a+b"]), "345 206");
+        assert_eq!(
+            curl(&server, &["-r", "3-5", "-w", " %{http_code}"], &["/v2/team/one/blobs/sha256:abc"]),
+            " ma 206"
+        );
+        assert_eq!(curl(&server, &["-r", "10-", "-w", " %{http_code}"], &["/files/deep/a+b"]), " 416");
+        let head = curl(&server, &["-I"], &["/v2/team/one/manifests/v1"]).to_lowercase();
+        assert!(
+            head.contains("docker-content-digest: sha256:abc\r\n") && head.contains("content-length: 12\r\n"),
+            "{head}"
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_is_said_in_the_registrys_words() {
+        let temp = tempfile::tempdir().unwrap();
+        let server = Server::start(content(temp.path()), None, 0).unwrap();
+        for (path, told) in [
+            ("/v2/team/one/manifests/v2", "MANIFEST_UNKNOWN"),
+            ("/v2/team/two/tags/list", "NAME_UNKNOWN"),
+            ("/v2/team/one/blobs/sha256:def", "BLOB_UNKNOWN"),
+            ("/v2/team/one/blobs/sha256:..", "BLOB_UNKNOWN"),
+            ("/files/deep", "no such file"),
+            ("/files/../secret", "not a plain path"),
+            ("/files/%2e%2e/secret", "not a plain path"),
+            ("/secret", "no such file"),
+        ] {
+            let answer = curl(&server, &["-w", " %{http_code}"], &[path]);
+            assert!(
+                answer.contains(told) && (answer.ends_with(" 404") || answer.ends_with(" 400")),
+                "{path}: {answer}"
+            );
+        }
+        assert!(
+            curl(&server, &["-X", "DELETE", "-w", " %{http_code}"], &["/files/deep/a+b"]).ends_with(" 405")
+        );
+    }
+
+    #[test]
+    fn the_end_closes_port_and_connections() {
+        let temp = tempfile::tempdir().unwrap();
+        let server = Server::start(content(temp.path()), None, 0).unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, server.address().port()));
+        let mut idle = TcpStream::connect(address).unwrap();
+        idle.write_all(b"GET /v2/ HTTP/1.1\r\n\r\n").unwrap();
+        let mut byte = [0];
+        idle.read_exact(&mut byte).unwrap();
+        drop(server);
+        let mut rest = Vec::new();
+        idle.read_to_end(&mut rest).unwrap();
+        assert!(rest.ends_with(b"{}"));
+        assert!(TcpStream::connect(address).is_err());
+    }
+
+    /// A network namespace that goes with it.
+    struct Namespace(String);
+
+    impl Drop for Namespace {
+        fn drop(&mut self) {
+            let _ = Command::new("ip").args(["netns", "delete", &self.0]).status();
+        }
+    }
+
+    #[test]
+    fn it_serves_inside_another_network_only() {
+        let temp = tempfile::tempdir().unwrap();
+        let name = format!("bed-{}", std::process::id());
+        assert!(Command::new("ip").args(["netns", "add", &name]).status().unwrap().success());
+        let namespace = Namespace(name);
+        let name = &namespace.0;
+        assert!(Command::new("ip").args(["-n", name, "link", "set", "lo", "up"]).status().unwrap().success());
+        let path = Path::new("/run/netns").join(name);
+        let server = Server::start(content(temp.path()), Some(&path), 80).unwrap();
+        let curl = |inside: &[&str]| {
+            let words =
+                [inside, &["curl", "-sS", "-m", "5", "http://127.0.0.1/v2/team/one/manifests/v1"]].concat();
+            let output = Command::new(words[0]).args(&words[1..]).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        assert_eq!(curl(&["ip", "netns", "exec", name]), "the manifest");
+        assert_ne!(curl(&["env"]), "the manifest");
+        drop(server);
+        assert_eq!(curl(&["ip", "netns", "exec", name]), "");
+        let error = Server::start(Content::default(), Some(Path::new("/run/netns/none")), 80).unwrap_err();
+        assert_eq!(
+            format!("{error:#}"),
+            "can't serve inside the network namespace /run/netns/none: No such file or directory (os error 2)"
+        );
+    }
+}

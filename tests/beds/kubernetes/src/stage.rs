@@ -310,3 +310,191 @@ fn key(stage: &Stage, keys: &BTreeMap<&str, String>) -> String {
     }
     hex(&hash.finalize()[..8])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::Command;
+
+    use super::*;
+
+    /// Where stages of these tests note that they ran.
+    fn ran(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_to_string(folder.join("ran")).unwrap_or_default().lines().map(str::to_owned).collect();
+        names.sort();
+        let _ = fs::remove_file(folder.join("ran"));
+        names
+    }
+
+    /// A stage that copies its needs' words and its own into its product.
+    fn stage(
+        notes: &Path,
+        name: &'static str,
+        needs: &[&'static str],
+        kept: bool,
+        content: &'static str,
+    ) -> Stage {
+        let notes = notes.join("ran");
+        let make = move |room: &Room| -> Result<()> {
+            let mut text = fs::read_to_string(room.files.join("content"))?;
+            for need in room.needs.values() {
+                text.push_str(&fs::read_to_string(need.join("text"))?);
+            }
+            writeln!(File::options().create(true).append(true).open(&notes)?, "{name}")?;
+            write_new(&room.out.join("text"), text.as_bytes())?;
+            if text.contains("bad") { Err(anyhow::anyhow!("it is bad")) } else { Ok(()) }
+        };
+        Stage {
+            name,
+            needs: needs.to_vec(),
+            kept,
+            settings: Vec::new(),
+            files: vec![("content", content)],
+            recipe: Recipe::Function("a test's", Box::new(make)),
+        }
+    }
+
+    /// Two chains of stages: base, left, end; base, right.
+    fn chains(notes: &Path, folder: &Path, [base, left, right, end]: [&'static str; 4]) -> Build {
+        let stages = vec![
+            stage(notes, "base", &[], false, base),
+            stage(notes, "left", &["base"], true, left),
+            stage(notes, "right", &["base"], true, right),
+            stage(notes, "end", &["left"], true, end),
+        ];
+        Build::new(folder.to_owned(), stages)
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| !OTHERS.contains(&name.as_str()));
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_change_makes_anew_what_depends_on_it_and_nothing_else() {
+        let temp = tempfile::tempdir().unwrap();
+        let (notes, folder) = (temp.path(), temp.path().join("bed"));
+        let first = chains(notes, &folder, ["b", "l", "r", "e"]);
+        assert_eq!(first.missing(), ["left", "right", "end"]);
+        first.make(&|_| {}).unwrap();
+        assert_eq!(ran(notes), ["base", "end", "left", "right"]);
+        assert_eq!(fs::read_to_string(first.product("end").join("text")).unwrap(), "elb");
+        assert!(first.missing().is_empty());
+        first.make(&|_| {}).unwrap();
+        assert_eq!(ran(notes), [""; 0]);
+
+        // What others alone wanted has gone, and comes back for them only.
+        assert!(!first.product("base").exists());
+        let second = chains(notes, &folder, ["b", "l", "r", "E"]);
+        assert_eq!(second.missing(), ["end"]);
+        second.make(&|_| {}).unwrap();
+        assert_eq!(ran(notes), ["end"]);
+        let third = chains(notes, &folder, ["b", "l", "R", "E"]);
+        third.make(&|_| {}).unwrap();
+        assert_eq!(ran(notes), ["base", "right"]);
+        let fourth = chains(notes, &folder, ["B", "l", "R", "E"]);
+        fourth.make(&|_| {}).unwrap();
+        assert_eq!(ran(notes), ["base", "end", "left", "right"]);
+
+        // Earlier contents have gone.
+        let mut products: Vec<String> = ["left", "right", "end"]
+            .map(|n| fourth.product(n).file_name().unwrap().to_str().unwrap().to_owned())
+            .into();
+        products.sort();
+        assert_eq!(names(&folder), products);
+    }
+
+    #[test]
+    fn what_somebody_holds_stays() {
+        let temp = tempfile::tempdir().unwrap();
+        let (notes, folder) = (temp.path(), temp.path().join("bed"));
+        let first = chains(notes, &folder, ["b", "l", "r", "e"]);
+        first.make(&|_| {}).unwrap();
+        let held = first.hold().unwrap();
+        let second = chains(notes, &folder, ["B", "l", "r", "e"]);
+        second.make(&|_| {}).unwrap();
+        assert!(first.missing().is_empty() && second.missing().is_empty());
+        drop(held);
+        second.make(&|_| {}).unwrap();
+        assert_eq!(first.missing(), ["left", "right", "end"]);
+    }
+
+    #[test]
+    fn a_stage_that_fails_has_no_product_and_stops_only_what_needs_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let (notes, folder) = (temp.path(), temp.path().join("bed"));
+        let build = chains(notes, &folder, ["b", "bad", "r", "e"]);
+        let error = format!("{:#}", build.make(&|_| {}).unwrap_err());
+        assert_eq!(error, "can't make the test bed's \"left\": it is bad");
+        assert_eq!(ran(notes), ["base", "left", "right"]);
+        assert_eq!(build.missing(), ["left", "end"]);
+        // Its half is there, under no name that counts, and the next build begins anew; what was good is used again.
+        assert!(folder.join("left.unfinished/out/text").exists());
+        build.make(&|_| {}).unwrap_err();
+        assert_eq!(ran(notes), ["left"]);
+        chains(notes, &folder, ["b", "l", "r", "e"]).make(&|_| {}).unwrap();
+        assert_eq!(ran(notes), ["end", "left"]);
+    }
+
+    #[test]
+    fn a_failed_script_shows_the_end_of_its_log() {
+        let temp = tempfile::tempdir().unwrap();
+        let build = scripted(temp.path(), "seq 100; ls /nowhere/at/all");
+        let error = format!("{:#}", build.make(&|_| {}).unwrap_err());
+        assert!(error.contains("log/only.log ends:\n82\n83\n"), "{error}");
+        assert!(error.contains("100\nls: cannot access '/nowhere/at/all'"), "{error}");
+    }
+
+    fn scripted(folder: &Path, script: &'static str) -> Build {
+        let stage = Stage {
+            name: "only",
+            needs: Vec::new(),
+            kept: true,
+            settings: vec![("PIPE", folder.join("pipe").to_string_lossy().into_owned())],
+            files: Vec::new(),
+            recipe: Recipe::Script(script),
+        };
+        Build::new(folder.join("bed"), vec![stage])
+    }
+
+    /// This test starts itself as the victim: a process that builds, and is killed meanwhile.
+    #[test]
+    fn a_killed_build_leaves_nothing_running_and_is_redone() {
+        const SCRIPT: &str = "
+            if [ -e $PIPE ]; then
+              exec 3> $PIPE; echo half > $OUT/text; echo begun >&3
+              sleep 60 & wait
+            fi
+            echo whole > $OUT/text";
+        if let Some(folder) = std::env::var_os("VICTIM") {
+            scripted(Path::new(&folder), SCRIPT).make(&|_| {}).unwrap();
+            return;
+        }
+        let temp = tempfile::tempdir().unwrap();
+        let pipe = temp.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let mut victim = Command::new(std::env::current_exe().unwrap());
+        victim.args(["--exact", "stage::tests::a_killed_build_leaves_nothing_running_and_is_redone"]);
+        let mut victim = victim.env("VICTIM", temp.path()).spawn().unwrap();
+        let mut reader = BufReader::new(File::open(&pipe).unwrap());
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        assert_eq!(line, "begun\n");
+        victim.kill().unwrap();
+        victim.wait().unwrap();
+        let start = Instant::now();
+        // The end comes when the last process that could write has gone.
+        reader.read_to_string(&mut line).unwrap();
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+
+        fs::remove_file(&pipe).unwrap();
+        let build = scripted(temp.path(), SCRIPT);
+        assert_eq!(build.missing(), ["only"]);
+        build.make(&|_| {}).unwrap();
+        assert_eq!(fs::read_to_string(build.product("only").join("text")).unwrap(), "whole\n");
+    }
+}
