@@ -3,16 +3,22 @@
 use grappe_provider::Registry;
 use grappe_ssh::Pool;
 
-/// All of them. Those that work on hosts share one pool of connections: whatever is on a host goes through one.
+/// All of them, with connections of their own.
 #[must_use]
 pub fn registry() -> Registry {
-    let pool = Pool::new();
+    over(Pool::new())
+}
+
+/// All of them. Those that work on hosts share one pool of connections: whatever is on a host goes through one.
+#[must_use]
+pub fn over(pool: Pool) -> Registry {
     let core = grappe_provider_core::providers();
     let hosts = [
         grappe_provider_host::provider(pool.clone()),
         grappe_provider_haproxy::provider(pool.clone()),
         grappe_provider_kubeadm::provider(pool.clone()),
         grappe_provider_kube::provider(pool.clone()),
+        grappe_provider_local::provider(pool.clone()),
         grappe_sim::provider::provider(pool),
     ];
     core.into_iter().chain(hosts).fold(Registry::default(), Registry::with)

@@ -1,15 +1,14 @@
-//! The providers that need no network: `terraform`, `null`, `random`, `local`, `tls`.
+//! The providers that need nothing but this process: `terraform`, `null`, `random`, `tls`.
 //!
 //! Types and arguments are those of Terraform's providers of the same names, so that a plan reads as is. One file holds one type.
-//! Where we differ on purpose, the type's own page says so: outputs that can be computed while planning are (`terraform_data.output`, the
-//! hashes of a `local_file`), drift of a file is shown as what differs, and no key type is offered that SSH refuses.
+//! Where we differ on purpose, the type's own page says so: outputs that can be computed while planning are (`terraform_data.output`), and no
+//! key type is offered that SSH refuses.
 
-pub mod local;
 pub mod null;
 pub mod random;
 pub mod terraform;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod tls;
 
 use std::sync::Arc;
@@ -23,7 +22,6 @@ pub fn providers() -> Vec<Arc<dyn AnyProvider>> {
         erased::provider(terraform::Terraform),
         erased::provider(null::Null),
         erased::provider(random::Random),
-        erased::provider(local::Local),
         erased::provider(tls::Tls),
     ]
 }

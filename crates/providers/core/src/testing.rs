@@ -13,10 +13,12 @@ use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 
 /// A configured provider.
-pub(crate) struct Bench {
+pub struct Bench {
     provider: Arc<dyn AnyProvider>,
     client: Client,
     runtime: tokio::runtime::Runtime,
+    /// The key of the object at hand.
+    pub key: String,
 }
 
 struct Silent;
@@ -30,21 +32,29 @@ impl Run for Silent {
 }
 
 impl Bench {
-    pub(crate) const KEY: &str = "6fa459ea-ee8a-4ca4-894e-db77e160355e";
+    /// The key that objects have where a test names none.
+    pub const KEY: &str = "6fa459ea-ee8a-4ca4-894e-db77e160355e";
 
-    pub(crate) fn new(provider: impl Provider) -> Self {
+    /// One in the current folder.
+    pub fn new(provider: impl Provider) -> Self {
         Self::at(provider, PathBuf::from("."))
     }
 
-    pub(crate) fn at(provider: impl Provider, plan_dir: PathBuf) -> Self {
-        let provider = erased::provider(provider);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let setup = Setup { data_dir: plan_dir.join("data"), plan_dir };
-        let client = runtime.block_on(provider.configure(&setup, &Value::object::<&str>([]))).unwrap();
-        Bench { provider, client, runtime }
+    /// One for a plan in a folder.
+    pub fn at(provider: impl Provider, plan_dir: PathBuf) -> Self {
+        Self::configured(erased::provider(provider), plan_dir, &Value::object::<&str>([]))
     }
 
-    pub(crate) fn resource(&self, ty: &str) -> &dyn AnyResource {
+    /// One with a provider block.
+    pub fn configured(provider: Arc<dyn AnyProvider>, plan_dir: PathBuf, config: &Value) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let setup = Setup { data_dir: plan_dir.join("data"), plan_dir };
+        let client = runtime.block_on(provider.configure(&setup, config)).unwrap();
+        Bench { provider, client, runtime, key: Self::KEY.into() }
+    }
+
+    /// A type.
+    pub fn resource(&self, ty: &str) -> &dyn AnyResource {
         &**self.provider.resources().iter().find(|r| r.name() == ty).unwrap()
     }
 
@@ -53,14 +63,14 @@ impl Bench {
             client: self.client.clone(),
             run: Arc::new(Silent),
             addr: "a.b".parse().unwrap(),
-            key: Self::KEY.into(),
+            key: self.key.as_str().into(),
             resumed: None,
             cancel: CancellationToken::new(),
         }
     }
 
     /// The configuration with all attributes, defaults filled in.
-    pub(crate) fn config(&self, ty: &str, given: &Value) -> Value {
+    pub fn config(&self, ty: &str, given: &Value) -> Value {
         let schema = self.resource(ty).schema();
         let full = schema.attributes.iter().map(|(name, a)| {
             let value = given.get(name).cloned().or_else(|| a.default.clone());
@@ -75,7 +85,8 @@ impl Bench {
         schema.mark(convert(&Value::object(full), &schema.ty()).unwrap())
     }
 
-    pub(crate) fn plan(&self, ty: &str, prior: Option<&Value>, given: &Value) -> Value {
+    /// What would be, checked as the planner does.
+    pub fn plan(&self, ty: &str, prior: Option<&Value>, given: &Value) -> Value {
         let resource = self.resource(ty);
         let config = self.config(ty, given);
         assert_eq!(resource.validate(&config), [], "{config:?}");
@@ -95,33 +106,49 @@ impl Bench {
     }
 
     /// Creates, and checks that what was promised is what came.
-    pub(crate) fn try_create(&self, ty: &str, given: &Value) -> Result<Value, Fault> {
+    pub fn try_create(&self, ty: &str, given: &Value) -> Result<Value, Fault> {
         let planned = self.plan(ty, None, given);
         let made = self.runtime.block_on(self.resource(ty).create(self.ctx(), &planned))?;
         promised(&planned, &made);
         Ok(made)
     }
 
-    pub(crate) fn create(&self, ty: &str, given: &Value) -> Value {
+    /// Creates.
+    pub fn create(&self, ty: &str, given: &Value) -> Value {
         self.try_create(ty, given).unwrap()
     }
 
-    pub(crate) fn update(&self, ty: &str, prior: &Value, given: &Value) -> Value {
+    /// Updates.
+    pub fn update(&self, ty: &str, prior: &Value, given: &Value) -> Value {
         let planned = self.plan(ty, Some(prior), given);
         let made = self.runtime.block_on(self.resource(ty).update(self.ctx(), prior, &planned)).unwrap();
         promised(&planned, &made);
         made
     }
 
-    pub(crate) fn read(&self, ty: &str, state: &Value) -> Option<Value> {
+    /// Reads.
+    pub fn read(&self, ty: &str, state: &Value) -> Option<Value> {
         self.runtime.block_on(self.resource(ty).read(self.ctx(), state)).unwrap()
     }
 
-    pub(crate) fn delete(&self, ty: &str, state: &Value) {
-        self.runtime.block_on(self.resource(ty).delete(self.ctx(), state)).unwrap();
+    /// Deletes.
+    pub fn delete(&self, ty: &str, state: &Value) {
+        self.try_delete(ty, state).unwrap();
     }
 
-    pub(crate) fn data(&self, ty: &str, config: &Value) -> Result<Value, Fault> {
+    /// Deletes, or says why not.
+    pub fn try_delete(&self, ty: &str, state: &Value) -> Result<(), Fault> {
+        self.runtime.block_on(self.resource(ty).delete(self.ctx(), state))
+    }
+
+    /// Finds what an interrupted creation left.
+    pub fn adopt(&self, ty: &str, given: &Value) -> Option<Value> {
+        let planned = self.plan(ty, None, given);
+        self.runtime.block_on(self.resource(ty).adopt(self.ctx(), &planned)).unwrap()
+    }
+
+    /// Reads a data source.
+    pub fn data(&self, ty: &str, config: &Value) -> Result<Value, Fault> {
         let source = self.provider.data_sources().iter().find(|d| d.name() == ty).unwrap();
         let full = source.schema().attributes.iter().map(|(name, a)| {
             (name.clone(), config.get(name).cloned().unwrap_or_else(|| Value::null(a.ty.clone())))
@@ -138,4 +165,15 @@ fn promised(planned: &Value, made: &Value) {
             assert!(value.same(made.get(name).unwrap()), "{name}: {value:?} was promised: {made:?}");
         }
     }
+}
+
+/// Puts a file there that only its owner reads, as `ssh-keygen` wants of keys.
+///
+/// # Panics
+/// Where it can't be written.
+pub fn private_file(path: &std::path::Path, bytes: &[u8]) {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.and_then(|mut f| f.write_all(bytes)).unwrap();
 }

@@ -198,7 +198,7 @@ mod tests {
             let text = |name: &str| made.get(name).unwrap().as_str().unwrap();
             for name in ["private_key_pem_pkcs8", "private_key_openssh"] {
                 let file = dir.path().join(format!("{algorithm}-{name}"));
-                crate::local::write_for_tests(&file, text(name).as_bytes());
+                crate::testing::private_file(&file, text(name).as_bytes());
                 let run = std::process::Command::new("ssh-keygen").arg("-yf").arg(&file).output().unwrap();
                 // ssh-keygen reads PKCS #8 of ECDSA, not of Ed25519.
                 if !(algorithm == "ED25519" && name == "private_key_pem_pkcs8") {
@@ -211,7 +211,7 @@ mod tests {
                 }
             }
             let file = dir.path().join(format!("{algorithm}.pem"));
-            crate::local::write_for_tests(&file, text("private_key_pem").as_bytes());
+            crate::testing::private_file(&file, text("private_key_pem").as_bytes());
             let run = std::process::Command::new("openssl")
                 .args(["pkey", "-pubout", "-in"])
                 .arg(&file)

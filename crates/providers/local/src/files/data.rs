@@ -7,20 +7,21 @@ use grappe_value::{Attribute, Schema, Type};
 use serde::{Deserialize, Serialize};
 
 use super::content::Hashes;
-use super::{Client, read};
+use super::read;
+use crate::Client;
 
 /// `data "local_file"`.
-pub(super) struct ReadFile;
+pub(crate) struct ReadFile;
 /// `data "local_sensitive_file"`.
-pub(super) struct ReadSensitiveFile;
+pub(crate) struct ReadSensitiveFile;
 
 #[derive(Deserialize)]
-pub(super) struct Args {
+pub(crate) struct Args {
     filename: String,
 }
 
 #[derive(Serialize)]
-pub(super) struct State {
+pub(crate) struct State {
     content: String,
     content_base64: String,
     #[serde(flatten)]
@@ -87,14 +88,15 @@ file_source!(ReadSensitiveFile, "local_sensitive_file", true);
 mod tests {
     use grappe_value::Value;
 
-    use crate::local::{Local, write_for_tests};
-    use crate::testing::Bench;
+    use crate::Local;
+    use crate::files::write_for_tests;
+    use grappe_provider_core::testing::Bench;
 
     #[test]
     fn a_file_is_read_or_missed_by_name() {
         let dir = tempfile::tempdir().unwrap();
         write_for_tests(&dir.path().join("a"), b"abc");
-        let bench = Bench::at(Local, dir.path().to_owned());
+        let bench = Bench::at(Local::default(), dir.path().to_owned());
         let of = |name: &str| Value::object([("filename", Value::from(name))]);
         let found = bench.data("local_file", &of("a")).unwrap();
         assert_eq!(found.get("content").unwrap().as_str(), Some("abc"));

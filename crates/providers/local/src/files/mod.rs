@@ -1,58 +1,21 @@
-//! `provider "local"`: files on this machine.
+//! Files: `local_file`, `local_sensitive_file` and the data sources of the same names.
 //!
 //! Relative paths start at the plan's folder. A file is written beside and renamed, with its mode from its first byte on; a reader never
 //! sees half of it, and a kill leaves the old one or the new one.
 
 mod content;
-mod data;
-mod file;
+pub(crate) mod data;
+pub(crate) mod file;
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use grappe_provider::{AnyDataSource, AnyResource, Fault, Provider, Setup, erased};
-
-use crate::NoConfig;
-
-/// The provider of files.
-pub struct Local;
-
-/// Where relative paths start.
-pub struct Client {
-    plan_dir: PathBuf,
-}
-
-impl Provider for Local {
-    type Client = Client;
-    type Config = NoConfig;
-
-    fn name(&self) -> &'static str {
-        "local"
-    }
-
-    fn resources(&self) -> Vec<Box<dyn AnyResource>> {
-        vec![erased::resource(file::LocalFile), erased::resource(file::LocalSensitiveFile)]
-    }
-
-    fn data_sources(&self) -> Vec<Box<dyn AnyDataSource>> {
-        vec![erased::data_source(data::ReadFile), erased::data_source(data::ReadSensitiveFile)]
-    }
-
-    async fn configure(&self, setup: &Setup, _: NoConfig) -> Result<Client, Fault> {
-        Ok(Client { plan_dir: setup.plan_dir.clone() })
-    }
-}
-
-impl Client {
-    fn path(&self, name: &str) -> PathBuf {
-        self.plan_dir.join(name)
-    }
-}
+use grappe_provider::Fault;
 
 /// What a path holds: `None` where there is no file.
-fn read(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
@@ -63,7 +26,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
 /// Writes a file beside and renames it. The umask applies to both modes, as for any file.
 ///
 /// The file beside has the object's key in its name: the try that follows a kill finds what was left of it, and no other.
-fn write(path: &Path, key: &str, bytes: &[u8], mode: u32, dir_mode: u32) -> Result<(), Fault> {
+pub(crate) fn write(path: &Path, key: &str, bytes: &[u8], mode: u32, dir_mode: u32) -> Result<(), Fault> {
     let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(dir_mode).create(dir).map_err(|e| fault("create", dir, e))?;
     let beside = beside(path, key);

@@ -10,16 +10,17 @@ use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
 use super::content::Hashes;
-use super::{Client, delete, mode, read, write};
+use super::{delete, mode, read, write};
+use crate::Client;
 
 /// `local_file`.
-pub(super) struct LocalFile;
+pub(crate) struct LocalFile;
 /// `local_sensitive_file`: its content is never shown, its mode 0700 where nothing is said, as Terraform's.
-pub(super) struct LocalSensitiveFile;
+pub(crate) struct LocalSensitiveFile;
 
 /// The arguments.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Args {
+pub(crate) struct Args {
     filename: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<String>,
@@ -33,7 +34,7 @@ pub(super) struct Args {
 
 /// The arguments as they are on disk, and the hashes.
 #[derive(Serialize, Deserialize)]
-pub(super) struct State {
+pub(crate) struct State {
     #[serde(flatten)]
     args: Args,
     #[serde(flatten)]
@@ -262,8 +263,9 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::local::{Local, write_for_tests};
-    use crate::testing::Bench;
+    use crate::Local;
+    use crate::files::write_for_tests;
+    use grappe_provider_core::testing::Bench;
 
     fn text(pairs: &[(&'static str, &str)]) -> Value {
         Value::object(pairs.iter().map(|(k, v)| (*k, Value::from(*v))))
@@ -276,7 +278,7 @@ mod tests {
     #[test]
     fn a_file_lives_through_create_drift_update_and_delete() {
         let dir = tempfile::tempdir().unwrap();
-        let bench = Bench::at(Local, dir.path().to_owned());
+        let bench = Bench::at(Local::default(), dir.path().to_owned());
         let given = text(&[("filename", "sub/a.txt"), ("content", "abc"), ("file_permission", "0640")]);
         let planned = bench.plan("local_file", None, &given);
         assert_eq!(str_of(&planned, "content_md5"), "900150983cd24fb0d6963f7d28e17f72");
@@ -310,7 +312,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let source = dir.path().join("source");
         write_for_tests(&source, b"one");
-        let bench = Bench::at(Local, dir.path().to_owned());
+        let bench = Bench::at(Local::default(), dir.path().to_owned());
         let given = text(&[("filename", "copy"), ("source", "source")]);
         let made = bench.create("local_file", &given);
         assert_eq!(str_of(&made, "content_sha1"), "fe05bcdcdc4928012781a5f1a2a77cbb5398e106");
@@ -328,7 +330,7 @@ mod tests {
     #[test]
     fn bytes_come_in_base64_and_secrets_stay_private() {
         let dir = tempfile::tempdir().unwrap();
-        let bench = Bench::at(Local, dir.path().to_owned());
+        let bench = Bench::at(Local::default(), dir.path().to_owned());
         let given = text(&[("filename", "key"), ("content_base64", "AP8K"), ("file_permission", "0600")]);
         let made = bench.create("local_sensitive_file", &given);
         let path = dir.path().join("key");
@@ -343,7 +345,7 @@ mod tests {
 
     #[test]
     fn wrong_arguments_are_said_while_planning() {
-        let bench = Bench::new(Local);
+        let bench = Bench::new(Local::default());
         for (given, blamed) in [
             (text(&[("filename", "a")]), "content"),
             (text(&[("filename", "a"), ("content", "x"), ("source", "y")]), "source"),
@@ -360,7 +362,7 @@ mod tests {
     #[test]
     fn what_a_killed_write_left_is_taken_up_by_the_next() {
         let dir = tempfile::tempdir().unwrap();
-        let bench = Bench::at(Local, dir.path().to_owned());
+        let bench = Bench::at(Local::default(), dir.path().to_owned());
         write_for_tests(&dir.path().join(format!(".a.{}.tmp", Bench::KEY)), b"ha");
         let made = bench.create("local_file", &text(&[("filename", "a"), ("content", "half")]));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
@@ -373,7 +375,7 @@ mod tests {
     fn a_folder_in_the_way_is_named() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("a")).unwrap();
-        let bench = Bench::at(Local, dir.path().to_owned());
+        let bench = Bench::at(Local::default(), dir.path().to_owned());
         let fault =
             bench.try_create("local_file", &text(&[("filename", "a"), ("content", "x")])).unwrap_err();
         assert!(fault.summary.contains("can't write") && fault.hint.is_some(), "{fault}");

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 use sha2::{Sha256, Sha512};
 
-use crate::tls::hex;
+use crate::run::hex;
 
 /// The hashes that Terraform's types carry; its `id` is the SHA-1.
 #[derive(Serialize, Deserialize, PartialEq)]

@@ -1,0 +1,81 @@
+//! How a machine runs.
+
+mod cgroups;
+mod namespaces;
+mod process;
+
+use std::path::{Path, PathBuf};
+
+use grappe_provider::Fault;
+
+pub(crate) use self::cgroups::Limits;
+use crate::machine::Machine;
+use crate::network::Network;
+
+/// A way to run machines. Each operation may be called again after it was cut off at any point, and blocks its thread.
+pub(crate) trait Backend: Send + Sync {
+    /// Its name in `backend`.
+    fn name(&self) -> &'static str;
+    /// Why it can't run machines whose disks lie in this folder, where it can't.
+    fn probe(&self, directory: &Path) -> Result<(), Fault>;
+    /// Whether a machine runs.
+    fn is_running(&self, place: &Place<'_>) -> Result<bool, Fault>;
+    /// Boots it; one that runs already is left alone.
+    fn start(&self, place: &Place<'_>, network: &Network) -> Result<(), Fault>;
+    /// Lays its record's limits on it.
+    fn limit(&self, place: &Place<'_>) -> Result<(), Fault>;
+    /// Ends it at once, and removes whatever it has outside of its folder.
+    fn remove(&self, place: &Place<'_>) -> Result<(), Fault>;
+}
+
+/// A machine, and its folder.
+pub(crate) struct Place<'a> {
+    pub(crate) machine: &'a Machine,
+    pub(crate) dir: PathBuf,
+}
+
+/// All backends, in the order in which they are tried.
+static BACKENDS: [&dyn Backend; 1] = [&namespaces::Namespaces];
+
+/// Their names.
+pub(crate) fn names() -> Vec<&'static str> {
+    BACKENDS.iter().map(|b| b.name()).collect()
+}
+
+/// The backend of this name.
+pub(crate) fn named(name: &str) -> Result<&'static dyn Backend, Fault> {
+    BACKENDS.iter().find(|b| b.name() == name).copied().ok_or_else(|| {
+        Fault::permanent(format!("there is no backend {name:?}"))
+            .hint(format!("there is {}", names().join(", ")))
+            .attribute("backend")
+    })
+}
+
+/// The backend that is wanted, or the first that works here.
+pub(crate) fn choose(wanted: Option<&str>, directory: &Path) -> Result<&'static dyn Backend, Fault> {
+    if let Some(name) = wanted {
+        let backend = named(name)?;
+        return backend
+            .probe(directory)
+            .map(|()| backend)
+            .map_err(|why| why.context(format!("the backend {name:?} can't run machines here")));
+    }
+    let mut first = None;
+    for backend in BACKENDS {
+        match backend.probe(directory) {
+            Ok(()) => return Ok(backend),
+            Err(why) => first = first.or(Some(why)),
+        }
+    }
+    let why = first.unwrap_or_else(|| Fault::permanent("there is no backend"));
+    Err(why.context("this computer can't run machines"))
+}
+
+/// Networks and machines need root.
+pub(crate) fn root() -> Result<(), Fault> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(Fault::permanent("images, networks and machines of this computer need root")
+        .hint("run grappe as root: sudo -E grappe …"))
+}

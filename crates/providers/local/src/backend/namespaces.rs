@@ -1,0 +1,151 @@
+//! Machines in namespaces, with systemd as PID 1: the same kernel, everything else their own. Booted in a second; needs root.
+//!
+//! [`launch.sh`](launch.sh) is the outside: it takes the machine's lock, writes down who it is, enters the cgroups and the network, and
+//! becomes `unshare`, which lives as long as the machine does. [`boot.sh`](boot.sh) is the inside: it lays the root over the image and
+//! becomes its init. All mounts are in the machine's own mount namespace and vanish with it. The process outlives grappe (`setsid`).
+
+use std::fs::TryLockError;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use grappe_provider::Fault;
+
+use super::process::Process;
+use super::{Backend, Place, cgroups, root};
+use crate::files::{read, write};
+use crate::network::{Network, link, namespace_path};
+use crate::run::{command, missing, output, run, wait_for};
+use crate::store::{lock_file, on};
+
+pub(super) struct Namespaces;
+
+const LAUNCH: &str = include_str!("launch.sh");
+const BOOT: &str = include_str!("boot.sh");
+const PROGRAMS: [&str; 8] = ["ip", "flock", "nsenter", "unshare", "setsid", "mount", "pivot_root", "mknod"];
+
+/// A machine's network namespace.
+fn namespace(place: &Place<'_>) -> String {
+    format!("grappe-m-{}", place.machine.id)
+}
+
+/// The network's end of its cable.
+fn cable(place: &Place<'_>) -> String {
+    format!("gl{}", place.machine.id)
+}
+
+/// Whether somebody holds a machine's lock, which its outer process does.
+fn held(dir: &Path) -> Result<bool, Fault> {
+    let path = dir.join("lock");
+    if !path.exists() {
+        return Ok(false);
+    }
+    match lock_file(&path)?.try_lock() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(e)) => Err(on(&path, "lock", e)),
+    }
+}
+
+/// What the boot scripts said.
+fn console(dir: &Path) -> String {
+    let bytes = read(&dir.join("console.log")).ok().flatten().unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+impl Backend for Namespaces {
+    fn name(&self) -> &'static str {
+        "namespaces"
+    }
+
+    fn probe(&self, directory: &Path) -> Result<(), Fault> {
+        root()?;
+        if let Some((program, package)) = missing(&PROGRAMS) {
+            return Err(Fault::permanent(format!("{program} is not installed"))
+                .hint(format!("on Debian or Ubuntu: apt-get install {package}")));
+        }
+        std::fs::create_dir_all(directory).map_err(|e| on(directory, "create", e))?;
+        let kind = output(command("stat", &["--file-system", "--format=%T"]).arg(directory))?;
+        if kind.trim() == "overlayfs" {
+            return Err(Fault::permanent(format!("{} lies on an overlay, on which no machine's disk can be laid", directory.display()))
+                .hint("set directory in the provider block to a folder on a real file system (a volume, in a container)"));
+        }
+        run("unshare", &["--mount", "--uts", "--ipc", "--pid", "--net", "--cgroup", "--fork", "true"])
+            .map_err(|fault| fault.hint("a container needs --privileged for this"))?;
+        cgroups::probe()
+    }
+
+    fn is_running(&self, place: &Place<'_>) -> Result<bool, Fault> {
+        held(&place.dir)
+    }
+
+    fn start(&self, place: &Place<'_>, network: &Network) -> Result<(), Fault> {
+        let dir = &place.dir;
+        let machine = place.machine;
+        let booted = |_: ()| read(&dir.join("booted")).map(|b| b.unwrap_or_default() == b"booted\n");
+        if !held(dir)? {
+            let namespace = namespace(place);
+            link::plug(network, &namespace, &cable(place), machine.ip)?;
+            cgroups::prepare(&machine.id, &machine.limits)?;
+            for (name, text) in [("launch.sh", LAUNCH), ("boot.sh", BOOT), ("booted", "")] {
+                write(&dir.join(name), "new", text.as_bytes(), 0o600, 0o700)?;
+            }
+            let log = dir.join("console.log");
+            let mut options = std::fs::OpenOptions::new();
+            let log_file = options.write(true).create(true).truncate(true).mode(0o600).open(&log);
+            let log_file = log_file.map_err(|e| on(&log, "open", e))?;
+            let again = log_file.try_clone().map_err(|e| on(&log, "open", e))?;
+            let mut launch = command("setsid", &["--fork", "sh"]);
+            launch.arg(dir.join("launch.sh")).arg(dir).arg(namespace_path(&namespace));
+            launch.arg(cgroups::inner(&machine.id)).arg(&machine.root).args(&machine.tmpfs);
+            launch.stdout(log_file).stderr(again);
+            let status = launch.status().map_err(|e| crate::run::not_run("setsid", e))?;
+            if !status.success() {
+                return Err(Fault::permanent(format!("setsid: {status}")).details(console(dir)));
+            }
+        }
+        // Up to now it is a matter of milliseconds; a machine that is busy may take its time.
+        let mut dead = 0;
+        let up = wait_for(Duration::from_secs(30), || {
+            if booted(())? {
+                return Ok(Some(()));
+            }
+            // The launcher takes the lock a moment after it is started.
+            dead = if held(dir)? { 0 } else { dead + 1 };
+            if dead > 20 {
+                return Err(Fault::permanent(format!("the machine {} did not boot", machine.name)).details(console(dir)));
+            }
+            Ok(None)
+        })?;
+        up.ok_or_else(|| {
+            Fault::permanent(format!("the machine {} has not entered its root after 30 s", machine.name)).details(console(dir))
+        })
+    }
+
+    fn limit(&self, place: &Place<'_>) -> Result<(), Fault> {
+        cgroups::limit(&place.machine.id, &place.machine.limits)
+    }
+
+    fn remove(&self, place: &Place<'_>) -> Result<(), Fault> {
+        let pid = place.dir.join("pid");
+        let ended = wait_for(Duration::from_secs(20), || {
+            if !held(&place.dir)? {
+                return Ok(Some(()));
+            }
+            // PID 1 is gone only after all others of its namespace, and the outer process after it.
+            match Process::from_file(&pid)? {
+                Some(outer) => match outer.children()[..] {
+                    [] => outer.kill(),
+                    ref children => children.iter().for_each(Process::kill),
+                },
+                None => cgroups::processes(&place.machine.id)?.into_iter().for_each(super::process::kill_pid),
+            }
+            Ok(None)
+        })?;
+        if ended.is_none() {
+            return Err(Fault::permanent(format!("the machine {} does not die", place.machine.name)));
+        }
+        link::remove_namespace(&namespace(place))?;
+        cgroups::remove(&place.machine.id)
+    }
+}

@@ -1,0 +1,98 @@
+//! Processes by pid *and* start time: a pid alone may long be another one's.
+
+use std::path::Path;
+
+use grappe_provider::Fault;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::files::read;
+
+/// A process as it was when it was written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Process {
+    pid: i32,
+    /// Field 22 of `/proc/PID/stat`: when it started, in clock ticks since the kernel did.
+    started: u64,
+}
+
+impl Process {
+    /// The one that a file names, as `PID STARTED`, if it lives.
+    pub(super) fn from_file(path: &Path) -> Result<Option<Process>, Fault> {
+        let Some(bytes) = read(path)? else { return Ok(None) };
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let mut words = text.split_whitespace();
+        let parsed = (|| Some(Process { pid: words.next()?.parse().ok()?, started: words.next()?.parse().ok()? }))();
+        Ok(parsed.filter(Process::lives))
+    }
+
+    /// Whether it still is that process, and no mere zombie.
+    pub(super) fn lives(&self) -> bool {
+        stat(self.pid).is_some_and(|s| s.started == self.started && s.state != 'Z')
+    }
+
+    /// Its children.
+    pub(super) fn children(&self) -> Vec<Process> {
+        let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = all.filter_map(|e| e.file_name().to_str()?.parse().ok());
+        pids.filter_map(|pid| {
+            let s = stat(pid)?;
+            (s.parent == self.pid).then_some(Process { pid, started: s.started })
+        })
+        .collect()
+    }
+
+    /// Ends it, if it lives.
+    pub(super) fn kill(&self) {
+        if self.lives() {
+            // One that ended just now is what is wanted.
+            let _ = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
+        }
+    }
+}
+
+/// Ends a process of a cgroup: its pid was read there just now.
+pub(super) fn kill_pid(pid: i32) {
+    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+}
+
+struct Stat {
+    state: char,
+    parent: i32,
+    started: u64,
+}
+
+fn stat(pid: i32) -> Option<Stat> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    parse(&text)
+}
+
+/// proc(5): `pid (comm) state ppid …`, and `comm` may hold blanks and parentheses.
+fn parse(text: &str) -> Option<Stat> {
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    Some(Stat {
+        state: fields.first()?.chars().next()?,
+        parent: fields.get(1)?.parse().ok()?,
+        started: fields.get(19)?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_blanks_does_not_shift_the_fields() {
+        let text = "7 (a) b (c) S 3 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 1000 200";
+        let s = parse(text).unwrap();
+        assert_eq!((s.state, s.parent, s.started), ('S', 3, 4711));
+    }
+
+    #[test]
+    fn another_process_under_the_same_pid_is_another() {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let own = Process { pid, started: stat(pid).unwrap().started };
+        assert!(own.lives());
+        assert!(!Process { started: own.started + 1, ..own }.lives());
+    }
+}

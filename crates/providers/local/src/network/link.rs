@@ -1,0 +1,85 @@
+//! Namespaces, bridges and cables, through `ip` (iproute2). Each function may be called again after it was cut off at any point.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::MetadataExt;
+
+use grappe_provider::Fault;
+
+use super::{Network, namespace_path};
+use crate::run::run;
+use crate::store::on;
+
+/// Whether there is a network namespace of this name: a file of the kernel's own, not one that a killed `ip netns add` left.
+pub(crate) fn namespace_exists(name: &str) -> bool {
+    let device = |path: &std::path::Path| std::fs::metadata(path).map(|m| m.dev());
+    match (device(&namespace_path(name)), device("/proc/self/ns/net".as_ref())) {
+        (Ok(named), Ok(own)) => named == own,
+        _ => false,
+    }
+}
+
+/// Makes a network namespace, with its loopback up.
+pub(crate) fn make_namespace(name: &str) -> Result<(), Fault> {
+    if !namespace_exists(name) {
+        forget_namespace(name)?;
+        run("ip", &["netns", "add", name])?;
+    }
+    run("ip", &["-n", name, "link", "set", "lo", "up"]).map(drop)
+}
+
+/// Removes a network namespace, with the links in it.
+pub(crate) fn remove_namespace(name: &str) -> Result<(), Fault> {
+    if namespace_exists(name) {
+        run("ip", &["netns", "del", name])?;
+    }
+    forget_namespace(name)
+}
+
+/// Removes the mere file that a killed `ip netns` leaves under a name.
+fn forget_namespace(name: &str) -> Result<(), Fault> {
+    let path = namespace_path(name);
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(on(&path, "remove", e)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a namespace has a link of this name.
+pub(crate) fn exists(namespace: &str, link: &str) -> Result<bool, Fault> {
+    let all = run("ip", &["-n", namespace, "-o", "link", "show"])?;
+    // 2: gb0a1b2c: <BROADCAST,...   3: gl0a1b2c@if2: <...
+    let mut names = all.lines().filter_map(|line| line.split(": ").nth(1));
+    Ok(names.any(|name| name.split('@').next() == Some(link)))
+}
+
+/// Removes a link; what is gone is removed.
+pub(crate) fn remove(namespace: &str, link: &str) -> Result<(), Fault> {
+    if exists(namespace, link)? { run("ip", &["-n", namespace, "link", "del", link]).map(drop) } else { Ok(()) }
+}
+
+/// Makes a bridge with an address.
+pub(super) fn make_bridge(namespace: &str, bridge: &str, address: Ipv4Addr, prefix: u8) -> Result<(), Fault> {
+    if !exists(namespace, bridge)? {
+        run("ip", &["-n", namespace, "link", "add", bridge, "type", "bridge"])?;
+    }
+    run("ip", &["-n", namespace, "addr", "replace", &format!("{address}/{prefix}"), "dev", bridge])?;
+    run("ip", &["-n", namespace, "link", "set", bridge, "up"]).map(drop)
+}
+
+/// Plugs a machine's namespace into a network: `eth0` there, `cable` on the bridge.
+pub(crate) fn plug(network: &Network, namespace: &str, cable: &str, ip: Ipv4Addr) -> Result<(), Fault> {
+    make_namespace(namespace)?;
+    let lab = network.namespace.as_str();
+    if !exists(namespace, "eth0")? {
+        remove(lab, cable)?;
+        run("ip", &["-n", lab, "link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", namespace])?;
+    }
+    run("ip", &["-n", lab, "link", "set", cable, "master", &network.bridge(), "up"])?;
+    let address = format!("{ip}/{}", network.cidr.prefix_len());
+    run("ip", &["-n", namespace, "addr", "replace", &address, "dev", "eth0"])?;
+    run("ip", &["-n", namespace, "link", "set", "eth0", "up"])?;
+    run("ip", &["-n", namespace, "route", "replace", "default", "via", &network.gateway.to_string()])?;
+    // kubelet, cloud-init and others ask a cloud's metadata service at 169.254.169.254 who they are: refused at once, instead of in 6 s.
+    run("ip", &["-n", namespace, "route", "replace", "unreachable", "169.254.0.0/16"]).map(drop)
+}
