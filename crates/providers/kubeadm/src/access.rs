@@ -42,6 +42,12 @@ pub struct ClusterRef {
     /// The services' range.
     #[serde(default)]
     pub service_subnet: Option<String>,
+    /// `external` where a cloud controller manager looks after the nodes.
+    #[serde(default)]
+    pub cloud_provider: Option<String>,
+    /// Whether kube-proxy was installed with it; unknown for one that was not made here.
+    #[serde(default)]
+    pub kube_proxy: Option<bool>,
     /// Machines through which it can be managed.
     pub control_planes: Vec<Machine>,
 }

@@ -7,17 +7,16 @@
 mod args;
 mod reconfigure;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use grappe_kubeadm::config::{self, LocalEndpoint};
+use grappe_kubeadm::config::LocalEndpoint;
 use grappe_kubeadm::join;
 use grappe_provider::{Change, Context, Fault, Problem, Resource, Timeouts};
 use grappe_provider_host::Connection;
-use grappe_value::{Attribute, Schema, Type, Value};
+use grappe_value::{Attribute, ObjectType, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
-pub use self::args::Args;
+pub use self::args::{Args, EtcdSettings};
 use crate::access::{ClusterRef, Kubectl};
 use crate::client::{Client, Machine, same_machine};
 use crate::node::{self, kubeadm_fault, local_api_ready};
@@ -40,9 +39,9 @@ pub struct State {
     /// The machine it was made on.
     #[serde(skip_serializing)]
     pub host: Machine,
-    /// etcd's arguments: a member restarts, and takes its time, only when they change.
-    #[serde(default, skip_serializing)]
-    etcd_extra_args: BTreeMap<String, String>,
+    /// What etcd's members are made of: one restarts, and takes its time, only when that changes.
+    #[serde(flatten)]
+    etcd: EtcdSettings,
     /// The certificate is made anew only when the names in it change.
     #[serde(default, skip_serializing)]
     cert_sans: Vec<String>,
@@ -66,7 +65,7 @@ impl Resource for KubeadmCluster {
                 Attribute::computed(
                     cluster_type(),
                     "The cluster, as the `cluster` argument of other types takes it: `id`, `name`, `endpoint`, `version`, \
-                     `ca_cert_hash`, `pod_subnet`, `service_subnet`, `control_planes`.",
+                     `ca_cert_hash`, `pod_subnet`, `service_subnet`, `cloud_provider`, `kube_proxy`, `control_planes`.",
                 )
                 .record(),
             )
@@ -101,7 +100,7 @@ impl Resource for KubeadmCluster {
         let remote = ctx.client().reach(ctx, &args.host).await?;
         wait_for_other_kubeadm(&remote).await?;
         let standing = Standing::read(&remote).await?;
-        let name = match &args.node_name {
+        let name = match &args.settings.node_name {
             Some(name) => name.clone(),
             None => node::host_name(&remote).await?,
         };
@@ -178,7 +177,7 @@ impl Resource for KubeadmCluster {
 
 /// The type of the `cluster` attribute, and of the argument that takes it.
 pub fn cluster_type() -> Type {
-    Type::object([
+    let attributes = [
         ("id", Type::String),
         ("name", Type::String),
         ("endpoint", Type::String),
@@ -186,8 +185,17 @@ pub fn cluster_type() -> Type {
         ("ca_cert_hash", Type::String),
         ("pod_subnet", Type::String),
         ("service_subnet", Type::String),
+        ("cloud_provider", Type::String),
+        ("kube_proxy", Type::Bool),
         ("control_planes", Type::list(Connection::ty())),
-    ])
+    ];
+    Type::Object(
+        ObjectType {
+            attributes: attributes.map(|(name, ty)| (name.into(), ty)).into(),
+            optional: ["cloud_provider", "kube_proxy"].map(Into::into).into(),
+        }
+        .into(),
+    )
 }
 
 /// The `cluster` argument of a type that lives in a cluster.
@@ -221,6 +229,8 @@ fn planned_cluster(planned: &Value, id: Value, hash: Value) -> Value {
         ("ca_cert_hash", hash),
         ("pod_subnet", get("pod_subnet")),
         ("service_subnet", get("service_subnet")),
+        ("cloud_provider", get("cloud_provider")),
+        ("kube_proxy", args::planned_kube_proxy(planned)),
         ("control_planes", machines),
     ])
 }
@@ -319,23 +329,8 @@ impl Args {
             id,
             ca_cert_hash,
             host: self.host.clone(),
-            etcd_extra_args: self.etcd_extra_args.clone(),
-            cert_sans: self.cert_sans.clone(),
+            etcd: self.settings.etcd.clone(),
+            cert_sans: self.settings.cert_sans.clone(),
         }
-    }
-
-    /// The file of init, with the cluster's settings.
-    fn init_file(&self, endpoint: &LocalEndpoint, name: &str) -> Result<config::Rendered, Fault> {
-        let init = config::Init {
-            node: self.node_registration(name),
-            endpoint: endpoint.clone(),
-            token_ttl: Some(Duration::from_secs(15 * 60)),
-            skip_phases: self.skip_phases.clone(),
-            patches: self.patches.clone(),
-            ..config::Init::default()
-        };
-        let (kubelet, proxy) = self.component_configs();
-        config::init(&init, &self.cluster_config(endpoint)?, &kubelet, proxy.as_ref())
-            .map_err(|error| Fault::permanent(error.to_string()))
     }
 }

@@ -237,6 +237,9 @@ impl Args {
         if ip.parse::<IpAddr>().is_ok() {
             kubelet_extra_args.entry("node-ip".into()).or_insert_with(|| ip.clone());
         }
+        if let Some(provider) = &self.cluster.cloud_provider {
+            kubelet_extra_args.entry("cloud-provider".into()).or_insert_with(|| provider.clone());
+        }
         NodeRegistration {
             name: Some(name.into()),
             taints: self.taints.as_ref().map(|taints| taints.iter().map(Taint::to_config).collect()),

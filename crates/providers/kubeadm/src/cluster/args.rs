@@ -1,19 +1,24 @@
-//! The arguments of `kubeadm_cluster`, and what they become in kubeadm's words.
+//! The arguments of `kubeadm_cluster`: what is checked while planning, and the files they become.
 
-use std::collections::BTreeMap;
+mod schema;
+mod settings;
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 
-use grappe_kubeadm::config::{self, Component, LocalEndpoint, NodeRegistration};
+use grappe_kubeadm::config::{self, LocalEndpoint};
 use grappe_provider::{Fault, Problem};
-use grappe_provider_host::Connection;
-use grappe_value::{Attribute, Schema, Type, Value};
+use grappe_value::{Type, Value, json};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
+pub(super) use self::schema::schema;
+pub use self::settings::EtcdSettings;
+use self::settings::{Mistake, Settings, TIMEOUTS, attribute, installs_kube_proxy};
 use crate::access::ClusterRef;
 use crate::client::Machine;
 use crate::node;
-use crate::taints::{self, Taint};
 
 /// What the configuration says.
 #[derive(Debug, Clone, Deserialize)]
@@ -23,99 +28,50 @@ pub struct Args {
     control_planes: Option<Vec<Machine>>,
     name: String,
     pub(super) version: String,
-    control_plane_endpoint: Option<String>,
-    pod_subnet: Option<String>,
-    service_subnet: Option<String>,
-    dns_domain: Option<String>,
-    #[serde(default)]
-    pub(super) cert_sans: Vec<String>,
-    #[serde(default)]
-    api_server_extra_args: BTreeMap<String, String>,
-    #[serde(default)]
-    controller_manager_extra_args: BTreeMap<String, String>,
-    #[serde(default)]
-    scheduler_extra_args: BTreeMap<String, String>,
-    #[serde(default)]
-    pub(super) etcd_extra_args: BTreeMap<String, String>,
-    #[serde(default)]
-    feature_gates: BTreeMap<String, bool>,
-    image_repository: Option<String>,
-    #[serde(default)]
-    kubelet_config: Map<String, Json>,
-    #[serde(default)]
-    kube_proxy_config: Map<String, Json>,
-    pub(super) node_name: Option<String>,
-    node_ip: Option<String>,
-    advertise_address: Option<String>,
-    bind_port: Option<u16>,
-    #[serde(default)]
-    kubelet_extra_args: BTreeMap<String, String>,
-    taints: Option<Vec<Taint>>,
-    #[serde(default)]
-    pub(super) skip_phases: Vec<String>,
-    pub(super) patches: Option<String>,
-    #[serde(default)]
-    ignore_preflight_errors: Vec<String>,
-}
-
-/// The arguments; the computed attributes are the resource's.
-pub(super) fn schema() -> Schema {
-    let strings = || Type::list(Type::String);
-    let args = || Type::map(Type::String);
-    Schema::new("A Kubernetes cluster, made by `kubeadm init` on one machine.")
-        .attr("host", Attribute::required(Connection::ty(), "The machine to run init on. Once the cluster is made, another machine here changes nothing.").record())
-        .attr(
-            "control_planes",
-            Attribute::optional(Type::list(Connection::ty()), "The machines through which the cluster can be managed: all that are, or will be, control planes. By default the host alone.").record(),
-        )
-        .attr("name", Attribute::optional(Type::String, "The cluster's name in kubeconfigs.").default("kubernetes").replace())
-        .attr("version", Attribute::required(Type::String, "The Kubernetes release, such as `1.34.2`."))
-        .attr("control_plane_endpoint", Attribute::optional(Type::String, "`host:port` under which all control planes are reached: a load balancer or, better, a name for it. By default the first machine's own.").replace())
-        .attr("pod_subnet", Attribute::optional(Type::String, "The pods' range, such as `10.244.0.0/16`. Most network plugins need it.").replace())
-        .attr("service_subnet", Attribute::optional(Type::String, "The services' range.").default("10.96.0.0/12").replace())
-        .attr("dns_domain", Attribute::optional(Type::String, "The services' domain.").default("cluster.local").replace())
-        .attr("cert_sans", Attribute::optional(strings(), "More names and addresses for the API server's certificate."))
-        .attr("api_server_extra_args", Attribute::optional(args(), "Arguments of the API servers, by name without dashes."))
-        .attr("controller_manager_extra_args", Attribute::optional(args(), "Arguments of the controller managers."))
-        .attr("scheduler_extra_args", Attribute::optional(args(), "Arguments of the schedulers."))
-        .attr("etcd_extra_args", Attribute::optional(args(), "Arguments of etcd. Slow machines want `heartbeat-interval = 500` and `election-timeout = 5000`."))
-        .attr("feature_gates", Attribute::optional(Type::map(Type::Bool), "kubeadm's own feature gates."))
-        .attr("image_repository", Attribute::optional(Type::String, "Where the control plane's images come from."))
-        .attr("kubelet_config", Attribute::optional(Type::Any, "Fields of KubeletConfiguration for all nodes, as an object.").record())
-        .attr("kube_proxy_config", Attribute::optional(Type::Any, "Fields of KubeProxyConfiguration, as an object.").record())
-        .attr("node_name", Attribute::optional(Type::String, "The first node's name; its host name by default.").record())
-        .attr("node_ip", Attribute::optional(Type::String, "The first node's address; what the API server advertises by default.").record())
-        .attr("advertise_address", Attribute::optional(Type::String, "The address that the first API server advertises; `node_ip`, or else the host's address, by default.").record())
-        .attr("bind_port", Attribute::optional(Type::Number, "The first API server's port; 6443 by default.").record())
-        .attr("kubelet_extra_args", Attribute::optional(args(), "Arguments of the first node's kubelet.").record())
-        .attr("taints", Attribute::optional(Type::list(taints::ty()), "The first node's taints; kubeadm's control plane taint by default, none if empty.").record())
-        .attr("skip_phases", Attribute::optional(strings(), "Phases of init to leave out, such as `addon/kube-proxy`.").record())
-        .attr("patches", Attribute::optional(Type::String, "A folder on the machine with patches for its static pods.").record())
-        .attr("ignore_preflight_errors", Attribute::optional(strings(), "Preflight checks whose errors are only warnings.").record())
+    #[serde(flatten)]
+    pub(super) settings: Settings,
 }
 
 /// What is wrong before any machine is asked; values that are not known yet are passed over.
 pub(super) fn validate(config: &Value) -> Vec<Problem> {
-    let text = |name: &str| config.get(name).and_then(Value::as_str).map(str::to_owned);
-    let Some(version) = text("version") else { return Vec::new() };
+    let Some(version) = config.get("version").and_then(Value::as_str) else { return Vec::new() };
     let version = match version.parse::<grappe_kubeadm::version::KubernetesVersion>() {
         Ok(version) => version,
         Err(error) => return vec![Problem::new("version", error.to_string())],
     };
-    let model = config::Cluster {
-        control_plane_endpoint: text("control_plane_endpoint"),
-        pod_subnet: text("pod_subnet"),
-        service_subnet: text("service_subnet"),
-        ..config::Cluster::new(version)
+    let known = config.as_entries().into_iter().flatten();
+    let known: Map<String, Json> = known
+        .filter(|(_, value)| value.is_wholly_known() && !value.is_null())
+        .map(|(name, value)| (name.to_string(), json::to_args(value)))
+        .collect();
+    // The schema has seen to the types; what it leaves open (`kubelet_config`) may still not fit.
+    let settings: Settings = match serde_json::from_value(Json::Object(known)) {
+        Ok(settings) => settings,
+        Err(_) => {
+            let odd = ["kubelet_config", "kube_proxy_config"].into_iter().find(|name| {
+                config.get(name).is_some_and(|value| !value.is_null() && value.as_entries().is_none())
+            });
+            return vec![Problem::new(odd.unwrap_or("version"), "it must be an object of fields")];
+        }
     };
-    let rendered = config::init(&config::Init::default(), &model, &config::Kubelet::default(), None);
-    let attribute = |error: &config::Error| match error.field() {
-        None => "version",
-        Some("controlPlaneEndpoint") => "control_plane_endpoint",
-        Some("networking.serviceSubnet") => "service_subnet",
-        Some(_) => "pod_subnet",
-    };
-    rendered.err().map(|error| Problem::new(attribute(&error), error.to_string())).into_iter().collect()
+    let checked = settings.cluster(version).and_then(|model| {
+        let init = settings.init(settings.node_name.as_deref(), LocalEndpoint::default(), "")?;
+        let (kubelet, proxy) = settings.components();
+        config::init(&init, &model, &kubelet, proxy.as_ref())
+            .map(|_| ())
+            .and_then(|()| config::machines(&model, &addresses(config)))
+            .map_err(|error| Mistake { attribute: attribute(error.field()), problem: error.to_string() })
+    });
+    checked.err().map(|mistake| Problem::new(mistake.attribute, mistake.problem)).into_iter().collect()
+}
+
+/// The machines' addresses, as far as they are known.
+fn addresses(config: &Value) -> Vec<IpAddr> {
+    let address = |machine: &Value| machine.get("address").and_then(Value::as_str).map(str::to_owned);
+    let machines = config.get("control_planes").and_then(Value::as_items).unwrap_or_default();
+    let of_machines = config.get("host").into_iter().chain(machines).filter_map(address);
+    let own = ["node_ip", "advertise_address"].into_iter().filter_map(|name| config.get(name)?.as_str());
+    of_machines.chain(own.map(str::to_owned)).filter_map(|text| text.parse().ok()).collect()
 }
 
 /// The endpoint of a cluster without a load balancer, as far as the plan knows it.
@@ -136,6 +92,17 @@ pub(super) fn default_endpoint(planned: &Value) -> Value {
     }
 }
 
+/// Whether the cluster will have kube-proxy, as far as the plan knows it.
+pub(super) fn planned_kube_proxy(planned: &Value) -> Value {
+    match planned.get("skip_phases") {
+        Some(phases) if phases.is_unknown() => Value::unknown_not_null(Type::Bool),
+        phases => {
+            let names = phases.and_then(Value::as_items).unwrap_or_default();
+            installs_kube_proxy(names.iter().filter_map(Value::as_str)).into()
+        }
+    }
+}
+
 fn with_port(address: &str, port: i64) -> String {
     if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }
@@ -143,7 +110,9 @@ fn with_port(address: &str, port: i64) -> String {
 impl Args {
     /// Where the first API server listens.
     pub(super) fn local_endpoint(&self) -> Result<LocalEndpoint, Fault> {
-        let address = self.advertise_address.as_ref().or(self.node_ip.as_ref()).unwrap_or(&self.host.address);
+        let settings = &self.settings;
+        let given = settings.advertise_address.as_ref().or(settings.node_ip.as_ref());
+        let address = given.unwrap_or(&self.host.address);
         if address.parse::<IpAddr>().is_err() {
             return Err(Fault::permanent(format!(
                 "{address:?} is not an IP address, and an API server advertises one"
@@ -151,10 +120,11 @@ impl Args {
             .attribute("advertise_address")
             .hint("set advertise_address, for example to kubeadm_host.NAME.node_ip"));
         }
-        Ok(LocalEndpoint { advertise_address: Some(address.clone()), bind_port: self.bind_port })
+        Ok(LocalEndpoint { advertise_address: Some(address.clone()), bind_port: settings.bind_port })
     }
 
     pub(super) fn cluster_ref(&self, id: &str, hash: &str, endpoint: &LocalEndpoint) -> ClusterRef {
+        let settings = &self.settings;
         let own = with_port(
             endpoint.advertise_address.as_deref().unwrap_or(&self.host.address),
             endpoint.bind_port.unwrap_or(6443).into(),
@@ -162,57 +132,31 @@ impl Args {
         ClusterRef {
             id: id.into(),
             name: self.name.clone(),
-            endpoint: self.control_plane_endpoint.clone().unwrap_or(own),
+            endpoint: settings.control_plane_endpoint.clone().unwrap_or(own),
             version: self.version.clone(),
             ca_cert_hash: hash.into(),
-            pod_subnet: self.pod_subnet.clone(),
-            service_subnet: self.service_subnet.clone(),
+            pod_subnet: settings.pod_subnet.clone(),
+            service_subnet: settings.service_subnet.clone(),
+            cloud_provider: settings.cloud_provider.clone(),
+            kube_proxy: Some(installs_kube_proxy(settings.skip_phases.iter().map(String::as_str))),
             control_planes: self.control_planes.clone().unwrap_or_else(|| vec![self.host.clone()]),
         }
     }
 
-    pub(super) fn node_registration(&self, name: &str) -> NodeRegistration {
-        let ip = self.node_ip.as_ref().or(self.advertise_address.as_ref()).unwrap_or(&self.host.address);
-        let mut kubelet_extra_args = self.kubelet_extra_args.clone();
-        if ip.parse::<IpAddr>().is_ok() {
-            kubelet_extra_args.entry("node-ip".into()).or_insert_with(|| ip.clone());
-        }
-        NodeRegistration {
-            name: Some(name.into()),
-            taints: self.taints.as_ref().map(|taints| taints.iter().map(Taint::to_config).collect()),
-            kubelet_extra_args,
-            ignore_preflight_errors: self.ignore_preflight_errors.clone(),
-            ..NodeRegistration::default()
-        }
-    }
-
-    pub(super) fn cluster_config(&self, endpoint: &LocalEndpoint) -> Result<config::Cluster, Fault> {
-        let component =
-            |args: &BTreeMap<String, String>| Component { extra_args: args.clone(), ..Component::default() };
-        Ok(config::Cluster {
+    /// The file of init, with the cluster's settings, for a node of this name on this endpoint.
+    pub(super) fn init_file(&self, endpoint: &LocalEndpoint, name: &str) -> Result<config::Rendered, Fault> {
+        let settings = &self.settings;
+        let blame = |mistake: Mistake| Fault::permanent(mistake.problem).attribute(mistake.attribute);
+        let model = config::Cluster {
             name: Some(self.name.clone()),
             control_plane_endpoint: Some(self.cluster_ref("", "", endpoint).endpoint),
-            pod_subnet: self.pod_subnet.clone(),
-            service_subnet: self.service_subnet.clone(),
-            dns_domain: self.dns_domain.clone(),
-            cert_sans: self.cert_sans.clone(),
-            api_server: component(&self.api_server_extra_args),
-            controller_manager: component(&self.controller_manager_extra_args),
-            scheduler: component(&self.scheduler_extra_args),
-            etcd: config::Etcd::Local(config::LocalEtcd {
-                extra_args: self.etcd_extra_args.clone(),
-                ..config::LocalEtcd::default()
-            }),
-            feature_gates: self.feature_gates.clone(),
-            image_repository: self.image_repository.clone(),
-            ..config::Cluster::new(node::version(&self.version)?)
+            ..settings.cluster(node::version(&self.version)?).map_err(blame)?
+        };
+        let init = settings.init(Some(name), endpoint.clone(), &self.host.address).map_err(blame)?;
+        let (kubelet, proxy) = settings.components();
+        config::init(&init, &model, &kubelet, proxy.as_ref()).map_err(|error| {
+            let attribute = attribute(error.field());
+            Fault::permanent(error.to_string()).attribute(attribute)
         })
-    }
-
-    pub(super) fn component_configs(&self) -> (config::Kubelet, Option<config::KubeProxy>) {
-        let kubelet = config::Kubelet { extra: self.kubelet_config.clone(), ..config::Kubelet::default() };
-        let proxy = (!self.kube_proxy_config.is_empty())
-            .then(|| config::KubeProxy { mode: None, extra: self.kube_proxy_config.clone() });
-        (kubelet, proxy)
     }
 }

@@ -111,11 +111,11 @@ impl Here {
 
     async fn apply(&self, ctx: &Context<Client>, prior: &State, args: &Args) -> Result<(), Fault> {
         let before = self.manifests().await?;
-        if prior.cert_sans != args.cert_sans {
+        if prior.cert_sans != args.settings.cert_sans {
             self.renew_certificate(args).await?;
         }
         self.phases(args, &["control-plane all"]).await?;
-        if prior.etcd_extra_args != args.etcd_extra_args {
+        if prior.etcd != args.settings.etcd {
             self.phases(args, &["etcd local"]).await?;
         }
         let after = self.manifests().await?;
