@@ -26,6 +26,75 @@ pub struct Version {
 #[error("`containerd --version` answered {0:?}, which names no version")]
 pub struct UnknownVersion(String);
 
+/// Where [`config`] goes.
+pub const CONFIG_PATH: &str = "/etc/containerd/config.toml";
+/// Folder of the registries' files.
+pub const REGISTRIES: &str = "/etc/containerd/certs.d";
+/// Where [`crictl`] goes.
+pub const CRICTL_PATH: &str = "/etc/crictl.yaml";
+
+/// Where images of one registry are pulled from instead: `certs.d/REGISTRY/hosts.toml`. Source: containerd's
+/// docs/hosts.md. It is read at each pull, so that a change needs no restart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Registry {
+    /// Mirrors, tried in this order before the registry itself.
+    pub endpoints: Vec<String>,
+    /// What is tried last, if not the registry under its own name.
+    pub server: Option<String>,
+    /// Path of the CA that signed the mirrors' certificates.
+    pub ca: Option<String>,
+    /// Whether any certificate of theirs will do.
+    pub skip_verify: bool,
+    /// Whether their URLs have the API's path (`/v2`) in them, as those of mirrors with a prefix do.
+    pub override_path: bool,
+}
+
+impl Registry {
+    /// One mirror, and nothing else to say.
+    pub fn mirror(url: &str) -> Self {
+        Self { endpoints: vec![url.into()], ..Self::default() }
+    }
+
+    /// The folder of a registry: `docker.io`, `registry.lan:5000`, or `_default` for all that have none.
+    pub fn folder(name: &str) -> String {
+        format!("{REGISTRIES}/{name}")
+    }
+
+    /// `hosts.toml`.
+    pub fn hosts_toml(&self) -> String {
+        let mut out = String::from("# Written by grappe.\n");
+        if let Some(server) = &self.server {
+            out.push_str(&format!("server = {}\n", string(server)));
+        }
+        for url in &self.endpoints {
+            out.push_str(&format!("[host.{}]\n  capabilities = [\"pull\", \"resolve\"]\n", string(url)));
+            if let Some(ca) = &self.ca {
+                out.push_str(&format!("  ca = {}\n", string(ca)));
+            }
+            for (key, set) in [("skip_verify", self.skip_verify), ("override_path", self.override_path)] {
+                if set {
+                    out.push_str(&format!("  {key} = true\n"));
+                }
+            }
+        }
+        out
+    }
+}
+
+/// crictl's configuration: without it crictl tries several sockets, and says so each time.
+pub fn crictl() -> String {
+    "# Written by grappe.\nruntime-endpoint: unix:///run/containerd/containerd.sock\n\
+     image-endpoint: unix:///run/containerd/containerd.sock\n"
+        .to_owned()
+}
+
+/// Whether a process may lower OOM scores, by the `CapBnd:` line of its /proc status: bit 24 is `CAP_SYS_RESOURCE`
+/// (capability.h). A machine that lacks it needs `restrict_oom_score_adj`. `None` where the line cannot be read.
+pub fn may_lower_oom_scores(status: &str) -> Option<bool> {
+    let mask = status.lines().find_map(|line| line.strip_prefix("CapBnd:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok().map(|mask| mask >> 24 & 1 == 1)
+}
+
 /// What the file sets; everything else keeps containerd's defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -73,7 +142,7 @@ impl Settings {
         Self {
             sandbox_image: sandbox_image.into(),
             systemd_cgroup: true,
-            registry_config_path: "/etc/containerd/certs.d".into(),
+            registry_config_path: REGISTRIES.into(),
             cni_bin_dir: "/opt/cni/bin".into(),
             restrict_oom_score_adj: false,
         }
@@ -190,6 +259,41 @@ mod tests {
         let settings =
             Settings { restrict_oom_score_adj: true, ..Settings::new("registry.k8s.io/pause:3.10") };
         insta::assert_snapshot!(config(Version { major: 2, minor: 3 }, &settings));
+    }
+
+    #[test]
+    fn registries_have_their_mirrors_in_order() {
+        assert_eq!(
+            Registry::mirror("http://10.0.0.1:5000").hosts_toml(),
+            "# Written by grappe.\n[host.\"http://10.0.0.1:5000\"]\n  capabilities = [\"pull\", \"resolve\"]\n"
+        );
+        let registry = Registry {
+            endpoints: vec!["https://a.lan/v2/hub".into(), "https://b.lan".into()],
+            server: Some("https://registry-1.docker.io".into()),
+            ca: Some("/etc/ssl/lan.pem".into()),
+            skip_verify: false,
+            override_path: true,
+        };
+        insta::assert_snapshot!(registry.hosts_toml(), @r#"
+        # Written by grappe.
+        server = "https://registry-1.docker.io"
+        [host."https://a.lan/v2/hub"]
+          capabilities = ["pull", "resolve"]
+          ca = "/etc/ssl/lan.pem"
+          override_path = true
+        [host."https://b.lan"]
+          capabilities = ["pull", "resolve"]
+          ca = "/etc/ssl/lan.pem"
+          override_path = true
+        "#);
+    }
+
+    #[test]
+    fn the_24th_capability_tells() {
+        let of = |mask: &str| may_lower_oom_scores(&format!("Name:\tsh\nCapBnd:\t{mask}\n"));
+        assert_eq!(of("000001ffffffffff"), Some(true));
+        assert_eq!(of("000001fffeffffff"), Some(false));
+        assert_eq!(may_lower_oom_scores(""), None);
     }
 
     #[test]

@@ -1,11 +1,14 @@
-//! What a machine needs before kubeadm: kernel modules, sysctls, no swap, packages of one release.
+//! What a machine needs before kubeadm: kernel modules, sysctls, no swap, packages of one release ([`source`]), a way
+//! through the [`proxy`] and the [`firewall`], where there are such.
 //!
 //! Each function is the text of a file or a pure edit of one; the provider compares it with what the host has.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::version::KubernetesVersion;
+pub mod firewall;
+pub mod proxy;
+pub mod source;
 
 /// Modules to load at boot, and now.
 pub const MODULES: [&str; 3] = ["overlay", "br_netfilter", "nf_conntrack"];
@@ -13,12 +16,6 @@ pub const MODULES: [&str; 3] = ["overlay", "br_netfilter", "nf_conntrack"];
 pub const MODULES_PATH: &str = "/etc/modules-load.d/kubernetes.conf";
 /// Where [`sysctl_conf`] goes: late, so that a distribution's own settings do not win.
 pub const SYSCTL_PATH: &str = "/etc/sysctl.d/99-kubernetes.conf";
-/// Where [`AptSource::list`] goes.
-pub const APT_LIST_PATH: &str = "/etc/apt/sources.list.d/kubernetes.list";
-/// Where a source's key goes. APT reads armoured keys with this suffix, so the host needs no gpg.
-pub const APT_KEY_PATH: &str = "/etc/apt/keyrings/kubernetes.asc";
-/// The packages of a release: they move together, and are held.
-pub const RELEASE_PACKAGES: [&str; 3] = ["kubeadm", "kubelet", "kubectl"];
 
 /// The modules file.
 pub fn modules_load() -> String {
@@ -50,6 +47,34 @@ pub fn sysctl_conf(extra: &BTreeMap<String, String>) -> String {
     text
 }
 
+/// What the first line of every file that we write begins with: a file that has it is ours to change and to remove.
+pub const WRITTEN: &str = "# Written by grappe";
+
+/// The nameservers of a resolv.conf(5).
+pub fn nameservers(resolv_conf: &str) -> impl Iterator<Item = &str> {
+    resolv_conf.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        (words.next() == Some("nameserver")).then(|| words.next())?
+    })
+}
+
+/// Whether a resolv.conf leads back to the machine itself: every nameserver is a loop-back address, such as the stub of
+/// systemd-resolved or dnsmasq. Pods that inherit it ask themselves.
+pub fn is_stub(resolv_conf: &str) -> bool {
+    let loopback =
+        |address: &str| address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    nameservers(resolv_conf).next().is_some() && nameservers(resolv_conf).all(loopback)
+}
+
+/// A drop-in of the kubelet's unit that makes it hand this resolv.conf to pods. kubeadm's own unit passes
+/// `KUBELET_EXTRA_ARGS` last, where it wins over the configuration.
+pub fn kubelet_resolv_conf(path: &str) -> String {
+    format!("{WRITTEN}.\n[Service]\nEnvironment=\"KUBELET_EXTRA_ARGS=--resolv-conf={path}\"\n")
+}
+
+/// Where [`kubelet_resolv_conf`] goes: before kubeadm's `10-kubeadm.conf` is read or after it, the unit is the same.
+pub const KUBELET_RESOLV_PATH: &str = "/etc/systemd/system/kubelet.service.d/20-grappe-resolv.conf";
+
 /// What stands before a swap line that was taken out.
 const SWAP_OFF: &str = "#grappe: swap off for Kubernetes# ";
 
@@ -78,104 +103,9 @@ fn edit_lines(text: &str, edit: impl Fn(&str) -> Option<String>) -> String {
         .collect()
 }
 
-/// An APT repository with the release's packages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AptSource {
-    /// `https://…/deb/`.
-    pub uri: String,
-    /// `/` for a flat repository such as upstream's, or a suite such as `stable`.
-    pub suite: String,
-    /// Components of a suite; none for a flat repository.
-    pub components: Vec<String>,
-    /// Where the key that signs it is fetched from.
-    pub key_url: Option<String>,
-    /// Whether unsigned packages are taken: for a repository on the machine's own network.
-    pub trusted: bool,
-}
-
-impl AptSource {
-    /// Upstream's repository: one for each minor.
-    pub fn upstream(version: &KubernetesVersion) -> Self {
-        let uri = format!("https://pkgs.k8s.io/core:/stable:/{}/deb/", version.series());
-        Self {
-            key_url: Some(format!("{uri}Release.key")),
-            uri,
-            suite: "/".into(),
-            components: Vec::new(),
-            trusted: false,
-        }
-    }
-
-    /// The one-line source. A file that `apt-get update` reads.
-    pub fn list(&self) -> String {
-        let option = match (self.trusted, &self.key_url) {
-            (true, _) => "[trusted=yes] ".to_owned(),
-            (false, Some(_)) => format!("[signed-by={APT_KEY_PATH}] "),
-            (false, None) => String::new(),
-        };
-        let components: String = self.components.iter().map(|component| format!(" {component}")).collect();
-        format!("# Written by grappe.\ndeb {option}{} {}{components}\n", self.uri, self.suite)
-    }
-}
-
-/// The upstream part of a Debian version: `1.34.2` of `1.34.2-1.1`, `1.20.2` of `1.20.5+really1.20.2-1`.
-pub fn upstream_version(debian: &str) -> Option<KubernetesVersion> {
-    let no_epoch = debian.split_once(':').map_or(debian, |(_, rest)| rest);
-    let upstream = no_epoch.rsplit_once('-').map_or(no_epoch, |(upstream, _)| upstream);
-    let upstream = upstream.split_once("+really").map_or(upstream, |(_, real)| real);
-    // `1.34.0~rc.1` is how Debian writes a pre-release.
-    upstream.replace('~', "-").parse().ok()
-}
-
-/// The package version to install for a release, out of those `apt-cache madison PACKAGE` lists (newest first).
-///
-/// # Errors
-/// [`NotAvailable`] with what there is.
-pub fn pick_version(
-    madison: &str,
-    package: &str,
-    wanted: &KubernetesVersion,
-) -> Result<String, NotAvailable> {
-    let offered: Vec<&str> = madison
-        .lines()
-        .filter_map(|line| {
-            let mut columns = line.split('|').map(str::trim);
-            (columns.next()? == package).then(|| columns.next())?
-        })
-        .collect();
-    let fits = |debian: &&&str| upstream_version(debian).is_some_and(|version| wanted.admits(&version));
-    match offered.iter().find(fits) {
-        Some(version) => Ok((*version).to_owned()),
-        None => Err(NotAvailable {
-            package: package.into(),
-            wanted: wanted.clone(),
-            offered: offered.iter().take(8).map(|version| (*version).to_owned()).collect(),
-        }),
-    }
-}
-
-/// No configured repository has the release.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "no repository of the host has {package} {wanted}{}",
-    if self.offered.is_empty() { ", nor any other version".to_owned() } else { format!(": it could have {}", self.offered.join(", ")) }
-)]
-pub struct NotAvailable {
-    /// The package.
-    pub package: String,
-    /// The release asked for.
-    pub wanted: KubernetesVersion,
-    /// The newest versions there are.
-    pub offered: Vec<String>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn v(text: &str) -> KubernetesVersion {
-        text.parse().expect(text)
-    }
 
     #[test]
     fn the_files_have_what_kubernetes_needs() {
@@ -194,6 +124,15 @@ mod tests {
     }
 
     #[test]
+    fn stubs_are_told_from_nameservers() {
+        assert!(is_stub("# systemd-resolved\nnameserver 127.0.0.53\noptions edns0 trust-ad\n"));
+        assert!(is_stub("nameserver 127.0.0.1\nnameserver ::1\n"));
+        assert!(!is_stub("nameserver 127.0.0.1\nnameserver 10.0.0.2\n"));
+        assert!(!is_stub("search lan\n"), "no nameserver at all loops nowhere");
+        assert!(kubelet_resolv_conf("/run/x").lines().any(|line| line.ends_with("--resolv-conf=/run/x\"")));
+    }
+
+    #[test]
     fn swap_goes_out_of_fstab_and_comes_back() {
         let fstab = "# /etc/fstab: swap is on /dev/sda2\n\
                      UUID=1 / ext4 errors=remount-ro 0 1\n\
@@ -206,60 +145,5 @@ mod tests {
         assert_eq!(fstab_without_swap(&without), without, "twice is as once");
         assert_eq!(fstab_with_swap(&without), fstab);
         assert_eq!(fstab_without_swap(""), "");
-    }
-
-    #[test]
-    fn sources_are_one_line() {
-        let upstream = AptSource::upstream(&v("1.34.2"));
-        assert_eq!(
-            upstream.key_url.as_deref(),
-            Some("https://pkgs.k8s.io/core:/stable:/v1.34/deb/Release.key")
-        );
-        assert_eq!(
-            upstream.list().lines().nth(1),
-            Some(
-                "deb [signed-by=/etc/apt/keyrings/kubernetes.asc] https://pkgs.k8s.io/core:/stable:/v1.34/deb/ /"
-            )
-        );
-        let own = AptSource {
-            uri: "http://10.77.0.1/debian".into(),
-            suite: "stable".into(),
-            components: vec!["main".into(), "extra".into()],
-            key_url: None,
-            trusted: true,
-        };
-        assert_eq!(
-            own.list().lines().nth(1),
-            Some("deb [trusted=yes] http://10.77.0.1/debian stable main extra")
-        );
-    }
-
-    #[test]
-    fn debian_versions_lead_to_releases() {
-        for (debian, release) in [
-            ("1.34.2-1.1", "1.34.2"),
-            ("1.20.5+really1.20.2-1", "1.20.2"),
-            ("2:1.30.0~rc.1-0", "1.30.0-rc.1"),
-            ("1.20.2", "1.20.2"),
-        ] {
-            assert_eq!(upstream_version(debian), Some(v(release)), "{debian}");
-        }
-        assert_eq!(upstream_version("4.0-1"), None);
-    }
-
-    #[test]
-    fn the_package_is_picked_from_what_there_is() {
-        let madison = "   kubeadm | 1.34.10-1.1 | https://pkgs.k8s.io/core:/stable:/v1.34/deb  Packages\n   \
-                       kubeadm | 1.34.2-1.1 | https://pkgs.k8s.io/core:/stable:/v1.34/deb  Packages\n   \
-                       kubeadm | 1.34.1-1.1 | https://pkgs.k8s.io/core:/stable:/v1.34/deb  Packages\n";
-        assert_eq!(pick_version(madison, "kubeadm", &v("1.34.1")).as_deref(), Ok("1.34.1-1.1"));
-        assert_eq!(pick_version(madison, "kubeadm", &v("1.34")).as_deref(), Ok("1.34.10-1.1"));
-        let none = pick_version(madison, "kubeadm", &v("1.33.0")).expect_err("not there");
-        assert_eq!(
-            none.to_string(),
-            "no repository of the host has kubeadm 1.33.0: it could have 1.34.10-1.1, 1.34.2-1.1, 1.34.1-1.1"
-        );
-        let empty = pick_version("", "kubelet", &v("1.33.0")).expect_err("not there");
-        assert_eq!(empty.to_string(), "no repository of the host has kubelet 1.33.0, nor any other version");
     }
 }

@@ -248,19 +248,23 @@ async fn mark(
 /// Transient when the network or a lock is to blame; permanent otherwise.
 pub async fn manage(session: &Session, manager: Manager, what: &str, script: &str) -> Result<(), Fault> {
     let exec = Exec::new(script).timeout(Duration::from_secs(1800));
-    session.run_exec(what, exec).await.map(drop).map_err(|mut fault| {
-        match manager.complaint(&fault.details) {
-            Some(Complaint::Passing) => fault.kind = grappe_provider::FaultKind::Transient(None),
-            Some(Complaint::Unknown) => {
-                fault.hint = Some(format!(
-                    "check the name and the version, and the package sources of the host (`{}`)",
-                    manager.show()
-                ));
-            }
-            None => {}
+    session.run_exec(what, exec).await.map(drop).map_err(|fault| judge(fault, manager))
+}
+
+/// A failure of the package manager, which may pass by itself, or be the fault of a name.
+#[must_use]
+pub fn judge(mut fault: Fault, manager: Manager) -> Fault {
+    match manager.complaint(&fault.details) {
+        Some(Complaint::Passing) => fault.kind = grappe_provider::FaultKind::Transient(None),
+        Some(Complaint::Unknown) => {
+            fault.hint = Some(format!(
+                "check the name and the version, and the package sources of the host (`{}`)",
+                manager.show()
+            ));
         }
-        fault
-    })
+        None => {}
+    }
+    fault
 }
 
 /// The manager, and those of the packages that are installed.

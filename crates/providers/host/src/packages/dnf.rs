@@ -16,7 +16,7 @@ const DNF: &str = "LC_ALL=C dnf -q -y";
 
 pub(super) fn query(quoted: &str) -> String {
     format!(
-        "{}\necho '== held'\ncat /etc/dnf/plugins/versionlock.list /etc/dnf/versionlock.toml 2>/dev/null\n\
+        "{}\necho '-- held'\ncat /etc/dnf/plugins/versionlock.list /etc/dnf/versionlock.toml 2>/dev/null\n\
          grep -h '^exclude' /etc/dnf/dnf.conf /etc/yum.repos.d/*.repo 2>/dev/null || true",
         rpm_query(quoted)
     )
@@ -110,7 +110,7 @@ mod tests {
     fn what_rpm_and_versionlock_say() {
         // rpm prints a line in its own words for what is not there.
         let text = "kubelet 0:1.34.2-150500.1.1\npackage kubectl is not installed\nbind-utils 32:9.16.23-31.el9_6\n\
-                    kubeadm 0:1.34.2-150500.1.1\nhaproxy 0:2.8.14-1.el9\n== held\n\
+                    kubeadm 0:1.34.2-150500.1.1\nhaproxy 0:2.8.14-1.el9\n-- held\n\
                     # Added lock on Fri Nov 20 10:11:12 2026\nkubelet-0:1.34.2-150500.1.1.*\n!curl-0:7.76.1-31.el9.*\n\
                     exclude=kubeadm cri-tools,kubernetes-cni\n";
         let packages = read(text);
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(packages["kubelet"], Package { version: "1.34.2-150500.1.1".into(), held: true });
         assert_eq!(packages["bind-utils"].version, "32:9.16.23-31.el9_6");
         assert!(packages["kubeadm"].held && !packages["haproxy"].held);
-        let dnf5 = "jq 0:1.7.1-8.fc41\n== held\nversion = \"1.0\"\n\n[[packages]]\nname = \"jq\"\n[[packages.conditions]]\nkey = \"evr\"\n";
+        let dnf5 = "jq 0:1.7.1-8.fc41\n-- held\nversion = \"1.0\"\n\n[[packages]]\nname = \"jq\"\n[[packages.conditions]]\nkey = \"evr\"\n";
         assert!(read(dnf5)["jq"].held);
     }
 

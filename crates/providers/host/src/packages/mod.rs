@@ -239,9 +239,9 @@ fn quoted(names: &[&str]) -> String {
     names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(" ")
 }
 
-/// Lines `NAME VERSION` of `rpm -q`, after which a line `== held` and the names that are.
+/// Lines `NAME VERSION` of `rpm -q`, after which a line `-- held` and the names that are.
 fn read_rpm(text: &str, held: impl Fn(&str) -> BTreeSet<String>) -> BTreeMap<String, Package> {
-    let (installed, locks) = text.split_once("== held\n").unwrap_or((text, ""));
+    let (installed, locks) = text.split_once("-- held\n").unwrap_or((text, ""));
     let held = held(locks);
     let line = |line: &str| {
         let (name, version) = line.split_once(' ')?;

@@ -14,7 +14,7 @@ const TDNF: &str = "LC_ALL=C tdnf -q -y";
 const LOCKS: &str = "/etc/tdnf/locks.d";
 
 pub(super) fn query(quoted: &str) -> String {
-    format!("{}\necho '== held'\ncat {LOCKS}/*.conf 2>/dev/null || true", rpm_query(quoted))
+    format!("{}\necho '-- held'\ncat {LOCKS}/*.conf 2>/dev/null || true", rpm_query(quoted))
 }
 
 pub(super) fn read(text: &str) -> BTreeMap<String, Package> {
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn what_rpm_and_the_locks_say() {
-        let packages = read("kubernetes 0:1.30.5-2.ph5\nhaproxy 0:2.8.3-4.ph5\n== held\nkubernetes\n");
+        let packages = read("kubernetes 0:1.30.5-2.ph5\nhaproxy 0:2.8.3-4.ph5\n-- held\nkubernetes\n");
         assert!(packages["kubernetes"].held && !packages["haproxy"].held);
         assert_eq!(packages["kubernetes"].version, "1.30.5-2.ph5");
     }
