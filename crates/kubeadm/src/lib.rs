@@ -20,6 +20,7 @@ pub mod hosts;
 pub mod join;
 pub mod manifest;
 mod secret;
+pub mod upgrade;
 pub mod version;
 
 pub use secret::Secret;

@@ -48,6 +48,11 @@ impl KubernetesVersion {
         Self { minor, patch: Some(patch), suffix: Suffix::None }
     }
 
+    /// `1.MINOR`: any release of that minor.
+    pub fn any_of(minor: u32) -> Self {
+        Self { minor, patch: None, suffix: Suffix::None }
+    }
+
     /// `34` of `1.34.2`.
     pub fn minor(&self) -> u32 {
         self.minor

@@ -83,6 +83,10 @@ impl<'a> Planner<'a> {
             Verdict::Create if matches!(prior, Prior::Gone(_)) => Some(Reason::GoneOutside),
             _ => None,
         };
+        if let (Verdict::Update, Some(before)) = (&decision.verdict, prior.value()) {
+            let refused = kind.refuse(before, &decision.planned);
+            found.extend(refused.into_iter().map(|problem| blame(at, kind, problem)));
+        }
         if lifecycle.prevent_destroy && matches!(decision.verdict, Verdict::Replace(_)) {
             found.push(prevented(&at.addr, at.resource));
         }
@@ -228,21 +232,19 @@ pub(crate) fn conditions(
 
 /// What the type finds wrong with a configuration, at the place of the argument.
 pub(crate) fn problems(at: &At<'_>, kind: &dyn AnyResource, config: &Value) -> Diagnostics {
-    let diagnostic = |problem: grappe_provider::Problem| {
-        let place = at.resource.body.attr_span(&problem.attribute).unwrap_or(at.resource.span);
-        let name = problem.attribute.to_string();
-        let summary = if name.is_empty() {
-            format!("Invalid {}", kind.name())
-        } else {
-            format!("Invalid value for {name:?}")
-        };
-        let diagnostic = Diagnostic::error(summary).detail(problem.message).span(place).address(&at.addr);
-        match problem.hint {
-            Some(hint) => diagnostic.hint(hint),
-            None => diagnostic,
-        }
-    };
-    kind.validate(config).into_iter().map(diagnostic).collect()
+    kind.validate(config).into_iter().map(|problem| blame(at, kind, problem)).collect()
+}
+
+fn blame(at: &At<'_>, kind: &dyn AnyResource, problem: grappe_provider::Problem) -> Diagnostic {
+    let place = at.resource.body.attr_span(&problem.attribute).unwrap_or(at.resource.span);
+    let name = problem.attribute.to_string();
+    let summary =
+        if name.is_empty() { format!("Invalid {}", kind.name()) } else { format!("Invalid value for {name:?}") };
+    let diagnostic = Diagnostic::error(summary).detail(problem.message).span(place).address(&at.addr);
+    match problem.hint {
+        Some(hint) => diagnostic.hint(hint),
+        None => diagnostic,
+    }
 }
 
 pub(crate) fn with_addr(found: &mut Diagnostics, addr: &InstanceAddr) {

@@ -57,6 +57,8 @@ pub trait AnyResource: Send + Sync {
     fn validate(&self, config: &Value) -> Vec<Problem>;
     /// Refines a planned change.
     fn plan(&self, change: &mut Change<'_>);
+    /// See [`Resource::refuse`].
+    fn refuse(&self, prior: &Value, planned: &Value) -> Vec<Problem>;
     /// Groups it takes a place in.
     fn limits(&self, object: &Value) -> Vec<Limit>;
     /// Whether there is anything to read.
@@ -227,6 +229,9 @@ impl<R: Resource> AnyResource for ErasedResource<R> {
     }
     fn plan(&self, change: &mut Change<'_>) {
         self.inner.plan(change);
+    }
+    fn refuse(&self, prior: &Value, planned: &Value) -> Vec<Problem> {
+        self.inner.refuse(prior, planned)
     }
     fn limits(&self, object: &Value) -> Vec<Limit> {
         self.inner.limits(object)

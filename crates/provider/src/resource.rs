@@ -78,6 +78,13 @@ pub trait Resource: Send + Sync + 'static {
         let _ = change;
     }
 
+    /// Why what exists cannot become what is planned, beyond what the configuration alone shows: a release that is taken
+    /// back, a disk that shrinks. Asked where an update is planned; pure, and values may be unknown.
+    fn refuse(&self, prior: &Value, planned: &Value) -> Vec<Problem> {
+        let _ = (prior, planned);
+        Vec::new()
+    }
+
     /// The groups that an operation on this object takes a place in.
     fn limits(&self, object: &Value) -> Vec<Limit> {
         let _ = object;
