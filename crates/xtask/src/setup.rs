@@ -7,12 +7,15 @@ use anyhow::{Result, bail};
 use crate::run::{go, say, which};
 
 /// A program, and the Debian package that brings it.
-const NEEDED: [(&str, &str); 5] = [
+const NEEDED: [(&str, &str); 8] = [
     ("sshd", "openssh-server"),
     ("ssh-keygen", "openssh-client"),
     ("ssh-agent", "openssh-client"),
     ("haproxy", "haproxy"),
     ("openssl", "openssl"),
+    ("curl", "curl"),
+    ("ip", "iproute2"),
+    ("sysctl", "procps"),
 ];
 
 /// Installs what is missing where it can, and says what is missing where it can't.

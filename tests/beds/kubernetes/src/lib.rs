@@ -99,10 +99,9 @@ fn manifest(name: &str) -> PathBuf {
 pub fn build(say: &(dyn Fn(&str) + Sync)) -> Result<()> {
     let start = Instant::now();
     let build = recipe::build(folder()?);
-    tools::ensure(tools::USE, say)?;
     let missing = build.missing();
     if missing.is_empty() {
-        return Ok(());
+        return build.tidy();
     }
     if !nix::unistd::Uid::effective().is_root() {
         bail!("the Kubernetes test bed is not built ({}): root is needed to build it", missing.join(", "));

@@ -19,7 +19,7 @@ const PROGRAMS: &str =
 const ROOT: &str =
     "systemd-sysv,dbus,openssh-server,iproute2,iputils-ping,ca-certificates,procps,kmod,curl,sudo";
 /// What machines install.
-const MACHINES: &str = "containerd runc containernetworking-plugins iptables conntrack socat ethtool ebtables haproxy keepalived psmisc";
+const MACHINES: &str = "containerd runc containernetworking-plugins iptables conntrack socat ethtool ebtables haproxy keepalived psmisc cloud-init";
 /// What only images have.
 const IMAGES: &str = "etcd-server etcd-client ipset busybox";
 

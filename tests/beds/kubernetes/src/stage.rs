@@ -126,13 +126,27 @@ impl Build {
         self.remove(|name| name.ends_with(UNFINISHED))?;
         let wanted = self.wanted();
         self.run(&wanted, say)?;
-        // Whoever has the products of this or another content open keeps them all: the next build clears up.
-        if self.opened(IN_USE)?.try_lock().is_ok() {
-            let kept: BTreeSet<_> =
-                self.stages.iter().filter(|s| s.kept).map(|s| self.product(s.name)).collect();
-            self.remove(|name| !OTHERS.contains(&name) && !kept.contains(&self.folder.join(name)))?;
-        }
-        Ok(())
+        self.clear()
+    }
+
+    /// Removes what nothing wants any more, unless a build is at work.
+    pub(crate) fn tidy(&self) -> Result<()> {
+        let lock = self.opened(LOCK)?;
+        if lock.try_lock().is_ok() { self.clear() } else { Ok(()) }
+    }
+
+    /// With the build's lock.
+    fn clear(&self) -> Result<()> {
+        // Whoever has the bed open, in this or another content, keeps all that can be opened.
+        let in_use = self.opened(IN_USE)?;
+        let held = in_use.try_lock().is_err();
+        let names = |kept| self.stages.iter().filter(move |s| s.kept == kept);
+        let products: BTreeSet<_> = names(true).map(|s| self.product(s.name)).collect();
+        let passing: BTreeSet<_> = names(false).map(|s| format!("{}-", s.name)).collect();
+        self.remove(|name| match held {
+            true => passing.iter().any(|prefix| name.starts_with(prefix)),
+            false => !OTHERS.contains(&name) && !products.contains(&self.folder.join(name)),
+        })
     }
 
     /// The stages to make: missing ones that are kept, and missing ones that those need.
@@ -418,8 +432,10 @@ mod tests {
         let second = chains(notes, &folder, ["B", "l", "r", "e"]);
         second.make(&|_| {}).unwrap();
         assert!(first.missing().is_empty() && second.missing().is_empty());
+        // But what none can hold has gone.
+        assert!(!first.product("base").exists() && !second.product("base").exists());
         drop(held);
-        second.make(&|_| {}).unwrap();
+        second.tidy().unwrap();
         assert_eq!(first.missing(), ["left", "right", "end"]);
     }
 

@@ -7,11 +7,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::stage::line;
 
-/// What machines and tests of this bed need.
-pub(crate) const USE: &str = "iproute2 procps curl openssh-client";
-/// What its build needs beside.
+/// What the build needs.
 pub(crate) const BUILD: &str =
-    "golang-go gcc libc6-dev make rsync dpkg-dev xz-utils mmdebstrap ca-certificates";
+    "golang-go gcc libc6-dev make rsync dpkg-dev gpg gpg-agent xz-utils mmdebstrap ca-certificates";
 
 /// Installs those packages that are missing, on Debian, as root.
 pub(crate) fn ensure(packages: &str, say: &(dyn Fn(&str) + Sync)) -> Result<()> {

@@ -33,9 +33,16 @@ fn apt_finds_both_versions_and_installs_a_node() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();
     // An apt of its own, on a machine that has the bed's root.
-    let sources: Vec<_> =
-        ["debian", "k8s"].map(|r| format!("deb [trusted=yes] http://127.0.0.1:{port}/{r} ./\n")).into();
-    write(&dir.join("sources.list"), &sources.concat());
+    let url = format!("http://127.0.0.1:{port}");
+    let key = dir.join("key.asc");
+    run(Command::new("curl").args(["-sSf", &format!("{url}/k8s/Release.key"), "-o"]).arg(&key));
+    let sources = format!(
+        "deb [trusted=yes] {url}/debian ./
+deb [signed-by={}] {url}/k8s /
+",
+        key.display()
+    );
+    write(&dir.join("sources.list"), &sources);
     write(
         &dir.join("status"),
         &run(Command::new("tar").arg("-xOf").arg(bed.root()).arg("./var/lib/dpkg/status")),
