@@ -16,6 +16,7 @@ mod files;
 mod image;
 mod machine;
 mod network;
+mod process;
 mod rootfs;
 mod run;
 mod store;

@@ -8,8 +8,9 @@
 //! has the key finds everything, even what was made an instant before a kill. A folder without a record is a creation that was cut off
 //! at its first step.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use grappe_provider::Fault;
@@ -135,6 +136,25 @@ pub(crate) fn lock(path: &Path) -> Result<File, Fault> {
 pub(crate) fn lock_file(path: &Path) -> Result<File, Fault> {
     let mut options = std::fs::OpenOptions::new();
     options.read(true).append(true).create(true).open(path).map_err(|e| on(path, "open", e))
+}
+
+/// Whether somebody holds a lock file.
+pub(crate) fn held(path: &Path) -> Result<bool, Fault> {
+    if !path.exists() {
+        return Ok(false);
+    }
+    match lock_file(path)?.try_lock() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(e)) => Err(on(path, "lock", e)),
+    }
+}
+
+/// An empty log for what a program writes, twice: for both of its streams.
+pub(crate) fn log_file(path: &Path) -> Result<(File, File), Fault> {
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.and_then(|f| Ok((f.try_clone()?, f))).map_err(|e| on(path, "open", e))
 }
 
 /// Removes what is in a folder, but for these names. A folder that is not there is empty.

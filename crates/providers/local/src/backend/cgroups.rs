@@ -9,7 +9,7 @@ use std::time::Duration;
 use grappe_provider::Fault;
 use serde::{Deserialize, Serialize};
 
-use super::process;
+use crate::process;
 use crate::run::wait_for;
 use crate::store::on;
 

@@ -2,7 +2,6 @@
 
 mod cgroups;
 mod namespaces;
-mod process;
 
 use std::path::{Path, PathBuf};
 

@@ -4,19 +4,17 @@
 //! becomes `unshare`, which lives as long as the machine does. [`boot.sh`](boot.sh) is the inside: it lays the root over the image and
 //! becomes its init. All mounts are in the machine's own mount namespace and vanish with it. The process outlives grappe (`setsid`).
 
-use std::fs::TryLockError;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use grappe_provider::Fault;
 
-use super::process::Process;
 use super::{Backend, Place, cgroups, root};
 use crate::files::{read, write};
 use crate::network::{Network, link, namespace_path};
+use crate::process::{self, Process};
 use crate::run::{command, missing, output, run, wait_for};
-use crate::store::{lock_file, on};
+use crate::store::{held, log_file, on};
 
 pub(super) struct Namespaces;
 
@@ -32,19 +30,6 @@ fn namespace(place: &Place<'_>) -> String {
 /// The network's end of its cable.
 fn cable(place: &Place<'_>) -> String {
     format!("gl{}", place.machine.id)
-}
-
-/// Whether somebody holds a machine's lock, which its outer process does.
-fn held(dir: &Path) -> Result<bool, Fault> {
-    let path = dir.join("lock");
-    if !path.exists() {
-        return Ok(false);
-    }
-    match lock_file(&path)?.try_lock() {
-        Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(e)) => Err(on(&path, "lock", e)),
-    }
 }
 
 /// What the boot scripts said.
@@ -76,33 +61,25 @@ impl Backend for Namespaces {
     }
 
     fn is_running(&self, place: &Place<'_>) -> Result<bool, Fault> {
-        held(&place.dir)
+        held(&place.dir.join("lock"))
     }
 
     fn start(&self, place: &Place<'_>, network: &Network) -> Result<(), Fault> {
-        let dir = &place.dir;
+        let (dir, lock) = (&place.dir, place.dir.join("lock"));
         let machine = place.machine;
         let booted = |_: ()| read(&dir.join("booted")).map(|b| b.unwrap_or_default() == b"booted\n");
-        if !held(dir)? {
+        if !held(&lock)? {
             let namespace = namespace(place);
             link::plug(network, &namespace, &cable(place), machine.ip)?;
             cgroups::prepare(&machine.id, &machine.limits)?;
             for (name, text) in [("launch.sh", LAUNCH), ("boot.sh", BOOT), ("booted", "")] {
                 write(&dir.join(name), "new", text.as_bytes(), 0o600, 0o700)?;
             }
-            let log = dir.join("console.log");
-            let mut options = std::fs::OpenOptions::new();
-            let log_file = options.write(true).create(true).truncate(true).mode(0o600).open(&log);
-            let log_file = log_file.map_err(|e| on(&log, "open", e))?;
-            let again = log_file.try_clone().map_err(|e| on(&log, "open", e))?;
+            let log = log_file(&dir.join("console.log"))?;
             let mut launch = command("setsid", &["--fork", "sh"]);
             launch.arg(dir.join("launch.sh")).arg(dir).arg(namespace_path(&namespace));
             launch.arg(cgroups::inner(&machine.id)).arg(&machine.root).args(&machine.tmpfs);
-            launch.stdout(log_file).stderr(again);
-            let status = launch.status().map_err(|e| crate::run::not_run("setsid", e))?;
-            if !status.success() {
-                return Err(Fault::permanent(format!("setsid: {status}")).details(console(dir)));
-            }
+            output(launch.stdout(log.0).stderr(log.1))?;
         }
         // Up to now it is a matter of milliseconds; a machine that is busy may take its time.
         let mut dead = 0;
@@ -111,7 +88,7 @@ impl Backend for Namespaces {
                 return Ok(Some(()));
             }
             // The launcher takes the lock a moment after it is started.
-            dead = if held(dir)? { 0 } else { dead + 1 };
+            dead = if held(&lock)? { 0 } else { dead + 1 };
             if dead > 20 {
                 return Err(Fault::permanent(format!("the machine {} did not boot", machine.name)).details(console(dir)));
             }
@@ -127,9 +104,9 @@ impl Backend for Namespaces {
     }
 
     fn remove(&self, place: &Place<'_>) -> Result<(), Fault> {
-        let pid = place.dir.join("pid");
+        let (lock, pid) = (place.dir.join("lock"), place.dir.join("pid"));
         let ended = wait_for(Duration::from_secs(20), || {
-            if !held(&place.dir)? {
+            if !held(&lock)? {
                 return Ok(Some(()));
             }
             // PID 1 is gone only after all others of its namespace, and the outer process after it.
@@ -138,7 +115,7 @@ impl Backend for Namespaces {
                     [] => outer.kill(),
                     ref children => children.iter().for_each(Process::kill),
                 },
-                None => cgroups::processes(&place.machine.id)?.into_iter().for_each(super::process::kill_pid),
+                None => cgroups::processes(&place.machine.id)?.into_iter().for_each(process::kill_pid),
             }
             Ok(None)
         })?;

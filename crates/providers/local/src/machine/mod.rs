@@ -38,6 +38,9 @@ pub(crate) struct Machine {
     pub(crate) limits: Limits,
     #[serde(default)]
     pub(crate) tmpfs: Vec<String>,
+    /// The digest of what its first boot gets from the plan.
+    #[serde(default)]
+    seed: String,
     /// The public part of its SSH host key; empty until it has one.
     #[serde(default)]
     host_key: String,
@@ -139,8 +142,22 @@ fn claim(client: &Client, key: &str, args: &Args) -> Result<Machine, Fault> {
     let limits = limits::parse(args.limits.as_ref())?;
     let _turn = client.store.turn()?;
     let id = store::id(key);
+    let seed = seed::digest(args);
     if let Some(machine) = client.store.get::<Machine>(&id)? {
-        return Ok(machine);
+        let same = machine.name == args.name
+            && machine.ip == args.ip
+            && machine.network == args.network_id
+            && machine.image == args.image_id
+            && machine.limits == limits
+            && machine.tmpfs == args.tmpfs
+            && machine.seed == seed
+            && args.backend.as_ref().is_none_or(|wanted| machine.backend == *wanted);
+        if same {
+            return Ok(machine);
+        }
+        // A creation that was cut off, of what the plan says otherwise by now.
+        machine.backend()?.remove(&machine.place(client))?;
+        client.store.remove::<Machine>(&id)?;
     }
     let network = client.store.get::<Network>(&args.network_id)?.ok_or_else(|| {
         Fault::permanent(format!("there is no local network {}", args.network_id))
@@ -152,6 +169,7 @@ fn claim(client: &Client, key: &str, args: &Args) -> Result<Machine, Fault> {
             .hint("give local_image.NAME.id")
             .attribute("image_id")
     })?;
+    seed::check(&root, args)?;
     let ip = args.ip;
     let blame = |what: String| Fault::permanent(what).attribute("ip");
     if !is_host(network.cidr, ip) {
@@ -181,6 +199,7 @@ fn claim(client: &Client, key: &str, args: &Args) -> Result<Machine, Fault> {
         backend,
         limits,
         tmpfs: args.tmpfs.clone(),
+        seed,
         host_key: String::new(),
     };
     client.store.put(&machine)?;

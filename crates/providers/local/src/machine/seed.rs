@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use grappe_provider::Fault;
+use sha2::{Digest, Sha256};
 use ssh_key::private::{Ed25519Keypair, KeypairData};
 use ssh_key::{LineEnding, PrivateKey};
 
@@ -20,6 +21,30 @@ const UPPER: &str = "upper";
 const HOST_KEY: &str = "etc/ssh/ssh_host_ed25519_key";
 const CLOUD: &str = "var/lib/cloud/seed/nocloud";
 
+/// The digest of what plans say about a first boot: what tells two orders apart where the orders themselves, which may hold secrets, are not kept.
+pub(super) fn digest(args: &Args) -> String {
+    let mut hasher = Sha256::new();
+    for text in args.authorized_keys.iter().map(Some).chain([args.user_data.as_ref()]) {
+        hasher.update(text.map_or(u64::MAX, |t| t.len() as u64).to_le_bytes());
+        hasher.update(text.map_or(&b""[..], |t| t.as_bytes()));
+    }
+    hex(&hasher.finalize())
+}
+
+/// Whether an image can do what is ordered.
+pub(super) fn check(root: &Path, args: &Args) -> Result<(), Fault> {
+    if args.user_data.is_none() || has_cloud_init(root) {
+        return Ok(());
+    }
+    Err(Fault::permanent("the image has no cloud-init, which user_data is for")
+        .hint("have cloud-init in the image (debian = { include = [\"cloud-init\"] }), or leave user_data out")
+        .attribute("user_data"))
+}
+
+fn has_cloud_init(root: &Path) -> bool {
+    root.join("usr/bin/cloud-init").exists()
+}
+
 /// Writes them, and returns the public part of the host key.
 pub(super) fn write(
     dir: &Path,
@@ -27,12 +52,6 @@ pub(super) fn write(
     resolver: Option<Ipv4Addr>,
     args: &Args,
 ) -> Result<String, Fault> {
-    let cloud_init = machine.root.join("usr/bin/cloud-init").exists();
-    if args.user_data.is_some() && !cloud_init {
-        return Err(Fault::permanent("the image has no cloud-init, which user_data is for")
-            .hint("have cloud-init in the image (debian = { include = [\"cloud-init\"] }), or leave user_data out")
-            .attribute("user_data"));
-    }
     folder(dir, UPPER.as_ref(), 0o755)?;
     let upper = dir.join(UPPER);
     // What becomes the machine's own root folder.
@@ -50,7 +69,7 @@ pub(super) fn write(
         let keys: String = args.authorized_keys.iter().map(|key| format!("{}\n", key.trim())).collect();
         put(&upper, "root/.ssh/authorized_keys", &keys, 0o600, 0o700)?;
     }
-    if cloud_init {
+    if has_cloud_init(&machine.root) {
         let user_data = args.user_data.as_deref().unwrap_or("#cloud-config\n{}\n");
         let meta_data = format!("instance-id: {}\nlocal-hostname: {}\n", machine.id, machine.name);
         put(&upper, &format!("{CLOUD}/user-data"), user_data, 0o600, 0o755)?;

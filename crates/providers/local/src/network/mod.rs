@@ -138,8 +138,19 @@ fn first_host(cidr: Ipv4Net) -> Ipv4Addr {
 fn claim(client: &Client, key: &str, args: Args) -> Result<Network, Fault> {
     let _turn = client.store.turn()?;
     let id = store::id(key);
+    let gateway = args.gateway.unwrap_or_else(|| first_host(args.cidr));
     if let Some(network) = client.store.get::<Network>(&id)? {
-        return Ok(network);
+        let same = network.name == args.name
+            && network.cidr == args.cidr
+            && network.gateway == gateway
+            && network.nat == args.nat
+            && args.namespace.as_ref().is_none_or(|wanted| network.namespace == *wanted);
+        if same {
+            return Ok(network);
+        }
+        // A creation that was cut off, of what the plan says otherwise by now.
+        network.lower(client)?;
+        client.store.remove::<Network>(&id)?;
     }
     for other in client.store.all::<Network>()? {
         if other.cidr.contains(&args.cidr) || args.cidr.contains(&other.cidr) {
@@ -155,7 +166,7 @@ fn claim(client: &Client, key: &str, args: Args) -> Result<Network, Fault> {
         key: key.to_owned(),
         name: args.name,
         cidr: args.cidr,
-        gateway: args.gateway.unwrap_or_else(|| first_host(args.cidr)),
+        gateway,
         nat: args.nat,
         made: args.namespace.is_none(),
         namespace: args.namespace.unwrap_or_else(|| format!("grappe-{id}")),

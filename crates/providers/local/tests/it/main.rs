@@ -1,1 +1,8 @@
-//! Real machines.
+//! Real machines on this computer, driven as planner and engine drive them. They need root.
+
+mod host;
+mod image;
+mod killed;
+mod lab;
+mod machine;
+mod refused;

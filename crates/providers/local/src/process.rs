@@ -10,7 +10,7 @@ use crate::files::read;
 
 /// A process as it was when it was written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Process {
+pub(crate) struct Process {
     pid: i32,
     /// Field 22 of `/proc/PID/stat`: when it started, in clock ticks since the kernel did.
     started: u64,
@@ -18,7 +18,7 @@ pub(super) struct Process {
 
 impl Process {
     /// The one that a file names, as `PID STARTED`, if it lives.
-    pub(super) fn from_file(path: &Path) -> Result<Option<Process>, Fault> {
+    pub(crate) fn from_file(path: &Path) -> Result<Option<Process>, Fault> {
         let Some(bytes) = read(path)? else { return Ok(None) };
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let mut words = text.split_whitespace();
@@ -27,12 +27,12 @@ impl Process {
     }
 
     /// Whether it still is that process, and no mere zombie.
-    pub(super) fn lives(&self) -> bool {
+    pub(crate) fn lives(&self) -> bool {
         stat(self.pid).is_some_and(|s| s.started == self.started && s.state != 'Z')
     }
 
     /// Its children.
-    pub(super) fn children(&self) -> Vec<Process> {
+    pub(crate) fn children(&self) -> Vec<Process> {
         let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids = all.filter_map(|e| e.file_name().to_str()?.parse().ok());
         pids.filter_map(|pid| {
@@ -43,7 +43,7 @@ impl Process {
     }
 
     /// Ends it, if it lives.
-    pub(super) fn kill(&self) {
+    pub(crate) fn kill(&self) {
         if self.lives() {
             // One that ended just now is what is wanted.
             let _ = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
@@ -52,7 +52,7 @@ impl Process {
 }
 
 /// Ends a process of a cgroup: its pid was read there just now.
-pub(super) fn kill_pid(pid: i32) {
+pub(crate) fn kill_pid(pid: i32) {
     let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
 }
 

@@ -1,0 +1,184 @@
+//! A directory of the provider's, with what tests make in it; all of it goes when the lab does, also when a test fails.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use grappe_provider::Fault;
+use grappe_provider_core::testing::Bench;
+use grappe_ssh::testing::keygen;
+use grappe_ssh::{Auth, Endpoint, Exec, Host, HostKeyCheck, Pool};
+use grappe_value::Value;
+
+/// Some objects of a provider, and a key to their machines.
+///
+/// Labs share a directory as plans do, with the image that all machines lie on: it is unpacked once, and stays for the next time.
+pub(crate) struct Lab {
+    dir: tempfile::TempDir,
+    bench: Bench,
+    pool: Pool,
+    runtime: tokio::runtime::Runtime,
+    made: Vec<(String, &'static str, Value)>,
+}
+
+/// The directory that labs share.
+pub(crate) fn shared() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("local")
+}
+
+/// The value of a string attribute.
+pub(crate) fn str_of<'v>(value: &'v Value, name: &str) -> &'v str {
+    value.get(name).unwrap().as_str().unwrap()
+}
+
+impl Lab {
+    pub(crate) fn new() -> Lab {
+        Lab::over(&shared())
+    }
+
+    /// A lab over a directory of the provider's.
+    pub(crate) fn over(directory: &Path) -> Lab {
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let pool = Pool::new();
+        let provider = grappe_provider_local::provider(pool.clone());
+        let config = Value::object([
+            ("directory", Value::from(directory.to_str().unwrap())),
+            ("cache", Value::null(grappe_value::Type::String)),
+        ]);
+        let bench = Bench::configured(provider, dir.path().to_owned(), &config);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        keygen(&dir.path().join("id"), &["-t", "ed25519"]);
+        Lab { dir, bench, pool, runtime, made: Vec::new() }
+    }
+
+    /// The key of an object of this lab's: no other lab has it.
+    pub(crate) fn key(&self, name: &str) -> String {
+        format!("{}/{name}", self.path().display())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Tries to create an object under a key.
+    pub(crate) fn try_create(&mut self, ty: &'static str, key: &str, args: &[(&str, Value)]) -> Result<Value, Fault> {
+        self.bench.key = self.key(key);
+        let made = self.bench.try_create(ty, &Value::object(args.iter().cloned()))?;
+        self.made.retain(|(k, t, _)| (k.as_str(), *t) != (key, ty));
+        self.made.push((key.to_owned(), ty, made.clone()));
+        Ok(made)
+    }
+
+    pub(crate) fn create(&mut self, ty: &'static str, key: &str, args: &[(&str, Value)]) -> Value {
+        self.try_create(ty, key, args).unwrap_or_else(|fault| panic!("{ty}: {fault}: {:?}", fault.details))
+    }
+
+    /// A Debian with systemd and sshd: built once, and kept in the user's cache folder and in the labs' directory.
+    pub(crate) fn image(&mut self) -> Value {
+        let debian = Value::object([("suite", Value::from("bookworm"))]);
+        self.bench.key = "kept for the next test".to_owned();
+        self.bench.create("local_image", &Value::object([("debian", debian)]))
+    }
+
+    pub(crate) fn network(&mut self, cidr: &str) -> Value {
+        self.create("local_network", cidr, &[("name", "lab".into()), ("cidr", cidr.into())])
+    }
+
+    /// The arguments of a machine that the lab's key opens.
+    pub(crate) fn machine_args(&self, image: &Value, network: &Value, name: &str, ip: &str) -> Vec<(&'static str, Value)> {
+        let key = std::fs::read_to_string(self.path().join("id.pub")).unwrap();
+        vec![
+            ("name", name.into()),
+            ("image_id", image.get("id").unwrap().clone()),
+            ("network_id", network.get("id").unwrap().clone()),
+            ("ip", ip.into()),
+            ("authorized_keys", Value::tuple([Value::from(key.as_str())])),
+        ]
+    }
+
+    pub(crate) fn machine(&mut self, image: &Value, network: &Value, name: &str, ip: &str) -> Value {
+        let args = self.machine_args(image, network, name, ip);
+        self.create("local_machine", name, &args)
+    }
+
+    pub(crate) fn bench(&mut self, key: &str) -> &mut Bench {
+        self.bench.key = self.key(key);
+        &mut self.bench
+    }
+
+    /// The bench, with the key that it has.
+    pub(crate) fn bench_as_is(&self) -> &Bench {
+        &self.bench
+    }
+
+    pub(crate) fn try_delete(&mut self, ty: &'static str, key: &str, state: &Value) -> Result<(), Fault> {
+        self.bench.key = self.key(key);
+        self.bench.try_delete(ty, state)?;
+        self.made.retain(|(k, t, _)| (k.as_str(), *t) != (key, ty));
+        Ok(())
+    }
+
+    pub(crate) fn delete(&mut self, ty: &'static str, key: &str, state: &Value) {
+        self.try_delete(ty, key, state).unwrap();
+    }
+
+    /// A machine by SSH, once its sshd answers with the key that the provider told.
+    pub(crate) fn ssh(&self, machine: &Value) -> Host {
+        let mut endpoint = Endpoint::new(
+            str_of(machine, "ip"),
+            "root",
+            Auth::key_file(self.path().join("id")),
+            HostKeyCheck::Pinned(str_of(machine, "host_key").to_owned()),
+        );
+        endpoint.connect_timeout = Duration::from_secs(5);
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            match self.runtime.block_on(self.pool.host(&endpoint)) {
+                Ok(host) => return host,
+                Err(error) if Instant::now() > end => panic!("no SSH after 60 s: {error}"),
+                Err(_) => pause(Duration::from_millis(50)),
+            }
+        }
+    }
+
+    /// What a script on a machine prints.
+    pub(crate) fn on(&self, host: &Host, script: &str) -> String {
+        let output = self.runtime.block_on(host.exec(Exec::new(script))).unwrap();
+        assert!(output.success(), "{script}: {}", output.stderr_str());
+        output.stdout_str().trim().to_owned()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        while let Some((key, ty, state)) = self.made.pop() {
+            self.bench.key = self.key(&key);
+            if let Err(fault) = self.bench.try_delete(ty, &state)
+                && !std::thread::panicking()
+            {
+                panic!("{ty} is left: {fault}");
+            }
+        }
+    }
+}
+
+pub(crate) fn pause(time: Duration) {
+    #[expect(clippy::disallowed_methods, reason = "on the test's own thread")]
+    std::thread::sleep(time);
+}
+
+/// What a command of this computer prints.
+pub(crate) fn sh(script: &str) -> String {
+    let output = Command::new("sh").args(["-c", script]).output().unwrap();
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Waits for what must become true within half a minute.
+pub(crate) fn eventually(what: &str, mut is: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !is() {
+        assert!(Instant::now() < end, "not within 30 s: {what}");
+        pause(Duration::from_millis(20));
+    }
+}
