@@ -152,7 +152,7 @@ pub fn ca_cert_hash(pem: &str) -> Result<String, Error> {
     Ok(format!("sha256:{hex}"))
 }
 
-fn first_certificate(pem: &str) -> Result<Vec<u8>, Error> {
+pub(crate) fn first_certificate(pem: &str) -> Result<Vec<u8>, Error> {
     let (_, rest) = pem.split_once("-----BEGIN CERTIFICATE-----").ok_or(Error::NoCertificate)?;
     let (body, _) =
         rest.split_once("-----END CERTIFICATE-----").ok_or(Error::BadCertificate("its end is missing"))?;
@@ -187,15 +187,15 @@ fn subject_public_key_info(der: &[u8]) -> Result<&[u8], Error> {
 }
 
 /// One DER element: tag, length, content.
-struct Element<'a> {
-    tag: u8,
-    content: &'a [u8],
+pub(crate) struct Element<'a> {
+    pub(crate) tag: u8,
+    pub(crate) content: &'a [u8],
     whole: &'a [u8],
-    after: &'a [u8],
+    pub(crate) after: &'a [u8],
 }
 
 impl<'a> Element<'a> {
-    fn read(input: &'a [u8]) -> Result<Self, Error> {
+    pub(crate) fn read(input: &'a [u8]) -> Result<Self, Error> {
         const CUT: Error = Error::BadCertificate("it is cut short");
         let (&[tag, first], body) = input.split_first_chunk::<2>().ok_or(CUT)?;
         let (length, header) = match first {

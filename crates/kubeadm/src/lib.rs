@@ -12,6 +12,7 @@
 //! - [`cni`]: what each network plugin asks of the pod network and of the cloud's ports;
 //! - [`manifest`]: the objects in a YAML text.
 
+pub mod certificate;
 pub mod cni;
 pub mod config;
 pub mod containerd;

@@ -112,7 +112,10 @@ mod tests {
         );
         assert_eq!(far.hint(), "go to a release of 1.37 first, nodes and all, and on from there");
         assert!(way("1.20.2", "1.22.0").is_err_and(|text| text.ends_with("more than 1 minor older")));
-        assert!(way("1.25.0", "1.28.0").is_err_and(|text| text.contains("to 1.27 while")), "1.27's kubeadm is strict still");
+        assert!(
+            way("1.25.0", "1.28.0").is_err_and(|text| text.contains("to 1.27 while")),
+            "1.27's kubeadm is strict still"
+        );
     }
 
     #[test]

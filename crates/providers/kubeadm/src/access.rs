@@ -48,6 +48,12 @@ pub struct ClusterRef {
     /// Whether kube-proxy was installed with it; unknown for one that was not made here.
     #[serde(default)]
     pub kube_proxy: Option<bool>,
+    /// How many workers an upgrade takes out of service at once; 1 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_unavailable: Option<usize>,
+    /// How long before their end certificates are renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renew_before: Option<String>,
     /// Machines through which it can be managed.
     pub control_planes: Vec<Machine>,
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value as Json;
 
 use crate::nodes::Lists;
+use crate::places::Places;
 use crate::remote::Remote;
 
 /// Hosts, and the control plane of each cluster that answered last.
@@ -17,12 +18,13 @@ pub struct Client {
     hosts: Hosts,
     last_healthy: Mutex<HashMap<String, String>>,
     pub(crate) lists: Lists,
+    pub(crate) places: Places,
 }
 
 impl Client {
     /// Over the hosts of a run.
     pub fn new(hosts: Hosts) -> Self {
-        Self { hosts, last_healthy: Mutex::default(), lists: Lists::default() }
+        Self { hosts, last_healthy: Mutex::default(), lists: Lists::default(), places: Places::default() }
     }
 
     /// Connects to a host, as root, for one operation.

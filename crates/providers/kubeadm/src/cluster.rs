@@ -6,11 +6,14 @@
 
 mod args;
 mod reconfigure;
+mod upgrade;
 
 use std::time::Duration;
 
 use grappe_kubeadm::config::LocalEndpoint;
 use grappe_kubeadm::join;
+use grappe_kubeadm::upgrade::hops;
+use grappe_kubeadm::version::KubernetesVersion;
 use grappe_provider::{Change, Context, Fault, Problem, Resource, Timeouts};
 use grappe_provider_host::Connection;
 use grappe_value::{Attribute, ObjectType, Schema, Type, Value};
@@ -19,7 +22,9 @@ use serde::{Deserialize, Serialize};
 pub use self::args::{Args, EtcdSettings};
 use crate::access::{ClusterRef, Kubectl};
 use crate::client::{Client, Machine, same_machine};
+use crate::images;
 use crate::node::{self, kubeadm_fault, local_api_ready};
+use crate::places;
 use crate::remote::Remote;
 use crate::reset::{reset, wait_for_other_kubeadm};
 use crate::standing::{Claim, Standing};
@@ -65,7 +70,7 @@ impl Resource for KubeadmCluster {
                 Attribute::computed(
                     cluster_type(),
                     "The cluster, as the `cluster` argument of other types takes it: `id`, `name`, `endpoint`, `version`, \
-                     `ca_cert_hash`, `pod_subnet`, `service_subnet`, `cloud_provider`, `kube_proxy`, `control_planes`.",
+                     `ca_cert_hash`, `pod_subnet`, `service_subnet`, `cloud_provider`, `kube_proxy`, `max_unavailable`, `renew_before`, `control_planes`.",
                 )
                 .record(),
             )
@@ -83,8 +88,21 @@ impl Resource for KubeadmCluster {
         change.set("cluster", cluster);
     }
 
+    fn refuse(&self, prior: &Value, planned: &Value) -> Vec<Problem> {
+        let release = |object: &Value| object.get("version")?.as_str()?.parse::<KubernetesVersion>().ok();
+        let (Some(old), Some(new)) = (release(prior), release(planned)) else { return Vec::new() };
+        let refused = hops(&old, &new).err();
+        refused.map(|why| Problem::new("version", why.to_string()).hint(why.hint())).into_iter().collect()
+    }
+
     fn timeouts(&self) -> Timeouts {
-        Timeouts { create: node::TIMEOUT, delete: node::TIMEOUT, ..Timeouts::default() }
+        // An upgrade may be three hops on each of seven control planes.
+        Timeouts {
+            create: node::TIMEOUT,
+            update: node::TIMEOUT * 8,
+            delete: node::TIMEOUT,
+            ..Timeouts::default()
+        }
     }
 
     async fn read(&self, ctx: &Context<Client>, state: State) -> Result<Option<State>, Fault> {
@@ -126,21 +144,15 @@ impl Resource for KubeadmCluster {
                 }
             }
             ctx.progress("undoing an init that was not finished");
-            reset(&remote).await?;
+            reset(&remote, args.settings.pods()).await?;
         }
         init(ctx, &remote, &args, &endpoint, &name).await?;
         finish(ctx, &remote, &args, &endpoint).await
     }
 
     async fn update(&self, ctx: &Context<Client>, prior: State, args: Args) -> Result<State, Fault> {
-        let (old, new) = (node::version(&prior.cluster.version)?, node::version(&args.version)?);
-        if old != new {
-            return Err(Fault::permanent(format!(
-                "a running cluster is not upgraded in place yet ({old} to {new})"
-            ))
-            .attribute("version")
-            .hint("run `kubeadm upgrade` on the machines, then set version to what they run"));
-        }
+        let _place = places::of_control_plane(ctx, &prior.id).await?;
+        upgrade::run(ctx, &prior, &args).await?;
         reconfigure::run(ctx, &prior, &args).await?;
         Ok(args.state(prior.id, prior.ca_cert_hash, &args.local_endpoint()?))
     }
@@ -152,7 +164,7 @@ impl Resource for KubeadmCluster {
         }
         let mut first = None;
         for machine in &machines {
-            if let Err(fault) = remove(ctx, machine, &state.ca_cert_hash).await {
+            if let Err(fault) = remove(ctx, machine, &state).await {
                 first = first.or(Some(fault));
             }
         }
@@ -187,12 +199,16 @@ pub fn cluster_type() -> Type {
         ("service_subnet", Type::String),
         ("cloud_provider", Type::String),
         ("kube_proxy", Type::Bool),
+        ("max_unavailable", Type::Number),
+        ("renew_before", Type::String),
         ("control_planes", Type::list(Connection::ty())),
     ];
     Type::Object(
         ObjectType {
             attributes: attributes.map(|(name, ty)| (name.into(), ty)).into(),
-            optional: ["cloud_provider", "kube_proxy"].map(Into::into).into(),
+            optional: ["cloud_provider", "kube_proxy", "max_unavailable", "renew_before"]
+                .map(Into::into)
+                .into(),
         }
         .into(),
     )
@@ -231,6 +247,8 @@ fn planned_cluster(planned: &Value, id: Value, hash: Value) -> Value {
         ("service_subnet", get("service_subnet")),
         ("cloud_provider", get("cloud_provider")),
         ("kube_proxy", args::planned_kube_proxy(planned)),
+        ("max_unavailable", get("max_unavailable")),
+        ("renew_before", get("renew_before")),
         ("control_planes", machines),
     ])
 }
@@ -259,7 +277,18 @@ async fn init(
     ctx.progress("kubeadm init");
     let command =
         [&["kubeadm init".to_owned()], &file.flags[..], &["--config".to_owned()]].concat().join(" ");
-    let output = remote.with_file("/etc/kubernetes/grappe-init.yaml", file.yaml.expose(), &command).await?;
+    let init = remote.with_file("/etc/kubernetes/grappe-init.yaml", file.yaml.expose(), &command);
+    let others: Vec<&Machine> =
+        args.control_planes.iter().flatten().filter(|machine| !same_machine(machine, &args.host)).collect();
+    // The others fetch their images meanwhile, as far as they come with it.
+    let fetch = async {
+        images::pull_onto(ctx, &others, file.yaml.expose()).await;
+        std::future::pending().await
+    };
+    let output = tokio::select! {
+        output = init => output?,
+        never = fetch => never,
+    };
     if output.success() { Ok(()) } else { Err(kubeadm_fault(remote, "kubeadm init", &output).await) }
 }
 
@@ -311,15 +340,16 @@ async fn cluster_id(kubectl: &Kubectl) -> Result<String, Fault> {
 }
 
 /// Resets a machine that still is, or began to be, a control plane of this cluster.
-async fn remove(ctx: &Context<Client>, machine: &Connection, hash: &str) -> Result<(), Fault> {
+async fn remove(ctx: &Context<Client>, machine: &Connection, state: &State) -> Result<(), Fault> {
     let remote = ctx.client().reach(ctx, machine).await?;
     let standing = Standing::read(&remote).await?;
-    let ours = standing.cluster_is(ctx.key()) || standing.ca_cert_hash.as_deref() == Some(hash);
+    let ours = standing.cluster_is(ctx.key())
+        || standing.ca_cert_hash.as_deref() == Some(state.ca_cert_hash.as_str());
     if standing.is_clean() || !ours {
         return Ok(());
     }
     ctx.progress(format!("kubeadm reset on {}", remote.name()));
-    reset(&remote).await
+    reset(&remote, state.cluster.pod_subnet.as_deref()).await
 }
 
 impl Args {

@@ -85,9 +85,9 @@ fn drain_args(node: &str, empty_dir: &str, limit: Duration) -> String {
 
 /// Whether all that kubectl minds is pods whose DaemonSet is gone.
 fn is_orphaned(stderr: &str) -> bool {
-    stderr.lines().any(|line| {
-        line.starts_with("error: cannot delete daemonsets.apps ") && line.contains(" not found")
-    })
+    stderr
+        .lines()
+        .any(|line| line.starts_with("error: cannot delete daemonsets.apps ") && line.contains(" not found"))
 }
 
 async fn run(kubectl: &Kubectl, args: &str, limit: Duration) -> Result<grappe_ssh::Output, Fault> {
@@ -161,7 +161,8 @@ mod tests {
 
     #[test]
     fn the_budget_that_holds_a_pod_is_named() {
-        let pod = json!({"metadata": {"namespace": "a", "name": "web-1", "labels": {"app": "web", "x": "y"}}});
+        let pod =
+            json!({"metadata": {"namespace": "a", "name": "web-1", "labels": {"app": "web", "x": "y"}}});
         let budgets = |allowed: u32, app: &str| {
             json!({"items": [{"metadata": {"namespace": "a", "name": "keep"},
                 "spec": {"selector": {"matchLabels": {"app": app}}}, "status": {"disruptionsAllowed": allowed}}]})
@@ -177,6 +178,8 @@ mod tests {
             "DEPRECATED WARNING: x\nerror: unable to drain node \"cp1\", aborting command...\n\nThere are pending nodes to be \
              drained:\n cp1\nerror: cannot delete daemonsets.apps \"minicni\" not found: kube-system/minicni-7r8pc\n"
         ));
-        assert!(!is_orphaned("error: cannot delete Pods with local storage (use --delete-emptydir-data to override)"));
+        assert!(!is_orphaned(
+            "error: cannot delete Pods with local storage (use --delete-emptydir-data to override)"
+        ));
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use crate::access::Kubectl;
 
 /// The image has no shell and no `env`; version 3 of the API is the default since etcd 3.4 (Kubernetes 1.17).
-const ETCDCTL: &str = "etcdctl --endpoints=https://127.0.0.1:2379 \
+pub(crate) const ETCDCTL: &str = "etcdctl --endpoints=https://127.0.0.1:2379 \
     --cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/peer.crt --key=/etc/kubernetes/pki/etcd/peer.key";
 
 /// One member.

@@ -9,17 +9,22 @@
 //! that only root can read, and are taken out of every line that is shown.
 
 pub mod access;
+pub mod certificates;
 pub mod client;
 pub mod cluster;
 pub mod drain;
 pub mod etcd;
 pub mod host;
+pub mod images;
 pub mod member;
 pub mod node;
 pub mod nodes;
+pub mod places;
 pub mod remote;
 pub mod reset;
+pub mod snapshot;
 pub mod standing;
+pub mod static_pods;
 pub mod taints;
 pub mod wait;
 

@@ -6,20 +6,31 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use grappe_kubeadm::config::{LocalEndpoint, NodeRegistration};
-use grappe_provider::{Context, Fault, Limit, Problem, Resource, Timeouts};
+use grappe_kubeadm::upgrade::is_behind;
+use grappe_kubeadm::version::KubernetesVersion;
+use grappe_provider::{Change, Context, Fault, Problem, Resource, Timeouts};
 use grappe_provider_host::{Connection, duration};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
-use crate::access::ClusterRef;
+use crate::access::{ClusterRef, Kubectl};
+use crate::certificates;
 use crate::client::Client;
 use crate::cluster::cluster_attribute;
 use crate::drain::Policy;
-use crate::node::{self, Joining, Leaving, Role};
+use crate::node::kubelet::Upgrading;
+use crate::node::{self, Joining, Known, Leaving, Role};
+use crate::places;
 use crate::standing::Standing;
 use crate::taints::{self, Taint};
+
+/// What a part says of itself when nothing is to be done.
+const AS_WANTED: &str = "as wanted";
+/// How long before their end certificates are renewed, where the cluster does not say.
+const RENEW_BEFORE: &str = "720h";
 
 /// What kind of node a type makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +58,9 @@ pub struct Args {
     patches: Option<String>,
     #[serde(default)]
     ignore_preflight_errors: Vec<String>,
+    #[serde(default)]
+    drain_policy: Policy,
+    drain_timeout: Option<String>,
 }
 
 /// What is known of a node.
@@ -59,6 +73,12 @@ pub struct State {
     /// The kubelet's release.
     #[serde(default)]
     kubelet_version: Option<String>,
+    /// How it stands.
+    #[serde(default)]
+    parts: BTreeMap<String, String>,
+    /// When the first of its certificates ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    certificates_end: Option<String>,
     #[serde(skip_serializing)]
     cluster: ClusterRef,
     #[serde(skip_serializing)]
@@ -100,10 +120,12 @@ impl Resource for Member {
             .attr("drain_policy", Attribute::optional(Type::String, "What becomes of pods that will not go when the node leaves: `fail` (give up, and open the node again), `force` (delete them), `skip` (do not drain).").default("fail").record())
             .attr("drain_timeout", Attribute::optional(Type::String, "How long pods have to go.").default("5m").record())
             .attr("id", Attribute::computed(Type::String, "The cluster's id and the node's name."))
-            .attr("kubelet_version", Attribute::computed(Type::String, "The release its kubelet runs."));
+            .attr("kubelet_version", Attribute::computed(Type::String, "The release its kubelet runs. Where the cluster's `version` is later, the node is drained and its kubelet upgraded."))
+            .attr("parts", Attribute::computed(Type::map(Type::String), "How it stands: `scheduling`, and `certificates` of a control plane, are `as wanted`, or say what an update will mend: a node that an upgrade left cordoned, certificates that end soon."));
         match self {
             Member::Worker => schema,
             Member::ControlPlane => schema
+                .attr("certificates_end", Attribute::computed(Type::String, "When the first of its certificates ends, as RFC 3339 has it. The cluster's `renew_before` says how long before they are renewed."))
                 .attr("advertise_address", Attribute::optional(Type::String, "The address its API server advertises; `node_ip`, or else the host's address, by default.").replace())
                 .attr("bind_port", Attribute::optional(Type::Number, "Its API server's port; 6443 by default.").replace()),
         }
@@ -131,23 +153,37 @@ impl Resource for Member {
         problems
     }
 
-    fn limits(&self, object: &Value) -> Vec<Limit> {
-        let id = object.get("cluster").and_then(|cluster| cluster.get("id")).and_then(Value::as_str);
-        match (self, id) {
-            (Member::ControlPlane, Some(id)) => {
-                vec![Limit { group: format!("control planes of {id}"), max: 1 }]
-            }
-            _ => Vec::new(),
+    fn plan(&self, change: &mut Change<'_>) {
+        let wanted = self.parts().iter().map(|part| (*part, Value::from(AS_WANTED)));
+        change.set("parts", Value::map(Type::String, wanted));
+        let Some(prior) = change.prior else { return };
+        let of = |object: &Value, name: &str| object.get(name)?.as_str()?.parse::<KubernetesVersion>().ok();
+        let cluster = change.planned().get("cluster").and_then(|cluster| of(cluster, "version"));
+        let upgrade = of(prior, "kubelet_version").zip(cluster).filter(|(old, new)| is_behind(old, new));
+        let certificates = prior.get("parts").and_then(|parts| parts.get("certificates"));
+        let due = certificates.and_then(Value::as_str).is_some_and(|state| state != AS_WANTED);
+        if let Some((_, new)) = &upgrade {
+            change.set("kubelet_version", new.to_string().into());
+        }
+        // kubeadm's upgrade renews them as well.
+        if *self == Member::ControlPlane && (due || upgrade.is_some()) {
+            change.set_unknown("certificates_end");
         }
     }
 
     fn timeouts(&self) -> Timeouts {
-        Timeouts { create: node::TIMEOUT, delete: node::TIMEOUT, ..Timeouts::default() }
+        // An update waits for its turn: a hundred workers, a minute each.
+        Timeouts {
+            create: node::TIMEOUT,
+            update: node::TIMEOUT * 12,
+            delete: node::TIMEOUT,
+            ..Timeouts::default()
+        }
     }
 
     async fn read(&self, ctx: &Context<Client>, state: State) -> Result<Option<State>, Fault> {
         let known = node::read(ctx, &state.cluster, &state.host, &state.node_name).await?;
-        Ok(known.map(|known| State { kubelet_version: Some(known.version), ..state }))
+        known.map(|known| self.seen(state, known)).transpose()
     }
 
     async fn create(&self, ctx: &Context<Client>, args: Args) -> Result<State, Fault> {
@@ -168,7 +204,43 @@ impl Resource for Member {
             patches: args.patches.clone(),
         };
         let known = joining.run().await?;
-        Ok(State { kubelet_version: Some(known.version), ..state })
+        let known = match self {
+            Member::Worker => Some(known),
+            // With the certificates that the join made.
+            Member::ControlPlane => node::read(ctx, &args.cluster, &args.host, &name).await?,
+        };
+        let gone = || Fault::transient(format!("the node {name} was here, and is gone"));
+        self.seen(state, known.ok_or_else(gone)?)
+    }
+
+    async fn update(&self, ctx: &Context<Client>, prior: State, args: Args) -> Result<State, Fault> {
+        let name = &prior.node_name;
+        let role = self.role(&args)?;
+        let endpoint = match &role {
+            Role::ControlPlane { endpoint } => Some(endpoint),
+            Role::Worker => None,
+        };
+        if prior.parts.get("certificates").is_some_and(|state| state != AS_WANTED) {
+            let _place = places::of_control_plane(ctx, &args.cluster.id).await?;
+            let remote = ctx.client().reach(ctx, &args.host).await?;
+            let kubectl = Kubectl { remote, connection: args.host.clone() };
+            certificates::renew(ctx, &kubectl, name, &node::version(&args.cluster.version)?).await?;
+        }
+        let limit = args.drain_limit()?;
+        Upgrading {
+            ctx,
+            cluster: &args.cluster,
+            connection: &args.host,
+            name,
+            endpoint,
+            policy: args.drain_policy,
+            limit,
+        }
+        .run()
+        .await?;
+        let known = node::read(ctx, &args.cluster, &args.host, name).await?;
+        let gone = || Fault::gone(format!("the node {name} is gone"));
+        self.seen(args.state(name), known.ok_or_else(gone)?)
     }
 
     async fn delete(&self, ctx: &Context<Client>, state: State) -> Result<(), Fault> {
@@ -201,6 +273,29 @@ impl Resource for Member {
 }
 
 impl Member {
+    /// The names in `parts`.
+    fn parts(self) -> &'static [&'static str] {
+        match self {
+            Member::ControlPlane => &["scheduling", "certificates"],
+            Member::Worker => &["scheduling"],
+        }
+    }
+
+    /// A node as it was found.
+    fn seen(self, state: State, known: Known) -> Result<State, Fault> {
+        let before = state.cluster.renew_before.as_deref().unwrap_or(RENEW_BEFORE);
+        let before = duration::parse(before).map_err(Fault::permanent)?.as_secs();
+        let problem = |part: &str| match part {
+            "scheduling" => known.closed.then(|| "cordoned by an upgrade that was cut off".to_owned()),
+            _ => known.certificate.as_ref().and_then(|first| first.problem(before)),
+        };
+        let part = |part: &&str| ((*part).to_owned(), problem(part).unwrap_or_else(|| AS_WANTED.to_owned()));
+        let parts = self.parts().iter().map(part).collect();
+        let end =
+            known.certificate.as_ref().filter(|_| self == Member::ControlPlane).map(|first| first.ends());
+        Ok(State { kubelet_version: Some(known.version), parts, certificates_end: end, ..state })
+    }
+
     fn role(self, args: &Args) -> Result<Role, Fault> {
         if self == Member::Worker {
             return Ok(Role::Worker);
@@ -219,11 +314,17 @@ impl Member {
 }
 
 impl Args {
+    fn drain_limit(&self) -> Result<Duration, Fault> {
+        duration::parse(self.drain_timeout.as_deref().unwrap_or("5m")).map_err(Fault::permanent)
+    }
+
     fn state(&self, name: &str) -> State {
         State {
             id: format!("{}/{name}", self.cluster.id),
             node_name: name.into(),
             kubelet_version: None,
+            parts: BTreeMap::new(),
+            certificates_end: None,
             cluster: self.cluster.clone(),
             host: self.host.clone(),
             drain_policy: Policy::default(),

@@ -72,6 +72,15 @@ impl Standing {
         Ok(Self::parse(&remote.sh("look at what the host is", &script()).await?))
     }
 
+    /// Reads it and, in the same round trip, what a script prints in sections of other names.
+    ///
+    /// # Errors
+    /// The host could not be asked.
+    pub async fn read_also(remote: &Remote, more: &str) -> Result<(Self, String), Fault> {
+        let output = remote.sh("look at what the host is", &format!("{}\n{more}", script())).await?;
+        Ok((Self::parse(&output), output))
+    }
+
     fn parse(output: &str) -> Self {
         let mut standing = Self::default();
         for (name, body) in sections(output) {

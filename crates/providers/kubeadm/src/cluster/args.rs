@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use grappe_kubeadm::config::{self, LocalEndpoint};
 use grappe_provider::{Fault, Problem};
+use grappe_provider_host::duration;
 use grappe_value::{Type, Value, json};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
@@ -25,7 +26,7 @@ use crate::node;
 pub struct Args {
     pub(super) host: Machine,
     #[serde(default)]
-    control_planes: Option<Vec<Machine>>,
+    pub(super) control_planes: Option<Vec<Machine>>,
     name: String,
     pub(super) version: String,
     #[serde(flatten)]
@@ -34,6 +35,13 @@ pub struct Args {
 
 /// What is wrong before any machine is asked; values that are not known yet are passed over.
 pub(super) fn validate(config: &Value) -> Vec<Problem> {
+    if let Some(Err(problem)) = config.get("renew_before").and_then(Value::as_str).map(duration::parse) {
+        return vec![Problem::new("renew_before", problem)];
+    }
+    let places = config.get("max_unavailable").and_then(Value::as_number);
+    if places.is_some_and(|places| places.as_i64().is_none_or(|places| places < 1)) {
+        return vec![Problem::new("max_unavailable", "it must be a whole number, 1 or more")];
+    }
     let Some(version) = config.get("version").and_then(Value::as_str) else { return Vec::new() };
     let version = match version.parse::<grappe_kubeadm::version::KubernetesVersion>() {
         Ok(version) => version,
@@ -139,6 +147,8 @@ impl Args {
             service_subnet: settings.service_subnet.clone(),
             cloud_provider: settings.cloud_provider.clone(),
             kube_proxy: Some(installs_kube_proxy(settings.skip_phases.iter().map(String::as_str))),
+            max_unavailable: settings.max_unavailable,
+            renew_before: settings.renew_before.clone(),
             control_planes: self.control_planes.clone().unwrap_or_else(|| vec![self.host.clone()]),
         }
     }

@@ -11,26 +11,26 @@ use std::time::Duration;
 use grappe_kubeadm::config::LocalEndpoint;
 use grappe_provider::{Context, Fault};
 use grappe_provider_host::Connection;
-use grappe_ssh::quote;
-use serde_json::Value as Json;
 
 use super::{Args, State};
 use crate::access::Kubectl;
 use crate::client::Client;
 use crate::node::{kubeadm_fault, local_api_ready};
 use crate::remote::Remote;
+use crate::snapshot;
 use crate::standing::{Standing, sections};
+use crate::static_pods;
 use crate::wait::until;
 
 const FILE: &str = "/etc/kubernetes/grappe-reconfigure.yaml";
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// A control plane as its own manifests describe it.
-struct Here {
-    remote: Remote,
+pub(super) struct Here {
+    pub(super) remote: Remote,
     connection: Connection,
-    name: String,
-    endpoint: LocalEndpoint,
+    pub(super) name: String,
+    pub(super) endpoint: LocalEndpoint,
 }
 
 /// Brings the settings to all control planes.
@@ -38,17 +38,12 @@ struct Here {
 /// # Errors
 /// One of them cannot be reached (nothing is changed then), kubeadm fails, or a component does not come back.
 pub(super) async fn run(ctx: &Context<Client>, prior: &State, args: &Args) -> Result<(), Fault> {
-    let mut all = Vec::new();
-    for machine in &prior.cluster.control_planes {
-        let remote = ctx.client().reach(ctx, machine).await?;
-        let standing = Standing::read(&remote).await?;
-        if standing.admin_conf && standing.ca_cert_hash.as_ref() == Some(&prior.ca_cert_hash) {
-            all.push(Here::read(remote, (**machine).clone()).await?);
-        }
-    }
-    let Some(first) = all.first() else {
-        return Err(Fault::gone("none of the machines is a control plane of the cluster any more"));
-    };
+    let all = Here::all(ctx, prior).await?;
+    let Some(first) = all.first() else { return Ok(()) };
+    until(ctx, "etcd's snapshot", LIMIT, || async {
+        snapshot::take(ctx, &first.kubectl(), "reconfigure").await.map(Ok)
+    })
+    .await?;
     ctx.progress("uploading the settings");
     first.phases(args, &["upload-config kubeadm"]).await?;
     for here in &all {
@@ -59,6 +54,30 @@ pub(super) async fn run(ctx: &Context<Client>, prior: &State, args: &Args) -> Re
 }
 
 impl Here {
+    /// All control planes of the cluster among its machines.
+    ///
+    /// # Errors
+    /// A machine cannot be reached, or none is a control plane any more.
+    pub(super) async fn all(ctx: &Context<Client>, prior: &State) -> Result<Vec<Self>, Fault> {
+        let mut all = Vec::new();
+        for machine in &prior.cluster.control_planes {
+            let remote = ctx.client().reach(ctx, machine).await?;
+            let standing = Standing::read(&remote).await?;
+            if standing.admin_conf && standing.ca_cert_hash.as_ref() == Some(&prior.ca_cert_hash) {
+                all.push(Here::read(remote, (**machine).clone()).await?);
+            }
+        }
+        if all.is_empty() {
+            return Err(Fault::gone("none of the machines is a control plane of the cluster any more"));
+        }
+        Ok(all)
+    }
+
+    /// The cluster, through this control plane.
+    pub(super) fn kubectl(&self) -> Kubectl {
+        Kubectl { remote: self.remote.clone(), connection: self.connection.clone() }
+    }
+
     async fn read(remote: Remote, connection: Connection) -> Result<Self, Fault> {
         let argument = |flag: &str, file: &str| {
             format!(
@@ -110,7 +129,7 @@ impl Here {
     }
 
     async fn apply(&self, ctx: &Context<Client>, prior: &State, args: &Args) -> Result<(), Fault> {
-        let before = self.manifests().await?;
+        let before = static_pods::hashes(&self.remote).await?;
         if prior.cert_sans != args.settings.cert_sans {
             self.renew_certificate(args).await?;
         }
@@ -118,18 +137,10 @@ impl Here {
         if prior.etcd != args.settings.etcd {
             self.phases(args, &["etcd local"]).await?;
         }
-        let after = self.manifests().await?;
-        let kubectl = Kubectl { remote: self.remote.clone(), connection: self.connection.clone() };
-        for (component, hash) in &after {
-            if before.iter().any(|old| old == &(component.clone(), hash.clone())) {
-                continue;
-            }
-            let file = format!("/etc/kubernetes/manifests/{component}.yaml");
-            ctx.progress(format!("{component} restarts on {}", self.name));
-            until(ctx, &format!("{component} on {}", self.name), LIMIT, || {
-                self.runs(&kubectl, component, &file)
-            })
-            .await?;
+        let after = static_pods::hashes(&self.remote).await?;
+        for changed in after.iter().filter(|manifest| !before.contains(manifest)) {
+            ctx.progress(format!("{} restarts on {}", changed.0, self.name));
+            static_pods::runs(ctx, &self.kubectl(), &changed.0, &self.name).await?;
         }
         local_api_ready(ctx, &self.remote, &self.endpoint, LIMIT).await
     }
@@ -152,44 +163,4 @@ impl Here {
         self.remote.sh("put the API server's certificate in place", &format!("cd {pki} && {end}")).await?;
         made
     }
-
-    /// Component and hash of each static pod's manifest.
-    async fn manifests(&self) -> Result<Vec<(String, String)>, Fault> {
-        let script = "cd /etc/kubernetes/manifests && for f in etcd kube-apiserver kube-controller-manager kube-scheduler; do\n\
-                      if [ -f $f.yaml ]; then echo $f $(sha256sum < $f.yaml); fi\ndone";
-        let output = self.remote.sh("read the control plane's manifests", script).await?;
-        let line = |line: &str| {
-            let mut words = line.split_whitespace();
-            Some((words.next()?.to_owned(), words.next()?.to_owned()))
-        };
-        Ok(output.lines().filter_map(line).collect())
-    }
-
-    /// Whether the API shows the pod of the manifest as it is now, ready: the mirror pod has the arguments of the file.
-    async fn runs(
-        &self,
-        kubectl: &Kubectl,
-        component: &str,
-        file: &str,
-    ) -> Result<Result<(), String>, Fault> {
-        let text = self.remote.read(file).await?.unwrap_or_default();
-        let manifest = parse(&text);
-        let pod = kubectl
-            .get(&format!("-n kube-system pod {}", quote(&format!("{component}-{}", self.name))))
-            .await?;
-        let Some(pod) = pod else { return Ok(Err("its pod is not there".into())) };
-        let command = |pod: &Json| pod["spec"]["containers"][0]["command"].clone();
-        let ready = pod["status"]["conditions"].as_array().into_iter().flatten();
-        let ready = ready.into_iter().any(|c| c["type"] == "Ready" && c["status"] == "True");
-        Ok(match (command(&pod) == command(&manifest), ready) {
-            (true, true) => Ok(()),
-            (true, false) => Err("its pod is not ready".into()),
-            (false, _) => Err("the kubelet has not taken the new manifest yet".into()),
-        })
-    }
-}
-
-fn parse(text: &str) -> Json {
-    let objects = grappe_kubeadm::manifest::objects(text).unwrap_or_default();
-    objects.into_iter().next().map(|object| object.value).unwrap_or_default()
 }

@@ -14,7 +14,9 @@ pub(in crate::cluster) fn schema() -> Schema {
             Attribute::optional(Type::list(Connection::ty()), "The machines through which the cluster can be managed: all that are, or will be, control planes. By default the host alone.").record(),
         )
         .attr("name", Attribute::optional(Type::String, "The cluster's name in kubeconfigs.").default("kubernetes").replace())
-        .attr("version", Attribute::required(Type::String, "The Kubernetes release, such as `1.34.2`."));
+        .attr("version", Attribute::required(Type::String, "The Kubernetes release, such as `1.34.2`. A later one upgrades: the control planes' components with this resource, hop by hop of one minor each, then each node's kubelet with its own. It cannot be taken back."))
+        .attr("max_unavailable", Attribute::optional(Type::Number, "How many workers an upgrade takes out of service at once.").default(1).record())
+        .attr("renew_before", Attribute::optional(Type::String, "How long before their end the control planes' certificates are renewed, as `720h`; in the last third of their life at the earliest.").default("720h").record());
     first_node(etcd(components(networking(schema))))
 }
 

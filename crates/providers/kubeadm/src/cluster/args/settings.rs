@@ -9,6 +9,7 @@ use std::time::Duration;
 use grappe_kubeadm::config::{self, Component, Image, LocalEndpoint, NodeRegistration};
 use grappe_kubeadm::version::KubernetesVersion;
 use grappe_provider_host::duration;
+use grappe_ssh::quote;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
@@ -81,6 +82,8 @@ pub(in crate::cluster) struct Settings {
     pub(super) skip_phases: Vec<String>,
     patches: Option<String>,
     ignore_preflight_errors: Vec<String>,
+    pub(super) max_unavailable: Option<usize>,
+    pub(super) renew_before: Option<String>,
     timeouts: BTreeMap<String, Option<String>>,
 }
 
@@ -246,6 +249,23 @@ impl Settings {
             discovery: of(discovery)?,
             upgrade_manifests: of(upgrade)?,
         })
+    }
+
+    /// The pods' range.
+    pub(in crate::cluster) fn pods(&self) -> Option<&str> {
+        self.pod_subnet.as_deref()
+    }
+
+    /// What `kubeadm upgrade` does not remember: given anew each time.
+    pub(in crate::cluster) fn upgrade_flags(&self, version: &KubernetesVersion) -> Vec<String> {
+        let patches = self.patches.as_ref().map(|folder| {
+            // It got its name in 1.22.
+            let name = if version.minor() >= 22 { "--patches" } else { "--experimental-patches" };
+            format!("{name}={}", quote(folder))
+        });
+        let ignored = (!self.ignore_preflight_errors.is_empty())
+            .then(|| format!("--ignore-preflight-errors={}", quote(&self.ignore_preflight_errors.join(","))));
+        patches.into_iter().chain(ignored).collect()
     }
 
     /// `KubeletConfiguration` and, where there is one, `KubeProxyConfiguration`.
