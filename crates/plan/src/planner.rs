@@ -238,8 +238,11 @@ pub(crate) fn problems(at: &At<'_>, kind: &dyn AnyResource, config: &Value) -> D
 fn blame(at: &At<'_>, kind: &dyn AnyResource, problem: grappe_provider::Problem) -> Diagnostic {
     let place = at.resource.body.attr_span(&problem.attribute).unwrap_or(at.resource.span);
     let name = problem.attribute.to_string();
-    let summary =
-        if name.is_empty() { format!("Invalid {}", kind.name()) } else { format!("Invalid value for {name:?}") };
+    let summary = if name.is_empty() {
+        format!("Invalid {}", kind.name())
+    } else {
+        format!("Invalid value for {name:?}")
+    };
     let diagnostic = Diagnostic::error(summary).detail(problem.message).span(place).address(&at.addr);
     match problem.hint {
         Some(hint) => diagnostic.hint(hint),
