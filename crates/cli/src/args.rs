@@ -387,6 +387,11 @@ pub enum SimCommand {
         /// Its name.
         machine: String,
     },
+    /// Lose a machine and its disk, as a cloud does: nobody is asked, its ports stay.
+    Lose {
+        /// Its name.
+        machine: String,
+    },
     /// Remove a file from a machine.
     RemoveFile {
         /// The machine's name.

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use russh::keys::PrivateKey;
 use russh::keys::ssh_key::PublicKey;
+use russh::keys::{Algorithm, HashAlg, PrivateKey};
 use russh::server::{Auth, Handle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, MethodKind, MethodSet};
 use tokio::net::{TcpListener, TcpStream};
@@ -129,8 +129,9 @@ async fn accept(
         let Some(world) = world.upgrade() else { return };
         // Failing to switch Nagle off only costs time.
         let _ = socket.set_nodelay(true);
+        let peer = socket.peer_addr().ok();
         let client =
-            Client { world, machine: machine.clone(), user: String::new(), channels: BTreeMap::new() };
+            Client { world, machine: machine.clone(), peer, user: String::new(), channels: BTreeMap::new() };
         let Ok((socket, twin)) = split_off(socket) else { continue };
         let (config, mut watch) = (config.clone(), watch.clone());
         tokio::spawn(async move {
@@ -162,6 +163,7 @@ fn split_off(socket: TcpStream) -> io::Result<(TcpStream, std::net::TcpStream)> 
 struct Client {
     world: Arc<World>,
     machine: String,
+    peer: Option<SocketAddr>,
     user: String,
     channels: BTreeMap<ChannelId, Running>,
 }
@@ -194,6 +196,26 @@ impl Client {
             let start = ["ssh-", "ecdsa-", "sk-"].iter().filter_map(|p| line.find(p)).min().unwrap_or(0);
             PublicKey::from_openssh(&line[start..]).is_ok_and(|k| k.key_data() == key.key_data())
         })
+    }
+
+    /// What sshd writes into the journal.
+    fn log_in(&self, key: &PublicKey) {
+        let (address, port) = self.peer.map_or(("UNKNOWN".to_owned(), 0), |p| (p.ip().to_string(), p.port()));
+        let kind = match key.algorithm() {
+            Algorithm::Ed25519 | Algorithm::SkEd25519 => "ED25519",
+            Algorithm::Ecdsa { .. } | Algorithm::SkEcdsaSha2NistP256 => "ECDSA",
+            _ => "RSA",
+        };
+        let line = format!(
+            "sshd[4242]: Accepted publickey for {} from {address} port {port} ssh2: {kind} {}",
+            self.user,
+            key.fingerprint(HashAlg::Sha256)
+        );
+        self.world.with(|s| {
+            if let Some(host) = s.host_mut(&self.machine) {
+                host.journal("ssh", [line]);
+            }
+        });
     }
 
     fn start(
@@ -323,6 +345,7 @@ impl Handler for Client {
             return Ok(Auth::reject());
         }
         self.user = user.to_owned();
+        self.log_in(key.public_key);
         Ok(Auth::Accept)
     }
 

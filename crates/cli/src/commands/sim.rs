@@ -39,6 +39,7 @@ pub(super) fn run(ui: &Ui, args: &SimArgs) -> anyhow::Result<Exit> {
         SimCommand::List { json } => list(ui, &world, *json),
         SimCommand::Stop { machine: name } => world.stop_machine(&machine(name)?)?,
         SimCommand::Start { machine: name } => world.start_machine(&machine(name)?)?,
+        SimCommand::Lose { machine: name } => world.delete_machine(&machine(name)?)?,
         SimCommand::RemoveFile { machine: name, path } => world.remove_file(&machine(name)?, path)?,
         SimCommand::DropNode { node } => world.drop_node(node)?,
         SimCommand::Label { node, label } => match (label.split_once('='), label.strip_suffix('-')) {

@@ -11,6 +11,7 @@ pub mod nodes;
 pub mod objects;
 pub mod pki;
 pub mod pods;
+mod secrets;
 pub mod versions;
 pub mod workloads;
 
@@ -149,13 +150,20 @@ impl Cluster {
 
     /// Drops expired tokens, and the certificates that live with them, as the token cleaner does.
     pub fn clean_tokens(&mut self, now: i64) -> bool {
-        let before = self.tokens.len();
-        self.tokens.retain(|t| t.expires.is_none_or(|e| e > now));
+        let old: Vec<String> = self
+            .tokens
+            .iter()
+            .filter(|t| t.expires.is_some_and(|e| e <= now))
+            .map(|t| t.id.clone())
+            .collect();
+        for id in &old {
+            self.forget_token(id);
+        }
         let orphaned = self.certs.as_ref().is_some_and(|c| !self.tokens.iter().any(|t| t.id == c.token));
         if orphaned {
             self.certs = None;
         }
-        orphaned || before != self.tokens.len()
+        orphaned || !old.is_empty()
     }
 
     /// Takes a pod away. What owns it makes another, elsewhere if its node takes none.

@@ -42,7 +42,7 @@ fn tolerated(tolerations: &Value, taint: &Value) -> bool {
 }
 
 /// The first taint that keeps a pod off a node. Daemons put up with what makes a node unfit for others.
-pub(super) fn untolerated<'a>(spec: &Value, node: &'a Value, daemon: bool) -> Option<&'a Value> {
+pub(crate) fn untolerated<'a>(spec: &Value, node: &'a Value, daemon: bool) -> Option<&'a Value> {
     let taints = node["spec"]["taints"].as_array().into_iter().flatten();
     taints.into_iter().find(|taint| {
         let key = taint["key"].as_str().unwrap_or_default();

@@ -41,6 +41,7 @@ impl State {
         let Some(before) = self.clusters.get(id) else { return };
         let mut cluster = before.clone();
         cluster.clean_tokens(now);
+        cluster.show_secrets(now);
         let written = Controllers { cluster: &mut cluster, seen: &seen, now }.run();
         if *before != cluster {
             self.clusters.insert(id.to_owned(), cluster);

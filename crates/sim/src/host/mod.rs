@@ -238,11 +238,11 @@ impl Host {
         links.map(|(p, _)| p.to_owned()).collect()
     }
 
-    /// Adds lines to a unit's journal; the last forty are kept.
+    /// Adds lines to a unit's journal, each as `PROGRAM[PID]: TEXT`; the last 200 are kept.
     pub fn journal(&mut self, unit: &str, lines: impl IntoIterator<Item = String>) {
         let log = &mut self.services.entry(unit_name(unit)).or_default().log;
         log.extend(lines);
-        let extra = log.len().saturating_sub(40);
+        let extra = log.len().saturating_sub(200);
         log.drain(..extra);
     }
 

@@ -222,6 +222,39 @@ pub(super) fn settings(cx: &mut Cx<'_>, opts: &Opts) -> Result<Settings, i32> {
     })
 }
 
+/// The version in which a minor's kubeadm writes its configuration.
+pub(super) fn api_version(minor: u32) -> &'static str {
+    match minor {
+        ..=21 => "kubeadm.k8s.io/v1beta2",
+        22..=30 => "kubeadm.k8s.io/v1beta3",
+        _ => "kubeadm.k8s.io/v1beta4",
+    }
+}
+
+/// A cluster's configuration as a release writes it back after an upgrade: its version, and from v1beta4 on arguments as lists.
+pub(super) fn rewritten(cluster: &Value, version: &str) -> Value {
+    let mut cluster = cluster.clone();
+    let api = api_version(minor(version));
+    cluster["apiVersion"] = api.into();
+    cluster["kubernetesVersion"] = format!("v{version}").into();
+    if api.ends_with("v1beta4") {
+        for path in [
+            "/apiServer/extraArgs",
+            "/controllerManager/extraArgs",
+            "/scheduler/extraArgs",
+            "/etcd/local/extraArgs",
+        ] {
+            if let Some(value @ Value::Object(_)) = cluster.pointer_mut(path) {
+                *value = arguments(value)
+                    .into_iter()
+                    .map(|(name, value)| json!({"name": name, "value": value}))
+                    .collect();
+            }
+        }
+    }
+    cluster
+}
+
 fn fill(
     mut cluster: Map<String, Value>,
     version: &str,
@@ -230,12 +263,7 @@ fn fill(
     services: &str,
     minor: u32,
 ) -> Value {
-    let api = match minor {
-        ..=21 => "kubeadm.k8s.io/v1beta2",
-        22..=30 => "kubeadm.k8s.io/v1beta3",
-        _ => "kubeadm.k8s.io/v1beta4",
-    };
-    cluster.insert("apiVersion".to_owned(), api.into());
+    cluster.insert("apiVersion".to_owned(), api_version(minor).into());
     cluster.insert("kind".to_owned(), "ClusterConfiguration".into());
     cluster.insert("kubernetesVersion".to_owned(), format!("v{version}").into());
     if let Some(endpoint) = endpoint {

@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use super::config::{Node, Settings};
 use super::documents::arguments;
-use crate::cluster::der;
 use crate::cluster::pki::{self, Pair, Request};
 use crate::cluster::versions::{self, minor};
 use crate::host::Host;
@@ -30,13 +29,15 @@ fn put(host: &mut Host, name: &str, content: &str, now: i64) {
     host.files.put(&format!("{PKI}/{name}"), content, if secret { 0o600 } else { 0o644 }, now);
 }
 
-fn pair(host: &Host, name: &str) -> Option<Pair> {
+/// A certificate of a host and its key.
+pub(super) fn pair(host: &Host, name: &str) -> Option<Pair> {
     let text = |end: &str| host.files.text(&format!("{PKI}/{name}.{end}"));
     let pair = Pair { cert: text("crt"), key: text("key") };
     (!pair.cert.is_empty() && !pair.key.is_empty()).then_some(pair)
 }
 
-fn put_pair(host: &mut Host, name: &str, pair: &Pair, now: i64) {
+/// Lays a certificate and its key on a host.
+pub(super) fn put_pair(host: &mut Host, name: &str, pair: &Pair, now: i64) {
     put(host, &format!("{name}.crt"), &pair.cert, now);
     put(host, &format!("{name}.key"), &pair.key, now);
 }
@@ -336,8 +337,8 @@ pub(super) fn manifests(settings: &Settings, node: &Node, members: &[String]) ->
     ]
 }
 
-/// kubelet's configuration and flags.
-pub(super) fn kubelet(host: &mut Host, configuration: &Value, node: &Node, version: &str, now: i64) {
+/// kubelet's configuration.
+pub(super) fn kubelet_config(host: &mut Host, configuration: &Value, now: i64) {
     let mut lines = String::from("apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n");
     let mut all = serde_json::Map::new();
     all.insert("cgroupDriver".to_owned(), "systemd".into());
@@ -355,6 +356,11 @@ pub(super) fn kubelet(host: &mut Host, configuration: &Value, node: &Node, versi
         lines.push_str(&format!("{name}: {text}\n"));
     }
     host.files.put("/var/lib/kubelet/config.yaml", lines, 0o644, now);
+}
+
+/// kubelet's configuration and flags.
+pub(super) fn kubelet(host: &mut Host, configuration: &Value, node: &Node, version: &str, now: i64) {
+    kubelet_config(host, configuration, now);
     let minor = minor(version);
     let mut flags: BTreeMap<String, String> = BTreeMap::new();
     if minor < 35 {
@@ -375,11 +381,6 @@ pub(super) fn kubelet(host: &mut Host, configuration: &Value, node: &Node, versi
         0o644,
         now,
     );
-}
-
-/// When a certificate on a host ends, in seconds since 1970.
-pub(super) fn expiry(host: &Host, name: &str) -> Option<i64> {
-    der::certificate(&host.files.text(&format!("{PKI}/{name}.crt"))).map(|c| c.not_after)
 }
 
 /// The shared files of a host, those that are there.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::config::{self, Node, Settings, skipped};
-use super::{files, preflight, tokens, trace};
+use super::{addons, files, preflight, tokens, trace};
 use crate::cluster::access::{Kubeconfig, address};
 use crate::cluster::kinds::Kind;
 use crate::cluster::nodes::new_node;
@@ -178,17 +178,22 @@ pub(super) fn wait_control_plane(cx: &mut Cx<'_>, settings: &Settings) -> Result
     Ok(())
 }
 
-fn kind(kind: &str, plural: &str, group: &str, namespaced: bool) -> Kind {
+pub(super) fn kind(kind: &str, plural: &str, group: &str, namespaced: bool) -> Kind {
     Kind { kind: kind.into(), plural: plural.into(), group: group.into(), namespaced }
 }
 
-fn map(data: Value) -> Value {
+pub(super) fn map(data: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}, "data": data})
 }
 
 /// YAML of a document, which JSON is.
-fn document(value: &Value) -> String {
+pub(super) fn document(value: &Value) -> String {
     format!("{value}\n")
+}
+
+/// The ConfigMap with the kubelets' configuration: one a minor until 1.23.
+pub(super) fn kubelet_map(minor: u32) -> String {
+    if minor < 24 { format!("kubelet-config-1.{minor}") } else { "kubelet-config".to_owned() }
 }
 
 /// Uploads the configuration for those who join later.
@@ -202,8 +207,7 @@ pub(super) fn upload_config(s: &mut State, id: &str, settings: &Settings) {
     if settings.kubelet.as_object().is_some_and(|o| !o.is_empty()) {
         cluster.kubelet_configuration = settings.kubelet.clone();
     }
-    let minor = minor(&settings.version);
-    let name = if minor < 24 { format!("kubelet-config-1.{minor}") } else { "kubelet-config".to_owned() };
+    let name = kubelet_map(minor(&settings.version));
     let kubelet = map(json!({"kubelet": document(&cluster.kubelet_configuration)}));
     cluster.store(&maps, "kube-system", &name, kubelet, now);
 }
@@ -211,7 +215,6 @@ pub(super) fn upload_config(s: &mut State, id: &str, settings: &Settings) {
 /// What a new cluster holds: namespaces, the first node, configuration, CoreDNS and kube-proxy.
 fn furnish(s: &mut State, id: &str, settings: &Settings) {
     let now = s.now();
-    let minor = minor(&settings.version);
     {
         let Some(cluster) = s.clusters.get_mut(id) else { return };
         let namespaces = kind("Namespace", "namespaces", "", false);
@@ -233,56 +236,10 @@ fn furnish(s: &mut State, id: &str, settings: &Settings) {
             "spec": {"clusterIP": nth_address(&settings.service_subnet, 1), "ports": [{"name": "https", "port": 443, "targetPort": settings.node.port}]}});
         let services = kind("Service", "services", "", true);
         cluster.store(&services, "default", "kubernetes", service, now);
-        if !skipped(&settings.skip, "addon/coredns") {
-            let dns = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"labels": {"k8s-app": "kube-dns"}},
-                "spec": {"clusterIP": nth_address(&settings.service_subnet, 10), "selector": {"k8s-app": "kube-dns"}, "ports": [{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53, "protocol": "TCP"}]}});
-            cluster.store(&services, "kube-system", "kube-dns", dns, now);
-            let (_, taints) = versions::control_plane_marks(minor);
-            let mut tolerations: Vec<Value> =
-                taints.iter().map(|t| json!({"key": t, "effect": "NoSchedule"})).collect();
-            tolerations.push(json!({"key": "CriticalAddonsOnly", "operator": "Exists"}));
-            let images = versions::images(&settings.version, settings.cluster["imageRepository"].as_str());
-            let image = images.iter().find(|i| i.contains("coredns")).cloned().unwrap_or_default();
-            let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"labels": {"k8s-app": "kube-dns"}},
-                "spec": {"replicas": 2, "selector": {"matchLabels": {"k8s-app": "kube-dns"}}, "template": {"metadata": {"labels": {"k8s-app": "kube-dns"}},
-                    "spec": {"tolerations": tolerations, "nodeSelector": {"kubernetes.io/os": "linux"}, "priorityClassName": "system-cluster-critical", "containers": [{"name": "coredns", "image": image}]}}}});
-            cluster.store(
-                &kind("Deployment", "deployments", "apps", true),
-                "kube-system",
-                "coredns",
-                deployment,
-                now,
-            );
-            cluster.store(
-                &maps,
-                "kube-system",
-                "coredns",
-                map(json!({"Corefile": ".:53 {\n    errors\n    health\n}\n"})),
-                now,
-            );
-        }
-        if !skipped(&settings.skip, "addon/kube-proxy") {
-            cluster.store(
-                &maps,
-                "kube-system",
-                "kube-proxy",
-                map(json!({"config.conf": document(&settings.proxy)})),
-                now,
-            );
-            let image = versions::images(&settings.version, settings.cluster["imageRepository"].as_str())
-                .into_iter()
-                .find(|i| i.contains("kube-proxy"))
-                .unwrap_or_default();
-            let set = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"labels": {"k8s-app": "kube-proxy"}},
-                "spec": {"selector": {"matchLabels": {"k8s-app": "kube-proxy"}}, "template": {"metadata": {"labels": {"k8s-app": "kube-proxy"}},
-                    "spec": {"hostNetwork": true, "nodeSelector": {"kubernetes.io/os": "linux"}, "tolerations": [{"operator": "Exists"}], "priorityClassName": "system-node-critical", "containers": [{"name": "kube-proxy", "image": image}]}}}});
-            cluster.store(
-                &kind("DaemonSet", "daemonsets", "apps", true),
-                "kube-system",
-                "kube-proxy",
-                set,
-                now,
-            );
+    }
+    for name in [addons::COREDNS, addons::KUBE_PROXY] {
+        if !skipped(&settings.skip, &format!("addon/{name}")) {
+            addons::apply(s, id, settings, name);
         }
     }
     upload_config(s, id, settings);
@@ -290,7 +247,7 @@ fn furnish(s: &mut State, id: &str, settings: &Settings) {
     mark(s, id, &settings.node);
 }
 
-fn nth_address(subnet: &str, n: usize) -> String {
+pub(super) fn nth_address(subnet: &str, n: usize) -> String {
     let net: Option<ipnet::Ipv4Net> = subnet.parse().ok();
     net.and_then(|net| net.hosts().nth(n - 1)).map(|ip| ip.to_string()).unwrap_or_default()
 }
@@ -349,7 +306,7 @@ pub(super) fn upload(s: &mut State, machine: &str, id: &str, key: Option<String>
     if let Some(old) = s.clusters.get(id).and_then(|c| c.certs.as_ref()).map(|c| c.token.clone())
         && let Some(cluster) = s.clusters.get_mut(id)
     {
-        cluster.tokens.retain(|t| t.id != old);
+        cluster.forget_token(&old);
     }
     tokens::add(s, id, token);
     if let Some(cluster) = s.clusters.get_mut(id) {

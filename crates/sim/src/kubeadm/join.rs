@@ -218,7 +218,9 @@ fn prepare_control_plane(cx: &mut Cx<'_>, join: &Join, settings: &Settings, id: 
     });
     written.map_err(|e| trace(cx, &e))?;
     cx.out("[certs] Using certificateDir folder \"/etc/kubernetes/pki\"\n[kubeconfig] Generating kubeconfig files\n[control-plane] Using manifest folder \"/etc/kubernetes/manifests\"\n[check-etcd] Checking that the etcd cluster is healthy\n");
-    Ok(())
+    cx.sh
+        .state(|s| super::upgrade::static_pods::etcd_health(s, id))
+        .map_err(|e| trace(cx, &format!("error execution phase check-etcd: {e}")))
 }
 
 /// The TLS bootstrap: kubelet gets its certificate, starts, and registers the node.

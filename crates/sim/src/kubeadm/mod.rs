@@ -3,6 +3,8 @@
 //! What the real one gives up only after minutes of waiting is given up at once here: the simulated clock is everybody's, and another
 //! host's patience must not let tokens expire.
 
+mod addons;
+mod certs;
 mod config;
 mod documents;
 mod files;
@@ -12,6 +14,7 @@ mod phases;
 mod preflight;
 mod reset;
 mod tokens;
+mod upgrade;
 
 use crate::cluster::access::{Access, Kubeconfig};
 use crate::cluster::versions;
@@ -66,11 +69,17 @@ const LONG: &[&str] = &[
     "rootfs=",
     "help",
     "show-managed-fields",
+    "yes",
+    "allow-experimental-upgrades",
+    "allow-release-candidate-upgrades",
+    "certificate-renewal?",
+    "etcd-upgrade?",
+    "print-config?",
 ];
 
 /// Runs kubeadm.
 pub(crate) fn run(cx: &mut Cx<'_>) -> Status {
-    let opts = match getopt(cx.args, "fo:v:h", LONG) {
+    let opts = match getopt(cx.args, "fyo:v:h", LONG) {
         Ok(opts) => opts,
         Err(e) => {
             cx.err(format!(
@@ -109,13 +118,10 @@ pub(crate) fn run(cx: &mut Cx<'_>) -> Status {
             cx.out(format!("{}.{}\n", token.0, token.1));
             Ok(0)
         }
-        ["certs", "certificate-key"] => {
-            cx.out(format!("{}\n", crate::world::model::hex(64)));
-            Ok(0)
-        }
-        ["certs", "check-expiration"] => phases::expiration(cx),
-        ["certs", "renew", ..] => phases::renew(cx, &words[2..]),
-        ["upgrade", ..] => Err(cx.unsupported("upgrade is not simulated yet: the host is left as it was")),
+        ["certs", rest @ ..] => certs::run(cx, &opts, rest),
+        // Where it was until 1.20, which has it in both places.
+        ["alpha", "certs", rest @ ..] if versions::minor(cx.version) <= 20 => certs::run(cx, &opts, rest),
+        ["upgrade", rest @ ..] => upgrade::run(cx, &opts, rest),
         _ => {
             cx.err(format!("unknown command \"{}\" for \"kubeadm\" (simulated host)\n", words.join(" ")));
             Err(1)
@@ -173,27 +179,31 @@ fn trace(cx: &mut Cx<'_>, text: &str) -> i32 {
     1
 }
 
+/// Opens the API with a kubeconfig on this host; what stands in the way, as client-go says it.
+fn reach(cx: &mut Cx<'_>, path: &str) -> Result<Access, String> {
+    let text = match cx.read(path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(e) => {
+            return Err(format!(
+                "failed to load admin kubeconfig: open {path}: {}",
+                e.to_string().to_lowercase()
+            ));
+        }
+    };
+    let machine = cx.sh.machine.clone();
+    let access =
+        Kubeconfig::parse(&text).and_then(|config| cx.sh.state(|s| s.open_api(&machine, &config)))?;
+    cx.sh.state(|s| s.reconcile(&access.cluster));
+    Ok(access)
+}
+
 /// Opens the API as the admin whose kubeconfig lies on this host.
 fn admin(cx: &mut Cx<'_>, opts: &Opts) -> Result<Access, i32> {
     let path =
         opts.value(&["kubeconfig"]).map(str::to_owned).or_else(|| cx.sh.env("KUBECONFIG").map(str::to_owned));
     let path = path.unwrap_or_else(|| ADMIN_CONF.to_owned());
-    let text = match cx.read(&path) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(e) => {
-            return Err(trace(
-                cx,
-                &format!("failed to load admin kubeconfig: open {path}: {}", e.to_string().to_lowercase()),
-            ));
-        }
-    };
-    let machine = cx.sh.machine.clone();
-    let opened = Kubeconfig::parse(&text).and_then(|config| cx.sh.state(|s| s.open_api(&machine, &config)));
-    match opened {
-        Ok(access) if access.is_admin() => {
-            cx.sh.state(|s| s.reconcile(&access.cluster));
-            Ok(access)
-        }
+    match reach(cx, &path) {
+        Ok(access) if access.is_admin() => Ok(access),
         Ok(access) => Err(trace(
             cx,
             &format!(
@@ -203,6 +213,26 @@ fn admin(cx: &mut Cx<'_>, opts: &Opts) -> Result<Access, i32> {
         )),
         Err(e) => Err(trace(cx, &e)),
     }
+}
+
+/// A table as Go's tabwriter sets it for kubeadm: columns of at least ten, three blanks between, each as wide as its block of lines needs.
+fn table(rows: &[Vec<String>]) -> String {
+    let mut out = String::new();
+    for block in rows.split_inclusive(|row| row.is_empty()) {
+        let columns = block.iter().map(Vec::len).max().unwrap_or(0);
+        let width = |n: usize| block.iter().filter_map(|row| row.get(n)).map(String::len).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns).map(|n| (width(n) + 3).max(10)).collect();
+        for row in block {
+            for (n, cell) in row.iter().enumerate() {
+                match n + 1 == row.len() {
+                    true => out.push_str(cell),
+                    false => out.push_str(&format!("{cell:<0$}", widths[n])),
+                }
+            }
+            out.push('\n');
+        }
+    }
+    out
 }
 
 /// Age of a time stamp, as kubectl shows it.

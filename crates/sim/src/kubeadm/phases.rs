@@ -1,10 +1,9 @@
-//! `kubeadm init phase …` and `kubeadm certs …`.
+//! `kubeadm init phase …`.
 
 use super::config::{self, Settings};
 use super::init::{upload, upload_config};
-use super::{admin, files, trace};
-use crate::host::files::Actor;
-use crate::tools::{Cx, Opts, Status, format_date};
+use super::{addons, admin, files, trace};
+use crate::tools::{Cx, Opts, Status};
 
 pub(super) fn run(cx: &mut Cx<'_>, opts: &Opts, phase: &[&str]) -> Status {
     match phase {
@@ -102,11 +101,19 @@ pub(super) fn run(cx: &mut Cx<'_>, opts: &Opts, phase: &[&str]) -> Status {
             write_kubelet(cx, &settings);
             Ok(0)
         }
-        ["addon", "all" | "coredns" | "kube-proxy"]
-        | ["bootstrap-token"]
-        | ["mark-control-plane"]
-        | ["preflight"]
-        | ["kubelet-finalize", _] => {
+        ["addon", which @ ("all" | "coredns" | "kube-proxy")] => {
+            let settings = config::settings(cx, opts)?;
+            let access = admin(cx, opts)?;
+            for (name, shown) in [(addons::COREDNS, "CoreDNS"), (addons::KUBE_PROXY, "kube-proxy")] {
+                if *which == "all" || *which == name {
+                    cx.sh.state(|s| addons::apply(s, &access.cluster, &settings, name));
+                    cx.out(format!("[addons] Applied essential addon: {shown}\n"));
+                }
+            }
+            cx.sh.state(|s| s.reconcile(&access.cluster));
+            Ok(0)
+        }
+        ["bootstrap-token"] | ["mark-control-plane"] | ["preflight"] | ["kubelet-finalize", _] => {
             admin(cx, opts)?;
             Ok(0)
         }
@@ -135,74 +142,4 @@ fn others(cx: &mut Cx<'_>) -> Vec<String> {
         let before = cluster.etcd.iter().take_while(|m| m.machine != machine);
         before.map(|m| format!("{}=https://{}:2380", m.name, m.address)).collect()
     })
-}
-
-const LEAVES: &[&str] = &[
-    "apiserver",
-    "apiserver-etcd-client",
-    "apiserver-kubelet-client",
-    "etcd/healthcheck-client",
-    "etcd/peer",
-    "etcd/server",
-    "front-proxy-client",
-];
-
-/// `kubeadm certs check-expiration`.
-pub(super) fn expiration(cx: &mut Cx<'_>) -> Status {
-    let rows: Vec<(String, Option<i64>)> = cx.host(|h, _| {
-        LEAVES
-            .iter()
-            .chain(&["ca", "etcd/ca", "front-proxy-ca"])
-            .map(|n| (n.replace('/', "-"), files::expiry(h, n)))
-            .collect()
-    });
-    if rows.iter().all(|(_, e)| e.is_none()) {
-        return Err(trace(
-            cx,
-            "error reading certificates: open /etc/kubernetes/pki/ca.crt: no such file or directory",
-        ));
-    }
-    let now = cx.sh.state(|s| s.now()) / 1000;
-    cx.out("CERTIFICATE                EXPIRES                  RESIDUAL TIME   CERTIFICATE AUTHORITY   EXTERNALLY MANAGED\n");
-    for (name, expiry) in rows {
-        let line = match expiry {
-            None => format!("!MISSING! {name}\n"),
-            Some(at) => {
-                let date = format_date("%b %d, %Y %H:%M UTC", at);
-                let left = (at - now) / 86_400;
-                format!("{name:<26} {date:<24} {left}d             ca                      no\n")
-            }
-        };
-        cx.out(line);
-    }
-    Ok(0)
-}
-
-/// `kubeadm certs renew NAME|all`.
-pub(super) fn renew(cx: &mut Cx<'_>, which: &[&str]) -> Status {
-    let wanted = which.first().copied().unwrap_or_default();
-    let machine = cx.sh.machine.clone();
-    let cluster = cx.sh.state(|s| s.cluster_on(&machine).and_then(|id| s.clusters.get(&id).cloned()));
-    let Some(cluster) = cluster else {
-        return Err(trace(cx, "failed to renew certificates: there is no cluster here"));
-    };
-    let node = config::node(cx, &Opts::default(), &serde_json::json!({}), &serde_json::json!({}))?;
-    let name = cx.host(|h, _| h.node.as_ref().map(|n| n.name.clone())).unwrap_or_default();
-    let settings = super::join::of_cluster(&cluster, config::Node { name, ..node }, Vec::new());
-    let made = cx.host_mut(|h, now| {
-        for leaf in LEAVES {
-            if wanted == "all" || leaf.replace('/', "-") == wanted {
-                // A missing one is made all the same.
-                let _ = h.files.unlink(&format!("/etc/kubernetes/pki/{leaf}.crt"), Actor::root(now));
-            }
-        }
-        if wanted == "all" || wanted == "admin.conf" {
-            let _ = h.files.unlink("/etc/kubernetes/admin.conf", Actor::root(now));
-        }
-        files::leaves(h, &settings, &settings.node, now)?;
-        files::kubeconfigs(h, &settings, &settings.node, false, now)
-    });
-    made.map_err(|e| trace(cx, &e))?;
-    cx.out("Done renewing certificates. You must restart the kube-apiserver, kube-controller-manager, kube-scheduler and etcd, so that they can use the new certificates.\n");
-    Ok(0)
 }

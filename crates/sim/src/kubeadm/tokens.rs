@@ -166,7 +166,7 @@ pub(super) fn delete(cx: &mut Cx<'_>, opts: &Opts, ids: &[&str]) -> Status {
         let found = cx.sh.state(|s| {
             let cluster = s.clusters.get_mut(&access.cluster)?;
             let before = cluster.tokens.len();
-            cluster.tokens.retain(|t| t.id != id);
+            cluster.forget_token(id);
             let gone = before != cluster.tokens.len();
             cluster.clean_tokens(i64::MIN);
             Some(gone)

@@ -92,6 +92,7 @@ pub(super) fn remove(cluster: &mut Cluster, kind: &Kind, namespace: &str, name: 
                 cluster.forget(&kind, name, &object);
             }
         }
+        "Secret" => cluster.secret_deleted(namespace, name),
         "Node" => {
             cluster.deleted_nodes.insert(name.to_owned(), now);
         }

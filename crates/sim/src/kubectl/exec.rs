@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Kubectl;
 use super::get::{find, not_found};
 use super::wait::ready;
-use crate::tools::Status;
+use crate::tools::{Status, getopt};
 
 pub(super) fn run(k: &mut Kubectl<'_, '_>, words: &[&str], command: &[String]) -> Status {
     let [pod, rest @ ..] = words else {
@@ -23,24 +23,53 @@ pub(super) fn run(k: &mut Kubectl<'_, '_>, words: &[&str], command: &[String]) -
     if !ready(&object) {
         return Err(k.fail("error: unable to upgrade connection: container not found"));
     }
-    let words: Vec<&str> =
-        command.iter().map(String::as_str).filter(|w| !w.contains('=') || w.starts_with('-')).collect();
-    let words: Vec<&str> = words.into_iter().skip_while(|w| matches!(*w, "env" | "sh" | "-c")).collect();
+    let start = command.iter().position(|w| !w.contains('=') && !matches!(w.as_str(), "env" | "sh" | "-c"));
+    let (before, words) = command.split_at(start.unwrap_or(command.len()));
     let component = object.pointer("/metadata/labels/component").and_then(Value::as_str).unwrap_or_default();
-    if component != "etcd" || words.first() != Some(&"etcdctl") {
+    if component != "etcd" || words.first().map(String::as_str) != Some("etcdctl") {
         return Err(k.cx.unsupported(format!("exec of `{}` in a pod", command.join(" "))));
     }
     let node = object.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let plain: Vec<&str> = words.iter().skip(1).copied().filter(|w| !w.starts_with('-')).collect();
-    etcdctl(k, &node, &plain, &words)
+    etcdctl(k, &node, before, &words[1..])
 }
 
-fn etcdctl(k: &mut Kubectl<'_, '_>, node: &str, words: &[&str], all: &[&str]) -> Status {
+/// etcdctl in the pod of a node's member.
+fn etcdctl(k: &mut Kubectl<'_, '_>, node: &str, env: &[String], args: &[String]) -> Status {
+    let long = [
+        "endpoints=",
+        "cacert=",
+        "cert=",
+        "key=",
+        "write-out=",
+        "command-timeout=",
+        "dial-timeout=",
+        "cluster",
+        "hex",
+        "debug",
+    ];
+    let opts = getopt(args, "w:", &long).map_err(|e| {
+        k.fail(format!(
+            "Error: {}",
+            e.replace("unrecognized option '", "unknown flag: ").trim_end_matches('\'')
+        ))
+    })?;
     let members = k.with(|c| c.etcd.clone());
-    let json = all.contains(&"-w=json")
-        || all.windows(2).any(|w| matches!(w[0], "-w" | "--write-out") && w[1] == "json")
-        || all.contains(&"--write-out=json");
-    let words: Vec<&str> = words.iter().copied().filter(|w| *w != "json" && *w != "table").collect();
+    let machine = members.iter().find(|m| m.name == node).map(|m| m.machine.clone()).unwrap_or_default();
+    // A member lets in who shows a certificate of its authority.
+    let shown = |name: &str| {
+        let variable = format!("ETCDCTL_{}=", name.to_uppercase());
+        let path = opts.value(&[name]).map(str::to_owned);
+        path.or_else(|| env.iter().find_map(|w| w.strip_prefix(&variable).map(str::to_owned)))
+    };
+    let present = |path: Option<String>| {
+        path.is_some_and(|p| k.cx.sh.state(|s| s.host(&machine).is_some_and(|h| h.files.exists(&p))))
+    };
+    if !["cacert", "cert", "key"].into_iter().all(|name| present(shown(name))) {
+        k.err("{\"level\":\"warn\",\"caller\":\"clientv3/retry_interceptor.go:62\",\"msg\":\"retrying of unary invoker failed\",\"attempt\":0,\"error\":\"rpc error: code = DeadlineExceeded desc = latest balancer error: connection closed\"}\n");
+        return Err(k.fail("Error: context deadline exceeded"));
+    }
+    let json = opts.value(&["w", "write-out"]) == Some("json");
+    let words: Vec<&str> = opts.rest.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["member", "list"] if json => {
             let list: Vec<Value> = members
@@ -108,16 +137,18 @@ fn etcdctl(k: &mut Kubectl<'_, '_>, node: &str, words: &[&str], all: &[&str]) ->
             Ok(0)
         }
         ["snapshot", "save", file] => {
-            let (file, node) = ((*file).to_owned(), node.to_owned());
+            let file = (*file).to_owned();
+            let revision = k.with(|c| c.revision);
             k.cx.sh.state(|s| {
                 let now = s.now() / 1000;
-                let machine =
-                    members.iter().find(|m| m.name == node).map(|m| m.machine.clone()).unwrap_or_default();
-                if let Some(host) = s.host_mut(&machine) {
-                    host.files.put(&file, "simulated snapshot of etcd\n", 0o600, now);
+                // What else is written in the container goes with it.
+                if let Some(host) = s.host_mut(&machine).filter(|_| file.starts_with("/var/lib/etcd/")) {
+                    let text = format!("simulated snapshot of etcd at revision {revision}\n");
+                    host.files.put(&file, text, 0o600, now);
                 }
             });
-            k.out(format!("Snapshot saved at {}\n", words[2]));
+            k.err(format!("{{\"level\":\"info\",\"caller\":\"snapshot/v3_snapshot.go:119\",\"msg\":\"created temporary db file\",\"path\":\"{file}.part\"}}\n{{\"level\":\"info\",\"caller\":\"snapshot/v3_snapshot.go:127\",\"msg\":\"fetching snapshot\",\"endpoint\":\"https://127.0.0.1:2379\"}}\n{{\"level\":\"info\",\"caller\":\"snapshot/v3_snapshot.go:152\",\"msg\":\"saved\",\"path\":\"{file}\"}}\n"));
+            k.out(format!("Snapshot saved at {file}\n"));
             Ok(0)
         }
         _ => Err(k.cx.unsupported(format!("etcdctl {}", words.join(" ")))),

@@ -478,11 +478,14 @@ fn journal(cx: &mut Cx<'_>) -> Status {
             h.services.iter().filter(|(n, _)| units.is_empty() || units.iter().any(|u| unit_name(u) == **n));
         chosen.flat_map(|(_, s)| s.log.clone()).collect()
     });
-    if lines.is_empty() {
+    if lines.is_empty() && !opts.has(&["q", "quiet"]) {
         cx.out("-- No entries --\n");
     }
+    let bare = opts.value(&["o", "output"]) == Some("cat");
     for line in lines.iter().skip(lines.len().saturating_sub(count)) {
-        cx.out(format!("{line}\n"));
+        // The program's own words, without who said them.
+        let text = line.split_once("]: ").filter(|_| bare).map_or(line.as_str(), |(_, text)| text);
+        cx.out(format!("{text}\n"));
     }
     Ok(0)
 }

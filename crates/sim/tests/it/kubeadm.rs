@@ -186,7 +186,8 @@ fn a_cluster_grows_to_two_control_planes_and_a_worker() {
             "{roles}"
         );
         let members = made.kubectl(
-            "-n kube-system exec etcd-cp1 -- etcdctl --endpoints=https://127.0.0.1:2379 member list",
+            "-n kube-system exec etcd-cp1 -- etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/kubernetes/pki/etcd/ca.crt \
+             --cert=/etc/kubernetes/pki/etcd/peer.crt --key=/etc/kubernetes/pki/etcd/peer.key member list",
         );
         assert_eq!(members.lines().filter(|l| l.ends_with("false")).count(), 2, "{members}");
         assert!(
