@@ -5,6 +5,8 @@ use serde_json::Value;
 /// One object of a manifest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Object {
+    /// The document of the text it stands in, counted from 1 and without empty ones; the items of a `List` share one.
+    pub document: usize,
     /// `apps/v1`
     pub api_version: String,
     /// `DaemonSet`
@@ -26,7 +28,7 @@ pub enum Error {
     /// A document that is no Kubernetes object.
     #[error("document {index} of the manifest has no `{field}`: every Kubernetes object needs one")]
     Field {
-        /// Counted from 1.
+        /// Counted from 1, without empty documents.
         index: usize,
         /// The field that is missing.
         field: &'static str,
@@ -46,16 +48,13 @@ pub fn objects(text: &str) -> Result<Vec<Object>, Error> {
     let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
         .map_err(|error| Error::Yaml(error.to_string()))?;
     let mut objects = Vec::new();
-    for (index, document) in documents.into_iter().enumerate() {
+    for (index, document) in documents.into_iter().filter(|document| !document.is_null()).enumerate() {
         collect(document, index + 1, &mut objects)?;
     }
     if objects.is_empty() { Err(Error::Empty) } else { Ok(objects) }
 }
 
 fn collect(mut value: Value, index: usize, into: &mut Vec<Object>) -> Result<(), Error> {
-    if value.is_null() {
-        return Ok(());
-    }
     let text = |pointer: &str, field| {
         let found = value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         found.filter(|text| !text.is_empty()).ok_or(Error::Field { index, field })
@@ -72,11 +71,17 @@ fn collect(mut value: Value, index: usize, into: &mut Vec<Object>) -> Result<(),
     }
     let name = text("/metadata/name", "metadata.name")?;
     let namespace = text("/metadata/namespace", "metadata.namespace").ok();
-    into.push(Object { api_version, kind, namespace, name, value });
+    into.push(Object { document: index, api_version, kind, namespace, name, value });
     Ok(())
 }
 
 impl Object {
+    /// `document 3, Deployment web/front`: where it stands, for messages.
+    pub fn place(&self) -> String {
+        let namespace = self.namespace.as_ref().map(|name| format!("{name}/")).unwrap_or_default();
+        format!("document {}, {} {namespace}{}", self.document, self.kind, self.name)
+    }
+
     /// `DaemonSet.v1.apps`: how kubectl is asked for this kind and no other of the same name.
     pub fn resource(&self) -> String {
         match self.api_version.split_once('/') {
@@ -100,6 +105,8 @@ mod tests {
             objects.iter().map(|o| (o.resource(), o.namespace.as_deref(), o.name.as_str())).collect();
         assert_eq!(shown, [("Namespace".into(), None, "a"), ("DaemonSet.v1.apps".into(), Some("a"), "d")]);
         assert_eq!(objects[1].value["spec"]["mode"], 0o644);
+        assert_eq!(objects[0].place(), "document 1, Namespace a");
+        assert_eq!(objects[1].place(), "document 2, DaemonSet a/d");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The manifests that the plans bring are what the rules say of them.
 
-use grappe_kubeadm::cni::Kind;
+use grappe_kubeadm::cni::{Kind, Network};
 use grappe_kubeadm::manifest;
 
 const KUBE_ROUTER: &str = include_str!("../../../../plans/lab/manifests/kube-router.yaml");
@@ -12,9 +12,14 @@ fn each_is_the_plugin_it_says_and_fits_its_cluster() {
         [(KUBE_ROUTER, Kind::KubeRouter, true), (FLANNEL, Kind::Flannel, false)]
     {
         let objects = manifest::objects(text).expect("a manifest");
-        assert_eq!(Kind::detect(&objects), Some(kind));
-        let needs = kind.check(&objects, Some("10.244.0.0/16")).expect("it fits");
-        assert_eq!(needs.address_pairs, address_pairs);
+        assert_eq!(Kind::detect(&objects), kind);
+        let network = Network {
+            pod_subnet: Some("10.244.0.0/16"),
+            service_subnet: Some("10.96.0.0/12"),
+            kube_proxy: Some(true),
+        };
+        let needs = kind.check(&objects, network).expect("it fits");
+        assert_eq!(needs.address_pairs, Some(address_pairs));
     }
 }
 

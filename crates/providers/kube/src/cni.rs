@@ -1,12 +1,15 @@
 //! `kube_cni`: the cluster's network plugin, from its manifest.
 //!
-//! A manifest like any other ([`crate::manifest`]), and two things more: its range is checked against the cluster's
-//! `pod_subnet` while planning, before anything exists; and it is waited for until its agents run and every node is
-//! Ready, since nothing else can start before.
+//! A manifest like any other ([`crate::manifest`]), and more: it may come from a pinned URL ([`source`]); its rules are
+//! checked against the cluster while planning, before anything exists ([`grappe_kubeadm::cni`]); it tells what the cloud's
+//! ports must let pass; and it is waited for until its agents run and every node is Ready, since nothing else can start
+//! before. When that does not come, the pods that hang say why.
+
+mod source;
 
 use std::time::Duration;
 
-use grappe_kubeadm::cni::Kind;
+use grappe_kubeadm::cni::{Kind, Network, Requirements};
 use grappe_kubeadm::manifest::Object;
 use grappe_provider::{Change, Context, Fault, Problem, Resource, Timeouts};
 use grappe_provider_kubeadm::access::{ClusterRef, Kubectl, is_ready};
@@ -16,9 +19,10 @@ use grappe_provider_kubeadm::wait::until;
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use tokio::time::Instant;
 
-use crate::manifest::{adopt, drift_attribute, limit, plan_objects, validate};
-use crate::objects;
+use crate::manifest::{adopt, drift_attribute, ids, limit, plan_objects, validate};
+use crate::{objects, rollout};
 
 /// The resource type.
 pub struct KubeCni;
@@ -27,17 +31,30 @@ pub struct KubeCni;
 #[derive(Debug, Deserialize)]
 pub struct Args {
     cluster: ClusterRef,
-    manifest: String,
-    #[serde(default)]
+    /// What the plan says, or what was fetched before; none where it must be fetched.
+    manifest: Option<String>,
+    url: Option<String>,
+    mirror: Option<String>,
+    checksum: Option<String>,
+    kind: Option<String>,
+    version: Option<String>,
     timeout: Option<String>,
 }
 
 /// What is known of the plugin.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct State {
-    #[serde(flatten, skip_serializing)]
-    args: Args,
+    #[serde(skip_serializing)]
+    cluster: ClusterRef,
     id: String,
+    /// The text that was applied.
+    manifest: String,
+    #[serde(default)]
+    kind: Option<String>,
+    #[serde(default)]
+    needs_address_pairs: Option<bool>,
+    #[serde(default)]
+    allowed_address_pairs: Option<Vec<String>>,
     #[serde(default)]
     objects: Vec<String>,
     #[serde(default)]
@@ -54,49 +71,85 @@ impl Resource for KubeCni {
     }
 
     fn schema(&self) -> Schema {
+        let text = |description| Attribute::optional(Type::String, description);
         Schema::new("The network plugin of a cluster.")
             .attr("cluster", cluster_attribute())
-            .attr("manifest", Attribute::required(Type::String, "Its manifest: `file(\"manifests/flannel.yaml\")`."))
-            .attr("timeout", Attribute::optional(Type::String, "How long its agents and the nodes have to become ready.").default("10m").record())
-            .attr("kind", Attribute::computed(Type::String, "Which plugin it is: `kube-router`, `flannel`, `antrea`, `weave`, `calico`, `cilium`, or null."))
-            .attr("needs_address_pairs", Attribute::computed(Type::Bool, "Whether a cloud's ports must allow the pods' and services' ranges (`allowed_address_pairs`); null for a plugin we do not know."))
+            .attr("manifest", Attribute::optional_computed(Type::String, "Its manifest: `file(\"manifests/flannel.yaml\")`. With `url`, what came from there."))
+            .attr("url", text("Where its manifest is, in place of `manifest`, such as the file that its project attaches to a release. It is fetched once, on a control plane, with curl or wget, and kept in the state. `checksum` must be given."))
+            .attr("mirror", text("The base of a mirror of what `url` is on: the URL's path is asked for under it.").record())
+            .attr("checksum", text("The manifest's SHA-256, as `sha256:…` or bare digits: what differs is not applied."))
+            .attr("kind", Attribute::optional_computed(Type::String, "Which plugin it is: `kube-router`, `antrea`, `flannel`, `weave`, `calico`, `cilium`, or `other` for one whose rules are not known. By default what the manifest shows; where it is given, the manifest must agree."))
+            .attr("version", text("The release that the manifest must install: its agent's image has that tag."))
+            .attr("timeout", text("How long its agents and the nodes have to become ready.").default("10m").record())
+            .attr("needs_address_pairs", Attribute::computed(Type::Bool, "Whether a cloud's ports must allow the pods' and services' ranges (`allowed_address_pairs`); null where that is not known."))
+            .attr("allowed_address_pairs", Attribute::computed(Type::list(Type::String), "The ranges that a cloud's ports must allow: the pods' and the services' where pod addresses are routed, none where they travel in a tunnel; null where that is not known."))
             .attr("id", Attribute::computed(Type::String, "The first object's name."))
             .attr("objects", Attribute::computed(Type::list(Type::String), "The objects' names."))
             .attr("drift", drift_attribute())
     }
 
     fn validate(&self, config: &Value) -> Vec<Problem> {
-        let (mut problems, objects) = validate(config);
-        if let Some(objects) = objects
-            && let Some(pods) = pod_subnet(config)
-            && let Some(Err(error)) = Kind::detect(&objects).map(|kind| kind.check(&objects, pods.as_deref()))
-        {
-            problems.push(Problem::new("manifest", error.to_string()));
-        }
+        let mut problems = source::validate(config);
+        let (more, objects) = validate(config);
+        problems.extend(more);
+        let text = |name: &str| config.get(name).and_then(Value::as_str);
+        let kind = match text("kind").map(str::parse::<Kind>) {
+            Some(Err(error)) => {
+                problems.push(Problem::new("kind", error.to_string()));
+                return problems;
+            }
+            Some(Ok(kind)) => Some(kind),
+            None => None,
+        };
+        let Some(objects) = objects else { return problems };
+        let kind = kind.unwrap_or_else(|| Kind::detect(&objects));
+        let identified = kind.identify(&objects, text("version"));
+        let checked = planned_network(config).map(|network| kind.check(&objects, network.borrowed()));
+        let errors = identified.err().into_iter().chain(checked.and_then(Result::err));
+        problems.extend(errors.map(|error| Problem::new("manifest", error.to_string())));
         problems
     }
 
     fn plan(&self, change: &mut Change<'_>) {
+        let fetched = change.config.get("manifest").is_none_or(Value::is_null);
+        let other = change.prior.is_none() || change.changes("url") || change.changes("checksum");
+        if fetched && other {
+            // It may hold Secrets, as that of Cilium does: what is not known to hold none is taken to.
+            change.set("manifest", Value::unknown_not_null(Type::String).sensitive());
+        }
         plan_objects(change);
-        let objects =
-            change.planned().get("manifest").and_then(Value::as_str).map(grappe_kubeadm::manifest::objects);
-        let Some(Ok(objects)) = objects else {
-            change.set("kind", Value::unknown(Type::String));
+        let given = change.config.get("kind").filter(|kind| !kind.is_null()).cloned();
+        let text = change.planned().get("manifest").and_then(Value::as_str);
+        let Some(Ok(objects)) = text.map(grappe_kubeadm::manifest::objects) else {
+            if given.is_none() {
+                change.set("kind", Value::unknown_not_null(Type::String));
+            }
             change.set("needs_address_pairs", Value::unknown(Type::Bool));
+            change.set("allowed_address_pairs", Value::unknown(Type::list(Type::String)));
             return;
         };
-        let kind = Kind::detect(&objects);
-        change.set("kind", kind.map_or(Value::null(Type::String), |kind| kind.name().into()));
-        let pods = pod_subnet(change.planned());
-        let pairs = match (kind, &pods) {
-            (None, _) => Value::null(Type::Bool),
-            (Some(_), None) => Value::unknown(Type::Bool),
-            (Some(kind), Some(pods)) => match kind.check(&objects, pods.as_deref()) {
-                Ok(needs) => needs.address_pairs.into(),
-                Err(_) => Value::null(Type::Bool),
-            },
+        let kind = match given.as_ref().map(|kind| kind.as_str().map(str::parse)) {
+            Some(Some(Ok(kind))) => kind,
+            _ => Kind::detect(&objects),
         };
-        change.set("needs_address_pairs", pairs);
+        if given.is_none() {
+            change.set("kind", kind.name().into());
+        }
+        let network = planned_network(change.planned());
+        let needs = network.as_ref().map(|network| kind.check(&objects, network.borrowed()).ok());
+        let (needed, pairs) = match (&network, needs) {
+            (Some(network), Some(needs)) => {
+                let pairs = needs.as_ref().and_then(|needs| needs.allowed_address_pairs(network.borrowed()));
+                let pairs = pairs.map_or(Value::null(Type::list(Type::String)), |pairs| {
+                    Value::list(Type::String, pairs.into_iter().map(Value::from))
+                });
+                let needed = needs.and_then(|needs| needs.address_pairs);
+                (needed.map_or(Value::null(Type::Bool), Value::from), pairs)
+            }
+            _ => (Value::unknown(Type::Bool), Value::unknown(Type::list(Type::String))),
+        };
+        change.set("needs_address_pairs", needed);
+        change.set("allowed_address_pairs", pairs);
     }
 
     fn timeouts(&self) -> Timeouts {
@@ -105,13 +158,13 @@ impl Resource for KubeCni {
     }
 
     async fn read(&self, ctx: &Context<Client>, state: State) -> Result<Option<State>, Fault> {
-        let kubectl = match state.args.cluster.kubectl(ctx).await {
+        let kubectl = match state.cluster.kubectl(ctx).await {
             Ok(kubectl) => kubectl,
             Err(none) if none.gone => return Ok(None),
             Err(none) => return Err(none.fault()),
         };
-        let wanted = objects::parse(&state.args.manifest)?;
-        let drift = objects::drift(&kubectl, &state.args.manifest, &wanted).await?;
+        let wanted = objects::parse(&state.manifest)?;
+        let drift = objects::drift(&kubectl, &state.manifest, &wanted).await?;
         Ok(drift.map(|drift| State { drift, ..state }))
     }
 
@@ -124,46 +177,124 @@ impl Resource for KubeCni {
     }
 
     async fn delete(&self, ctx: &Context<Client>, state: State) -> Result<(), Fault> {
-        match state.args.cluster.kubectl(ctx).await {
-            Ok(kubectl) => objects::delete(&kubectl, &state.args.manifest, Duration::from_secs(120)).await,
+        match state.cluster.kubectl(ctx).await {
+            Ok(kubectl) => objects::delete(&kubectl, &state.manifest, Duration::from_secs(120)).await,
             Err(none) if none.gone => Ok(()),
             Err(none) => Err(none.fault()),
         }
     }
 
     async fn adopt(&self, ctx: &Context<Client>, args: Args) -> Result<Option<State>, Fault> {
-        let found = adopt(ctx, &args.cluster, &args.manifest).await?;
-        Ok(found.map(|(id, objects)| State { args, id, objects, drift: Vec::new() }))
+        let manifest = match &args.manifest {
+            Some(manifest) => manifest.clone(),
+            None => match args.cluster.kubectl(ctx).await {
+                Ok(kubectl) => args.fetch(ctx, &kubectl).await?,
+                Err(none) if none.gone => return Ok(None),
+                Err(none) => return Err(none.fault()),
+            },
+        };
+        let Some((id, objects)) = adopt(ctx, &args.cluster, &manifest).await? else { return Ok(None) };
+        let (_, needs) = args.checked(&manifest)?;
+        Ok(Some(args.state(manifest, &needs, id, objects)))
     }
 }
 
-/// The cluster's range as far as the plan knows it: `None` while it does not, `Some(None)` where there is none.
-fn pod_subnet(object: &Value) -> Option<Option<String>> {
-    let pods = object.get("cluster")?.get("pod_subnet")?;
-    if pods.is_unknown() { None } else { Some(pods.as_str().map(str::to_owned)) }
+/// A cluster's network as far as the plan knows it.
+struct PlannedNetwork {
+    pods: Option<String>,
+    services: Option<String>,
+    kube_proxy: Option<bool>,
+}
+
+impl PlannedNetwork {
+    fn borrowed(&self) -> Network<'_> {
+        Network {
+            pod_subnet: self.pods.as_deref(),
+            service_subnet: self.services.as_deref(),
+            kube_proxy: self.kube_proxy,
+        }
+    }
+}
+
+/// The cluster's ranges; `None` while the plan does not know them.
+fn planned_network(object: &Value) -> Option<PlannedNetwork> {
+    let cluster = object.get("cluster")?;
+    let range = |name: &str| {
+        let value = cluster.get(name)?;
+        (!value.is_unknown()).then(|| value.as_str().map(str::to_owned))
+    };
+    let kube_proxy = cluster.get("kube_proxy").and_then(Value::as_bool);
+    Some(PlannedNetwork { pods: range("pod_subnet")?, services: range("service_subnet")?, kube_proxy })
 }
 
 impl Args {
     async fn put(self, ctx: &Context<Client>, before: &[String]) -> Result<State, Fault> {
-        let wanted = objects::parse(&self.manifest)?;
-        self.check(&wanted)?;
+        let deadline = Instant::now() + limit(self.timeout.as_deref())?;
         let kubectl = self.cluster.kubectl(ctx).await.map_err(|none| none.fault())?;
+        let manifest = match &self.manifest {
+            Some(manifest) => manifest.clone(),
+            None => self.fetch(ctx, &kubectl).await?,
+        };
+        let (wanted, needs) = self.checked(&manifest)?;
+        let (id, ids, all) = ids(before, &wanted);
+        let mut state = self.state(manifest, &needs, id, all);
+        if !before.is_empty() {
+            ctx.checkpoint(&state).await?;
+        }
         ctx.progress(format!("applying {} objects", wanted.len()));
-        objects::apply(ctx, &kubectl, &self.manifest, &wanted).await?;
+        objects::apply(ctx, &kubectl, &state.manifest, &wanted).await?;
         objects::prune(&kubectl, before, &wanted).await?;
-        let ids: Vec<String> = wanted.iter().map(objects::id).collect();
-        let state = State { id: ids[0].clone(), objects: ids, drift: Vec::new(), args: self };
+        state.objects = ids;
         ctx.checkpoint(&state).await?;
-        let time = limit(state.args.timeout.as_deref())?;
-        objects::rolled_out(ctx, &kubectl, &state.args.manifest, &wanted, time).await?;
-        nodes_ready(ctx, &kubectl, time).await?;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        rollout::complete(ctx, &kubectl, &state.manifest, &wanted, &[], left()).await?;
+        if let Err(fault) = nodes_ready(ctx, &kubectl, left()).await {
+            return Err(rollout::explained(fault, &kubectl, &wanted).await);
+        }
         Ok(state)
     }
 
-    fn check(&self, wanted: &[Object]) -> Result<(), Fault> {
-        let Some(kind) = Kind::detect(wanted) else { return Ok(()) };
-        let checked = kind.check(wanted, self.cluster.pod_subnet.as_deref());
-        checked.map(|_| ()).map_err(|error| Fault::permanent(error.to_string()).attribute("manifest"))
+    async fn fetch(&self, ctx: &Context<Client>, kubectl: &Kubectl) -> Result<String, Fault> {
+        let (Some(url), Some(checksum)) = (&self.url, &self.checksum) else {
+            return Err(Fault::permanent("there is neither a manifest nor a URL with a checksum"));
+        };
+        ctx.progress(format!("fetching the manifest on {}", kubectl.remote.name()));
+        source::fetch(kubectl, url, self.mirror.as_deref(), checksum).await
+    }
+
+    /// The objects of a manifest that installs what the plan says, and fits the cluster.
+    fn checked(&self, manifest: &str) -> Result<(Vec<Object>, Requirements), Fault> {
+        let wanted = objects::parse(manifest)?;
+        let fault =
+            |error: grappe_kubeadm::cni::Error| Fault::permanent(error.to_string()).attribute("manifest");
+        let kind = match &self.kind {
+            Some(kind) => kind.parse().map_err(fault)?,
+            None => Kind::detect(&wanted),
+        };
+        kind.identify(&wanted, self.version.as_deref()).map_err(fault)?;
+        let needs = kind.check(&wanted, self.network()).map_err(fault)?;
+        Ok((wanted, needs))
+    }
+
+    fn network(&self) -> Network<'_> {
+        Network {
+            pod_subnet: self.cluster.pod_subnet.as_deref(),
+            service_subnet: self.cluster.service_subnet.as_deref(),
+            kube_proxy: self.cluster.kube_proxy,
+        }
+    }
+
+    fn state(&self, manifest: String, needs: &Requirements, id: String, objects: Vec<String>) -> State {
+        State {
+            cluster: self.cluster.clone(),
+            id,
+            manifest,
+            kind: Some(needs.kind.name().into()),
+            needs_address_pairs: needs.address_pairs,
+            allowed_address_pairs: needs.allowed_address_pairs(self.network()),
+            objects,
+            drift: Vec::new(),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What lives in a cluster: `kube_cni`, `kube_node`, `kube_manifest`, `kube_namespace`, `kube_config`.
+//! What lives in a cluster: `kube_cni`, `kube_node`, `kube_manifest`, `kube_secret`, `kube_namespace`, `kube_config`.
 //!
 //! Everything goes through `kubectl` on any control plane that answers ([`grappe_provider_kubeadm::access`]): it has the
 //! cluster's own version, the admin's key never leaves the machine, and no route from here to the API is needed.
@@ -6,10 +6,13 @@
 pub mod cni;
 pub mod config;
 pub mod drift;
+pub mod hanging;
 pub mod manifest;
 pub mod namespace;
 pub mod node;
 pub mod objects;
+pub mod rollout;
+pub mod secret;
 
 use std::sync::Arc;
 
@@ -43,6 +46,7 @@ impl Provider for KubeProvider {
             erased::resource(cni::KubeCni),
             erased::resource(node::KubeNode),
             erased::resource(manifest::KubeManifest),
+            erased::resource(secret::KubeSecret),
             erased::resource(namespace::KubeNamespace),
             erased::resource(config::KubeConfig),
         ]

@@ -1,11 +1,16 @@
 //! `kube_manifest`: objects of any kind, as a manifest says.
 //!
 //! Fields that the manifest sets are ours: a change of one by others is read back, shown, and undone by the next apply.
-//! What an older manifest had and the new one has not is deleted.
+//! What an older manifest had and the new one has not is deleted, the last first; also when the change to the new one was
+//! cut off: what may exist is in the state before it is made.
+//!
+//! A manifest with Secrets in it is a secret itself: it is shown nowhere, and sealed in the state. What must not be in the
+//! state at all is a `kube_secret`.
 
 use std::time::Duration;
 
-use grappe_provider::{Change, Context, Fault, Problem, Resource};
+use grappe_kubeadm::manifest::Object;
+use grappe_provider::{Change, Context, Fault, Problem, Resource, Timeouts};
 use grappe_provider_host::duration;
 use grappe_provider_kubeadm::access::ClusterRef;
 use grappe_provider_kubeadm::client::Client;
@@ -14,6 +19,7 @@ use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::objects;
+use crate::rollout::{self, Awaited};
 
 /// The resource type.
 pub struct KubeManifest;
@@ -25,6 +31,8 @@ pub struct Args {
     manifest: String,
     #[serde(default)]
     wait: bool,
+    #[serde(default)]
+    wait_for: Option<Vec<Awaited>>,
     #[serde(default)]
     timeout: Option<String>,
 }
@@ -67,14 +75,24 @@ impl Resource for KubeManifest {
                 "wait",
                 Attribute::optional(
                     Type::Bool,
-                    "Whether to wait until its Deployments, DaemonSets and StatefulSets run.",
+                    "Whether to wait until its Deployments, DaemonSets and StatefulSets run, its Jobs are complete, its definitions \
+                     established.",
                 )
                 .default(false)
                 .record(),
             )
             .attr(
+                "wait_for",
+                Attribute::optional(
+                    Type::list(Awaited::ty()),
+                    "Conditions to wait for, in the manifest's objects or any others: `kind` (as kubectl takes it), `name`, perhaps \
+                     `namespace`, `condition` (`Ready`, `Available`).",
+                )
+                .record(),
+            )
+            .attr(
                 "timeout",
-                Attribute::optional(Type::String, "How long a rollout or a deletion may take.")
+                Attribute::optional(Type::String, "How long a rollout, a condition or a deletion may take.")
                     .default("5m")
                     .record(),
             )
@@ -89,6 +107,11 @@ impl Resource for KubeManifest {
 
     fn plan(&self, change: &mut Change<'_>) {
         plan_objects(change);
+    }
+
+    fn timeouts(&self) -> Timeouts {
+        let long = Duration::from_secs(30 * 60);
+        Timeouts { create: long, update: long, ..Timeouts::default() }
     }
 
     async fn read(&self, ctx: &Context<Client>, state: State) -> Result<Option<State>, Fault> {
@@ -130,16 +153,31 @@ impl Args {
     async fn put(self, ctx: &Context<Client>, before: &[String]) -> Result<State, Fault> {
         let wanted = objects::parse(&self.manifest)?;
         let kubectl = self.cluster.kubectl(ctx).await.map_err(|none| none.fault())?;
-        ctx.progress(format!("applying {} objects", wanted.len()));
-        objects::apply(ctx, &kubectl, &self.manifest, &wanted).await?;
-        objects::prune(&kubectl, before, &wanted).await?;
-        if self.wait {
-            objects::rolled_out(ctx, &kubectl, &self.manifest, &wanted, limit(self.timeout.as_deref())?)
-                .await?;
+        let limit = limit(self.timeout.as_deref())?;
+        let (id, ids, all) = ids(before, &wanted);
+        let mut state = State { id, objects: all, drift: Vec::new(), args: self };
+        if !before.is_empty() {
+            ctx.checkpoint(&state).await?;
         }
-        let ids: Vec<String> = wanted.iter().map(objects::id).collect();
-        Ok(State { id: ids[0].clone(), objects: ids, drift: Vec::new(), args: self })
+        let args = &state.args;
+        ctx.progress(format!("applying {} objects", wanted.len()));
+        objects::apply(ctx, &kubectl, &args.manifest, &wanted).await?;
+        objects::prune(&kubectl, before, &wanted).await?;
+        let conditions = args.wait_for.as_deref().unwrap_or_default();
+        let watched = if args.wait { wanted.as_slice() } else { &[] };
+        rollout::complete(ctx, &kubectl, &args.manifest, watched, conditions, limit).await?;
+        state.objects = ids;
+        Ok(state)
     }
+}
+
+/// The first object's name, those of all that are wanted, and these with all that were there before: whatever is made or
+/// deleted next, what exists is among them.
+pub(crate) fn ids(before: &[String], wanted: &[Object]) -> (String, Vec<String>, Vec<String>) {
+    let ids: Vec<String> = wanted.iter().map(objects::id).collect();
+    let gone = before.iter().filter(|id| !ids.contains(id)).cloned();
+    let all = gone.chain(ids.iter().cloned()).collect();
+    (ids[0].clone(), ids, all)
 }
 
 /// What a creation that was cut off left: the objects that are there.
@@ -170,7 +208,7 @@ pub(crate) fn drift_attribute() -> Attribute {
 }
 
 /// The problems of `manifest` and `timeout`, and the objects where the manifest is known and right.
-pub(crate) fn validate(config: &Value) -> (Vec<Problem>, Option<Vec<grappe_kubeadm::manifest::Object>>) {
+pub(crate) fn validate(config: &Value) -> (Vec<Problem>, Option<Vec<Object>>) {
     let mut problems = Vec::new();
     let text = |name: &str| config.get(name).and_then(Value::as_str);
     if let Some(Err(problem)) = text("timeout").map(duration::parse) {
@@ -190,6 +228,10 @@ pub(crate) fn validate(config: &Value) -> (Vec<Problem>, Option<Vec<grappe_kubea
 /// Sets what is known of the objects before they are applied.
 pub(crate) fn plan_objects(change: &mut Change<'_>) {
     change.set("drift", Value::list(Type::String, []));
+    let manifest = change.planned().get("manifest").cloned();
+    if let Some(manifest) = manifest.filter(holds_secrets) {
+        change.set("manifest", manifest.sensitive());
+    }
     match change.planned().get("manifest").and_then(Value::as_str).map(grappe_kubeadm::manifest::objects) {
         Some(Ok(objects)) => {
             let ids: Vec<Value> = objects.iter().map(|object| objects::id(object).into()).collect();
@@ -201,6 +243,16 @@ pub(crate) fn plan_objects(change: &mut Change<'_>) {
             change.set_unknown("objects");
         }
     }
+}
+
+/// Whether a manifest has values of Secrets in it.
+fn holds_secrets(manifest: &Value) -> bool {
+    let objects = manifest.as_str().map(grappe_kubeadm::manifest::objects);
+    let filled = |object: &Object| {
+        let some = |key: &str| object.value[key].as_object().is_some_and(|data| !data.is_empty());
+        object.kind == "Secret" && (some("data") || some("stringData"))
+    };
+    matches!(objects, Some(Ok(objects)) if objects.iter().any(filled))
 }
 
 /// A time limit that was valid when it was planned; five minutes by default.

@@ -47,17 +47,41 @@ pub async fn apply(
         match kubectl.feed("kubectl apply", &args, text).await {
             Ok(_) => Ok(Ok(())),
             Err(fault) if fault.details.iter().any(|line| line.contains("omits key field \"protocol\"")) => {
-                kubectl.feed("kubectl apply", &args, &with_protocols(objects)).await.map(|_| Ok(()))
+                let fed = kubectl.feed("kubectl apply", &args, &with_protocols(objects)).await;
+                fed.map(|_| Ok(())).map_err(|fault| placed(fault, objects))
             }
             Err(fault)
                 if defines && fault.details.iter().any(|line| line.contains("no matches for kind")) =>
             {
                 Ok(Err("its own definitions are not established yet".to_owned()))
             }
-            Err(fault) => Err(fault),
+            Err(fault) => Err(placed(fault, objects)),
         }
     })
     .await
+}
+
+/// The fault, with where in the manifest the objects stand that kubectl names.
+fn placed(fault: Fault, objects: &[Object]) -> Fault {
+    let lines = fault.details.clone();
+    let named = |object: &&Object| lines.iter().any(|line| names(line, object));
+    let places: Vec<String> =
+        objects.iter().filter(named).map(|object| format!("at {}", object.place())).collect();
+    // A line that fits everything says nothing.
+    if places.is_empty() || places.len() > 5 { fault } else { fault.details(places.join("\n")) }
+}
+
+/// Whether a line of kubectl's is about an object: `The Service "web" is invalid`, `deployments.apps "web" is forbidden`,
+/// `no matches for kind "X" in version "y/v1"`, `namespaces "team" not found`.
+fn names(line: &str, object: &Object) -> bool {
+    let quoted = |text: &str| line.contains(&format!("\"{text}\""));
+    let lower = line.to_lowercase();
+    let kind = object.kind.to_lowercase();
+    // Resources are named in the plural: ingresses, networkpolicies.
+    let stem = kind.strip_suffix('y').unwrap_or(&kind);
+    (quoted(&object.name) && lower.contains(stem))
+        || (line.contains("no matches for kind") && quoted(&object.kind) && quoted(&object.api_version))
+        || (lower.contains("namespaces \"") && object.namespace.as_deref().is_some_and(quoted))
 }
 
 /// The manifest with each port's protocol said: API servers before 1.22 merge ports by a key that they do not default.
@@ -206,87 +230,6 @@ pub async fn prune(kubectl: &Kubectl, old: &[String], new: &[Object]) -> Result<
     Ok(())
 }
 
-/// Waits until the workloads of a manifest run as it says.
-///
-/// # Errors
-/// Not within `limit`: with the pods that hang, and why.
-pub async fn rolled_out(
-    ctx: &Context<Client>,
-    kubectl: &Kubectl,
-    text: &str,
-    objects: &[Object],
-    limit: Duration,
-) -> Result<(), Fault> {
-    let workloads: Vec<&Object> = objects
-        .iter()
-        .filter(|o| matches!(o.kind.as_str(), "DaemonSet" | "Deployment" | "StatefulSet"))
-        .collect();
-    if workloads.is_empty() {
-        return Ok(());
-    }
-    let waited = until(ctx, "the rollout", limit, || async {
-        let live = live(kubectl, text, objects).await?;
-        let missing = live.iter().flatten().filter_map(progress).collect::<Vec<_>>();
-        Ok(if missing.is_empty() { Ok(()) } else { Err(missing.join("; ")) })
-    })
-    .await;
-    let Err(fault) = waited else { return Ok(()) };
-    let namespaces: BTreeSet<&str> =
-        workloads.iter().map(|object| object.namespace.as_deref().unwrap_or("default")).collect();
-    let mut hanging = Vec::new();
-    for namespace in namespaces {
-        let pods =
-            kubectl.get(&format!("-n {} pods", quote(namespace))).await.ok().flatten().unwrap_or_default();
-        hanging.extend(pods["items"].as_array().into_iter().flatten().filter_map(hangs));
-    }
-    Err(fault.details(hanging.join("\n")))
-}
-
-/// What a workload still lacks; `None` for what is complete, or no workload.
-pub fn progress(object: &Json) -> Option<String> {
-    let (kind, status) = (object["kind"].as_str().unwrap_or_default(), &object["status"]);
-    let number = |value: &Json| value.as_i64().unwrap_or(0);
-    let seen = number(&status["observedGeneration"]) >= number(&object["metadata"]["generation"]);
-    let (updated, ready, wanted) = match kind {
-        "DaemonSet" => ("updatedNumberScheduled", "numberReady", number(&status["desiredNumberScheduled"])),
-        "Deployment" | "StatefulSet" => {
-            ("updatedReplicas", "readyReplicas", object["spec"]["replicas"].as_i64().unwrap_or(1))
-        }
-        _ => return None,
-    };
-    let name = object["metadata"]["name"].as_str().unwrap_or("?");
-    let (updated, ready) = (number(&status[updated]), number(&status[ready]));
-    if !seen {
-        return Some(format!("{kind} {name} is not looked at yet"));
-    }
-    let have = updated.min(ready);
-    (have < wanted).then(|| format!("{kind} {name} has {have} of {wanted} pods ready"))
-}
-
-/// A pod that is not ready, where it is, and why.
-pub fn hangs(pod: &Json) -> Option<String> {
-    let status = &pod["status"];
-    let conditions = status["conditions"].as_array();
-    let condition = |kind: &str| conditions.into_iter().flatten().find(|c| c["type"] == kind);
-    let done = status["phase"] == "Succeeded";
-    if done || condition("Ready").is_some_and(|c| c["status"] == "True") {
-        return None;
-    }
-    let states = ["initContainerStatuses", "containerStatuses"].map(|key| status[key].as_array());
-    let waiting = states.into_iter().flatten().flatten().find_map(|container| {
-        let waiting = &container["state"]["waiting"];
-        let reason = waiting["reason"].as_str()?;
-        Some(format!("{reason} {}", waiting["message"].as_str().unwrap_or_default()))
-    });
-    let unscheduled = condition("PodScheduled").filter(|c| c["status"] != "True");
-    let why = waiting
-        .or_else(|| unscheduled.and_then(|c| c["message"].as_str()).map(str::to_owned))
-        .unwrap_or_else(|| status["phase"].as_str().unwrap_or("no status").to_owned());
-    let text = |value: &Json| value.as_str().unwrap_or("?").to_owned();
-    let (name, node) = (text(&pod["metadata"]["name"]), text(&pod["spec"]["nodeName"]));
-    Some(format!("pod {name} on {node}: {}", why.trim()))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -294,39 +237,46 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rollout_is_complete_when_all_pods_are_new_and_ready() {
-        let set = |observed: i64, updated: i64, ready: i64| {
-            json!({"kind": "DaemonSet", "metadata": {"name": "d", "generation": 2},
-                "status": {"observedGeneration": observed, "desiredNumberScheduled": 3, "updatedNumberScheduled": updated, "numberReady": ready}})
-        };
-        assert_eq!(progress(&set(2, 3, 3)), None);
-        assert_eq!(progress(&set(1, 3, 3)).as_deref(), Some("DaemonSet d is not looked at yet"));
-        assert_eq!(progress(&set(2, 1, 3)).as_deref(), Some("DaemonSet d has 1 of 3 pods ready"));
-        assert_eq!(progress(&json!({"kind": "ConfigMap"})), None);
-        let deployment = json!({"kind": "Deployment", "metadata": {"name": "w"}, "spec": {}, "status": {}});
-        assert_eq!(progress(&deployment).as_deref(), Some("Deployment w has 0 of 1 pods ready"));
-    }
-
-    #[test]
-    fn a_hanging_pod_says_where_and_why() {
-        let pod = json!({"metadata": {"name": "p"}, "spec": {"nodeName": "w1"}, "status": {"phase": "Pending",
-            "containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]}});
-        assert_eq!(hangs(&pod).as_deref(), Some("pod p on w1: ImagePullBackOff no such image"));
-        let pod = json!({"metadata": {"name": "p"}, "status": {"phase": "Pending",
-            "conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}]}});
-        assert_eq!(hangs(&pod).as_deref(), Some("pod p on ?: 0/1 nodes are available"));
-        let ready =
-            json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
-        assert_eq!(hangs(&ready), None);
-        assert_eq!(hangs(&json!({"status": {"phase": "Succeeded"}})), None);
-    }
-
-    #[test]
     fn ports_get_the_protocol_they_have_anyway() {
         let text = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 80}, {port: 53, protocol: UDP}]}\n";
         let filled = with_protocols(&parse(text).expect("one"));
         let ports = parse(&filled).expect("one")[0].value["spec"]["ports"].clone();
         assert_eq!(ports, json!([{"port": 80, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}]));
+    }
+
+    #[test]
+    fn what_kubectl_complains_of_is_found_in_the_manifest() {
+        let objects = parse(
+            "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: team}\n---\n\
+             apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: team}\n---\n\
+             apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: none}\n",
+        )
+        .expect("three");
+        let at = |line: &str| {
+            let fault = placed(Fault::permanent("kubectl apply failed").details(line), &objects);
+            fault
+                .details
+                .iter()
+                .filter_map(|line| line.strip_prefix("at ").map(str::to_owned))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(at("The Service \"web\" is invalid: spec.ports"), ["document 1, Service team/web"]);
+        assert_eq!(
+            at("Error from server (Forbidden): deployments.apps \"web\" is forbidden"),
+            ["document 2, Deployment team/web"]
+        );
+        assert_eq!(
+            at("Error from server: networkpolicies.networking.k8s.io \"none\" is forbidden"),
+            ["document 3, NetworkPolicy none"]
+        );
+        assert_eq!(
+            at(
+                "error: unable to recognize \"STDIN\": no matches for kind \"Deployment\" in version \"apps/v1\""
+            ),
+            ["document 2, Deployment team/web"]
+        );
+        assert_eq!(at("Error from server (NotFound): namespaces \"team\" not found").len(), 2);
+        assert_eq!(at("Unable to connect to the server"), [""; 0]);
     }
 
     #[test]

@@ -185,6 +185,13 @@ enum Answer {
 
 fn fetch(cx: &mut Cx<'_>, url: &str) -> Answer {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    // curl's alone: a file of the host itself.
+    if scheme == "file" {
+        return match cx.read(rest) {
+            Ok(bytes) => Answer::Http(200, String::from_utf8_lossy(&bytes).into_owned()),
+            Err(_) => Answer::Http(404, String::new()),
+        };
+    }
     let (authority, path) = match rest.split_once('/') {
         Some((a, p)) => (a, format!("/{p}")),
         None => (rest, "/".to_owned()),

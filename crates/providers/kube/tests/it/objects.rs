@@ -104,6 +104,154 @@ async fn a_network_plugin_of_another_range_is_refused_while_planning() {
     let planned = bench.plan("kube_cni", None, &cni(&cluster));
     assert_eq!(planned.get("kind").and_then(Value::as_str), Some("flannel"));
     assert_eq!(planned.get("needs_address_pairs").and_then(Value::as_bool), Some(false));
+    assert_eq!(value::to_json(planned.get("allowed_address_pairs").expect("pairs")), json!([]));
+    for (name, given, part) in [
+        ("kind", json!("calico"), "installs flannel, not calico"),
+        ("kind", json!("romana"), "no network plugin we know"),
+        ("version", json!("v0.0.1"), "not v0.0.1"),
+        ("checksum", json!("sha256:00"), "no SHA-256"),
+        ("checksum", json!("0".repeat(64)), "the manifest's SHA-256 is"),
+        ("url", json!("https://example.org/x.yaml"), "not both"),
+        ("mirror", json!("http://10.0.0.1"), "a mirror is for a `url`"),
+    ] {
+        let mut wrong = cni(&cluster);
+        wrong[name] = given;
+        let problems = bench.problems("kube_cni", &wrong);
+        assert!(problems.iter().any(|problem| problem.contains(part)), "{name}: {problems:?}");
+    }
+    // Where addresses are routed, both ranges are told.
+    let mut routed = cni(&cluster);
+    let manifest = routed["manifest"].as_str().expect("text").replace("\"vxlan\"", "\"host-gw\"");
+    routed["manifest"] = manifest.into();
+    let planned = bench.plan("kube_cni", None, &routed);
+    assert_eq!(
+        value::to_json(planned.get("allowed_address_pairs").expect("pairs")),
+        json!([PODS, "10.96.0.0/12"])
+    );
+    // Without kube-proxy somebody has to do its work.
+    let mut without = cni(&cluster);
+    without["cluster"]["kube_proxy"] = json!(false);
+    let problems = bench.problems("kube_cni", &without);
+    assert!(problems.iter().any(|problem| problem.contains("no kube-proxy")), "{problems:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_from_a_url_is_what_was_pinned_or_nothing() {
+    let (lab, machine, cluster) = small().await;
+    let text = cni(&cluster)["manifest"].as_str().expect("text").to_owned();
+    let id = machine["id"].as_str().expect("an id");
+    let put =
+        |text: &str| lab.world.exec(id, "root", "cat > /root/cni.yaml", text.as_bytes()).expect("it runs");
+    put(&text);
+    let sum = lab.ok(&machine, "sha256sum < /root/cni.yaml | cut -d' ' -f1").trim().to_owned();
+    let given = |sum: &str| json!({"cluster": cluster, "url": "file:///root/cni.yaml", "checksum": sum});
+    let bench = lab.bench("kube_cni", "cni").await;
+    let problems = bench.problems("kube_cni", &json!({"cluster": cluster, "url": "file:///root/cni.yaml"}));
+    assert!(problems.len() == 1 && problems[0].contains("needs its SHA-256"), "{problems:?}");
+    let fault = lab.try_make("kube_cni", "cni", given(&"0".repeat(64))).await.expect_err("another file");
+    assert!(fault.summary.contains(&sum), "{fault:#?}");
+    let state = lab.make("kube_cni", "cni", given(&format!("sha256:{sum}"))).await;
+    assert_eq!(state.get("kind").and_then(Value::as_str), Some("flannel"));
+    assert_eq!(state.get("manifest").and_then(Value::as_str), Some(text.as_str()));
+    assert!(state.get("manifest").expect("text").is_sensitive_deep(), "it might hold Secrets");
+    // It was fetched once: drift is seen, and mended, with the file gone.
+    lab.ok(&machine, "rm /root/cni.yaml");
+    lab.kubectl(&machine, "-n kube-flannel delete daemonset kube-flannel-ds");
+    let given = given(&format!("sha256:{sum}"));
+    let read = bench.read("kube_cni", &state).await.expect("the rest is there");
+    assert_eq!(bench.action("kube_cni", &read, &given), Action::Update(vec!["drift".into()]));
+    bench.update("kube_cni", &read, &given).await;
+    let fault = lab
+        .try_make(
+            "kube_cni",
+            "other",
+            json!({"cluster": cluster, "url": "file:///root/gone.yaml", "checksum": sum}),
+        )
+        .await
+        .expect_err("no such file");
+    assert!(fault.is_transient() && fault.summary.contains("gone.yaml"), "{fault:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_come_up_says_which_pod_hangs_and_why() {
+    let (lab, _, cluster) = small().await;
+    let manifest = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: default}\nspec:\n  \
+                    selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec: \
+                    {nodeSelector: {no: where}, containers: [{name: c, image: 'example.org/web:1'}]}\n";
+    let given = json!({"cluster": cluster, "manifest": manifest, "wait": true, "timeout": "2s"});
+    let fault = lab.try_make("kube_manifest", "m", given).await.expect_err("no node takes it");
+    let said = fault.details.join("\n");
+    assert!(said.contains("Deployment web has 0 of 1") && said.contains("on no node: "), "{fault:#?}");
+    let conditions = json!([{"kind": "node", "name": "cp1", "condition": "Ready"}]);
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m, namespace: default}\n";
+    lab.make("kube_manifest", "w", json!({"cluster": cluster, "manifest": map, "wait_for": conditions}))
+        .await;
+    let conditions = json!([{"kind": "node", "name": "cp1", "condition": "DiskPressure"}]);
+    let given = json!({"cluster": cluster, "manifest": map, "wait_for": conditions, "timeout": "1s"});
+    let fault = lab.try_make("kube_manifest", "w", given).await.expect_err("it has none");
+    assert!(fault.details.join("\n").contains("node cp1 is not DiskPressure"), "{fault:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_refused_is_found_in_the_manifest() {
+    let (lab, _, cluster) = small().await;
+    let manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\n---\n\
+                    apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b, namespace: nowhere}\n";
+    let fault = lab
+        .try_make("kube_manifest", "m", json!({"cluster": cluster, "manifest": manifest}))
+        .await
+        .expect_err("no such namespace");
+    assert!(fault.details.join("\n").contains("at document 2, ConfigMap nowhere/b"), "{fault:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_with_secrets_is_one() {
+    let (lab, _, cluster) = small().await;
+    let manifest =
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: default}\ndata: {p: aHVudGVyMg==}\n";
+    let state = lab.make("kube_manifest", "m", json!({"cluster": cluster, "manifest": manifest})).await;
+    assert!(state.get("manifest").expect("text").is_sensitive_deep(), "sealed in the state");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_values_of_a_secret_are_in_the_cluster_and_not_in_the_state() {
+    let (lab, machine, cluster) = small().await;
+    let given = |password: &str, team: &str| json!({"cluster": cluster, "name": "db", "data": {"password": password, "user": "app"}, "labels": {"team": team}});
+    let bench = lab.bench("kube_secret", "db").await;
+    let ty = bench.resource("kube_secret");
+    let planned = bench.plan("kube_secret", None, &given("hunter2", "a"));
+    let made = ty.create(bench.context(), &planned).await.expect("created");
+    assert!(made.get("data").expect("data").is_null(), "{made:#?}");
+    assert!(!format!("{:?}", value::to_json(&made)).contains("hunter2"));
+    let password = "-n default get secret db -o jsonpath={.data.password} | base64 -d";
+    assert_eq!(lab.kubectl(&machine, password), "hunter2");
+    // Nothing differs after it.
+    let read = bench.read("kube_secret", &made).await.expect("it is there");
+    assert_eq!(bench.action("kube_secret", &read, &given("hunter2", "a")), Action::Nothing);
+    // Another value, or a label: all of it is sent again.
+    for (password, team) in [("hunter3", "a"), ("hunter3", "b")] {
+        let read = bench.read("kube_secret", &made).await.expect("it is there");
+        let wanted = given(password, team);
+        assert!(matches!(bench.action("kube_secret", &read, &wanted), Action::Update(_)));
+        let planned = bench.plan("kube_secret", Some(&read), &wanted);
+        ty.update(bench.context(), &read, &planned).await.expect("updated");
+    }
+    assert_eq!(lab.kubectl(&machine, password), "hunter3");
+    // Somebody else's hand is seen.
+    let planned = bench.plan("kube_secret", Some(&made), &given("hunter3", "b"));
+    let made = ty.update(bench.context(), &made, &planned).await.expect("updated");
+    lab.kubectl(&machine, "-n default patch secret db --type=merge -p '{\"data\":{\"password\":\"eA==\"}}'");
+    let read = bench.read("kube_secret", &made).await.expect("it is there");
+    assert_eq!(
+        bench.action("kube_secret", &read, &given("hunter3", "b")),
+        Action::Update(vec!["data_hashes".into()])
+    );
+    let other = lab.bench("kube_secret", "other").await;
+    let planned = other.plan("kube_secret", None, &given("x", "a"));
+    let fault = other.resource("kube_secret").create(other.context(), &planned).await.expect_err("another's");
+    assert!(fault.summary.contains("exists already"), "{fault:#?}");
+    lab.unmake("kube_secret", "db", &made).await;
+    assert_eq!(lab.kubectl(&machine, "-n default get secret db --ignore-not-found"), "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
