@@ -7,15 +7,23 @@ use anyhow::{Result, bail};
 use crate::run::{go, say, which};
 
 /// A program, and the Debian package that brings it.
-const NEEDED: [(&str, &str); 8] = [
+const NEEDED: [(&str, &str); 16] = [
     ("sshd", "openssh-server"),
     ("ssh-keygen", "openssh-client"),
     ("ssh-agent", "openssh-client"),
     ("haproxy", "haproxy"),
+    ("keepalived", "keepalived"),
     ("openssl", "openssl"),
     ("curl", "curl"),
     ("ip", "iproute2"),
     ("sysctl", "procps"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("unshare", "util-linux"),
+    ("pivot_root", "util-linux"),
+    ("xz", "xz-utils"),
+    ("zstd", "zstd"),
+    ("slirp4netns", "slirp4netns"),
+    ("nft", "nftables"),
 ];
 
 /// Installs what is missing where it can, and says what is missing where it can't.

@@ -61,7 +61,9 @@ impl Dialer for LocalDialer {
 /// Connects from within a namespace. The thread stays there: it must end after.
 fn connect(namespace: &str, address: SocketAddr) -> io::Result<TcpStream> {
     let path = namespace_path(namespace);
-    let named = |doing: &str, e: io::Error| io::Error::new(e.kind(), format!("can't {doing} {}: {e}", path.display()));
+    let named = |doing: &str, e: io::Error| {
+        io::Error::new(e.kind(), format!("can't {doing} {}: {e}", path.display()))
+    };
     let file = File::open(&path).map_err(|e| named("open", e))?;
     setns(file, CloneFlags::CLONE_NEWNET).map_err(|e| named("enter", e.into()))?;
     let stream = TcpStream::connect_timeout(&address, PATIENCE)?;

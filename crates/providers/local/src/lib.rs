@@ -24,9 +24,7 @@ mod store;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use grappe_provider::{
-    AnyDataSource, AnyProvider, AnyResource, Context, Fault, Provider, Setup, erased,
-};
+use grappe_provider::{AnyDataSource, AnyProvider, AnyResource, Context, Fault, Provider, Setup, erased};
 use grappe_ssh::Pool;
 use grappe_value::{Attribute, Schema, Type};
 use serde::Deserialize;

@@ -22,7 +22,8 @@ impl Process {
         let Some(bytes) = read(path)? else { return Ok(None) };
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let mut words = text.split_whitespace();
-        let parsed = (|| Some(Process { pid: words.next()?.parse().ok()?, started: words.next()?.parse().ok()? }))();
+        let parsed =
+            (|| Some(Process { pid: words.next()?.parse().ok()?, started: words.next()?.parse().ok()? }))();
         Ok(parsed.filter(Process::lives))
     }
 

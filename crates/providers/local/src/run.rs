@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use grappe_provider::Fault;
 
 /// Programs that are not in every system, and Debian's package of each.
-const PACKAGES: [(&str, &str); 10] = [
+const PACKAGES: [(&str, &str); 11] = [
     ("ip", "iproute2"),
     ("flock", "util-linux"),
     ("nsenter", "util-linux"),
     ("unshare", "util-linux"),
     ("setsid", "util-linux"),
+    ("pivot_root", "util-linux"),
     ("mmdebstrap", "mmdebstrap"),
     ("slirp4netns", "slirp4netns"),
     ("nft", "nftables"),
@@ -86,7 +87,10 @@ pub(crate) fn wait_for<T>(
         if Instant::now() >= end {
             return Ok(None);
         }
-        #[expect(clippy::disallowed_methods, reason = "on a thread of tokio's blocking pool, never a worker")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "on a thread of tokio's blocking pool, never a worker"
+        )]
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
     }

@@ -48,9 +48,12 @@ fn hierarchies() -> Result<Vec<PathBuf>, Fault> {
         return Ok(vec![root]);
     }
     let entries = std::fs::read_dir(&root).map_err(|e| on(&root, "read", e))?.flatten().map(|e| e.path());
-    let mut all: Vec<PathBuf> = entries.filter(|p| !p.is_symlink() && p.join("cgroup.procs").exists()).collect();
+    let mut all: Vec<PathBuf> =
+        entries.filter(|p| !p.is_symlink() && p.join("cgroup.procs").exists()).collect();
     if all.is_empty() {
-        return Err(Fault::permanent("no cgroups are mounted under /sys/fs/cgroup").hint("mount cgroup2 there"));
+        return Err(
+            Fault::permanent("no cgroups are mounted under /sys/fs/cgroup").hint("mount cgroup2 there")
+        );
     }
     all.sort();
     Ok(all)
@@ -92,7 +95,8 @@ pub(super) fn prepare(id: &str, limits: &Limits) -> Result<(), Fault> {
         if unified() {
             // Hands the controllers down; one that can't be is missed by a limit, if at all.
             for folder in &above[..above.len() - 1] {
-                let controllers = std::fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
+                let controllers =
+                    std::fs::read_to_string(folder.join("cgroup.controllers")).unwrap_or_default();
                 for controller in controllers.split_whitespace() {
                     let _ = set(&folder.join("cgroup.subtree_control"), format!("+{controller}").as_bytes());
                 }
@@ -129,9 +133,12 @@ pub(super) fn limit(id: &str, limits: &Limits) -> Result<(), Fault> {
         if file.exists() {
             set(&file, value.as_bytes()).map_err(|fault| fault.attribute("limits"))?;
         } else if wanted {
-            return Err(Fault::permanent(format!("this computer's cgroups can't limit {name}: there is no {}", file.display()))
-                .hint("leave that limit out")
-                .attribute("limits"));
+            return Err(Fault::permanent(format!(
+                "this computer's cgroups can't limit {name}: there is no {}",
+                file.display()
+            ))
+            .hint("leave that limit out")
+            .attribute("limits"));
         }
     }
     Ok(())
@@ -169,7 +176,10 @@ pub(super) fn remove(id: &str) -> Result<(), Fault> {
             Ok(busy.is_none().then_some(()))
         })?;
         if gone.is_none() {
-            return Err(Fault::permanent(format!("processes of the machine don't die: see {}", own.display())));
+            return Err(Fault::permanent(format!(
+                "processes of the machine don't die: see {}",
+                own.display()
+            )));
         }
         // The last machine's: what others still use is not empty.
         let _ = std::fs::remove_dir(&ours);

@@ -90,12 +90,14 @@ impl Backend for Namespaces {
             // The launcher takes the lock a moment after it is started.
             dead = if held(&lock)? { 0 } else { dead + 1 };
             if dead > 20 {
-                return Err(Fault::permanent(format!("the machine {} did not boot", machine.name)).details(console(dir)));
+                return Err(Fault::permanent(format!("the machine {} did not boot", machine.name))
+                    .details(console(dir)));
             }
             Ok(None)
         })?;
         up.ok_or_else(|| {
-            Fault::permanent(format!("the machine {} has not entered its root after 30 s", machine.name)).details(console(dir))
+            Fault::permanent(format!("the machine {} has not entered its root after 30 s", machine.name))
+                .details(console(dir))
         })
     }
 

@@ -38,7 +38,11 @@ impl Debian {
             ("components", Type::list(Type::String)),
         ];
         Type::Object(Arc::new(ObjectType {
-            optional: attributes.iter().map(|(name, _)| Arc::from(*name)).filter(|name| &**name != "suite").collect(),
+            optional: attributes
+                .iter()
+                .map(|(name, _)| Arc::from(*name))
+                .filter(|name| &**name != "suite")
+                .collect(),
             attributes: attributes.into_iter().map(|(name, ty)| (name.into(), ty)).collect(),
         }))
     }
@@ -47,8 +51,9 @@ impl Debian {
     ///
     /// The build runs under `flock`, and its last step is a rename: a build that outlives a killed run goes on, and is what the next one waits for.
     pub(super) fn tarball(&self, cache: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf, Fault> {
-        let inputs = serde_json::to_vec(&(1, BASE, self))
-            .map_err(|e| Fault::permanent("the inputs can't be written as JSON (a bug in grappe)").source(e))?;
+        let inputs = serde_json::to_vec(&(1, BASE, self)).map_err(|e| {
+            Fault::permanent("the inputs can't be written as JSON (a bug in grappe)").source(e)
+        })?;
         let name = format!("debian-{}-{}", self.suite, &hex(&Sha256::digest(inputs))[..16]);
         let tarball = cache.join(format!("{name}.tar"));
         if tarball.exists() {
@@ -61,7 +66,10 @@ impl Debian {
         let mut build = command("flock", &[]);
         build.arg(cache.join(format!("{name}.lock"))).args(["sh", "-c", BUILD, "build"]).arg(&tarball);
         build.arg(format!("--include={}", packages.join(",")));
-        build.arg(format!("--components={}", self.components.as_deref().unwrap_or(&["main".to_owned()]).join(",")));
+        build.arg(format!(
+            "--components={}",
+            self.components.as_deref().unwrap_or(&["main".to_owned()]).join(",")
+        ));
         build.arg("--").arg(&self.suite).args(&self.mirror);
         // Roots are made beside the tarball: /tmp may be small, or an overlay.
         build.env("TMPDIR", cache);
@@ -88,7 +96,9 @@ mv "$out.new.tar" "$out"
 
 pub(super) fn validate(debian: &Value) -> Vec<Problem> {
     let word = |text: &str, also: &str| {
-        !text.is_empty() && !text.starts_with('-') && text.bytes().all(|b| b.is_ascii_alphanumeric() || also.bytes().any(|a| a == b))
+        !text.is_empty()
+            && !text.starts_with('-')
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || also.bytes().any(|a| a == b))
     };
     let mut problems = Vec::new();
     if debian.get("suite").and_then(Value::as_str).is_some_and(|suite| !word(suite, "-.")) {

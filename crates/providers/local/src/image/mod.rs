@@ -108,9 +108,12 @@ impl Args {
         if let Some(wanted) = &self.sha256
             && !wanted.eq_ignore_ascii_case(&digest)
         {
-            return Err(Fault::permanent(format!("{} has the SHA-256 {digest}, not {wanted}", path.display()))
-                .hint("fetch it anew, or correct sha256")
-                .attribute("sha256"));
+            return Err(Fault::permanent(format!(
+                "{} has the SHA-256 {digest}, not {wanted}",
+                path.display()
+            ))
+            .hint("fetch it anew, or correct sha256")
+            .attribute("sha256"));
         }
         Ok(Source { path, oci: self.oci_archive.is_some(), digest, size })
     }
@@ -144,7 +147,11 @@ fn make(client: &Client, key: &str, source: &Source, progress: &dyn Fn(&str)) ->
         progress("unpacking the image");
         let (new, root) = (dir.join("root.new"), dir.join("root"));
         store::remove_all(&root)?;
-        if source.oci { oci::unpack(&source.path, &dir, &new)? } else { unpack::tarball(&source.path, &dir, &new)? }
+        if source.oci {
+            oci::unpack(&source.path, &dir, &new)?
+        } else {
+            unpack::tarball(&source.path, &dir, &new)?
+        }
         prepare::prepare(&new)?;
         std::fs::rename(&new, &root).map_err(|e| on(&root, "make", e))?;
         client.store.put(&Image { digest: source.digest.clone(), size: source.size })?;
@@ -224,8 +231,10 @@ impl Resource for LocalImage {
         match sources[..] {
             [] => problems.push(Problem::new("tarball", "the image comes from nowhere").hint(ONE_OF)),
             [_] => {}
-            [_, second, ..] => problems
-                .push(Problem::new(second, format!("{} exclude each other", sources.join(" and "))).hint("keep one of them")),
+            [_, second, ..] => problems.push(
+                Problem::new(second, format!("{} exclude each other", sources.join(" and ")))
+                    .hint("keep one of them"),
+            ),
         }
         if let Some(sum) = config.get("sha256").and_then(Value::as_str) {
             if sum.len() != 64 || !sum.bytes().all(|b| b.is_ascii_hexdigit()) {

@@ -61,13 +61,16 @@ struct Platform {
 fn layers(parts: &Path) -> Result<Vec<PathBuf>, Fault> {
     if let Some(saved) = json::<Vec<Saved>>(&parts.join("manifest.json"))? {
         let [image] = &saved[..] else {
-            return Err(Fault::permanent(format!("it has {} images", saved.len())).hint("save one image alone"));
+            return Err(
+                Fault::permanent(format!("it has {} images", saved.len())).hint("save one image alone")
+            );
         };
         return image.layers.iter().map(|name| inside(parts, name)).collect();
     }
     let Some(index) = json::<Index>(&parts.join("index.json"))? else {
-        return Err(Fault::permanent("it has neither manifest.json nor index.json")
-            .hint("write it with docker save, podman save or skopeo; a tarball of a root goes under tarball"));
+        return Err(Fault::permanent("it has neither manifest.json nor index.json").hint(
+            "write it with docker save, podman save or skopeo; a tarball of a root goes under tarball",
+        ));
     };
     let mut descriptor = for_this_computer(&index)?;
     // An index may name another one: of the platforms that an image is made for.
@@ -102,7 +105,9 @@ fn for_this_computer(index: &Index) -> Result<Descriptor, Fault> {
 fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Fault> {
     let Some(bytes) = read(path)? else { return Ok(None) };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    serde_json::from_slice(&bytes).map(Some).map_err(|e| Fault::permanent(format!("its {name} is wrong: {e}")))
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|e| Fault::permanent(format!("its {name} is wrong: {e}")))
 }
 
 fn blob<T: DeserializeOwned>(parts: &Path, descriptor: &Descriptor) -> Result<T, Fault> {
@@ -124,7 +129,10 @@ fn inside(parts: &Path, name: &str) -> Result<PathBuf, Fault> {
 
 /// Lays a layer over what is there.
 fn apply(dir: &Path, layer: &Path, root: &Path) -> Result<(), Fault> {
-    let mut list = crate::run::command("tar", &["--list", "--verbose", "--numeric-owner", "--quoting-style=literal", "--file"]);
+    let mut list = crate::run::command(
+        "tar",
+        &["--list", "--verbose", "--numeric-owner", "--quoting-style=literal", "--file"],
+    );
     let listing = output(list.arg(layer))?;
     for entry in listing.lines().filter_map(Entry::parse) {
         entry.clear(root)?;
@@ -163,7 +171,9 @@ impl<'a> Entry<'a> {
         let Some(folder) = folder_within(root, path.parent().unwrap_or(Path::new(""))) else { return Ok(()) };
         match name.strip_prefix(".wh.") {
             Some(".wh..opq") => empty(&folder, &[]),
-            Some(hidden) if !hidden.is_empty() && hidden != "." && hidden != ".." => remove_all(&folder.join(hidden)),
+            Some(hidden) if !hidden.is_empty() && hidden != "." && hidden != ".." => {
+                remove_all(&folder.join(hidden))
+            }
             Some(_) => Ok(()),
             None => {
                 let there = folder.join(name);
@@ -194,10 +204,22 @@ mod tests {
     #[test]
     fn tars_listing_is_read() {
         let read = |line| Entry::parse(line).map(|e| (e.is_dir, e.name));
-        assert_eq!(read("drwxr-xr-x 0/0               0 2026-01-01 00:00 ./etc/a b/"), Some((true, "etc/a b")));
-        assert_eq!(read("-rw-r--r-- 0/0         1234567 2026-01-01 00:00 etc/.wh.x"), Some((false, "etc/.wh.x")));
-        assert_eq!(read("lrwxrwxrwx 0/0               0 2026-01-01 00:00 lib -> usr/lib"), Some((false, "lib")));
-        assert_eq!(read("crw-r--r-- 0/0             1,3 2026-01-01 00:00 dev/null"), Some((false, "dev/null")));
+        assert_eq!(
+            read("drwxr-xr-x 0/0               0 2026-01-01 00:00 ./etc/a b/"),
+            Some((true, "etc/a b"))
+        );
+        assert_eq!(
+            read("-rw-r--r-- 0/0         1234567 2026-01-01 00:00 etc/.wh.x"),
+            Some((false, "etc/.wh.x"))
+        );
+        assert_eq!(
+            read("lrwxrwxrwx 0/0               0 2026-01-01 00:00 lib -> usr/lib"),
+            Some((false, "lib"))
+        );
+        assert_eq!(
+            read("crw-r--r-- 0/0             1,3 2026-01-01 00:00 dev/null"),
+            Some((false, "dev/null"))
+        );
         assert_eq!(read(""), None);
     }
 

@@ -42,7 +42,8 @@ pub(super) fn prepare(root: &Path) -> Result<(), Fault> {
     // Sysctls outside of net are this computer's: a machine may read them only, and a file that sets them would fail the boot.
     for folder in ["usr/lib/sysctl.d", "lib/sysctl.d"] {
         let Ok(files) = std::fs::read_dir(root.join(folder)) else { continue };
-        for file in files.flatten().map(|f| f.file_name()).filter(|f| f.to_string_lossy().ends_with(".conf")) {
+        for file in files.flatten().map(|f| f.file_name()).filter(|f| f.to_string_lossy().ends_with(".conf"))
+        {
             mask(&root.join("etc/sysctl.d").join(file))?;
         }
     }

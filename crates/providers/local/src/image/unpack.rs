@@ -30,7 +30,14 @@ pub(super) fn begin(dir: &Path, new: &Path) -> Result<(), Fault> {
 /// `tar` that extracts `file` into `new`; the programs that it starts hold the lock too.
 pub(super) fn tar(dir: &Path, file: &Path, new: &Path) -> Command {
     let mut command = under_lock(dir);
-    command.args(["tar", "--extract", "--numeric-owner", "--preserve-permissions", "--xattrs", "--xattrs-include=*"]);
+    command.args([
+        "tar",
+        "--extract",
+        "--numeric-owner",
+        "--preserve-permissions",
+        "--xattrs",
+        "--xattrs-include=*",
+    ]);
     command.arg("--file").arg(file).arg("--directory").arg(new);
     command
 }
@@ -44,7 +51,8 @@ fn under_lock(dir: &Path) -> Command {
 /// Why a file could not be unpacked.
 pub(super) fn refused(file: &Path, fault: Fault) -> Fault {
     let name = file.to_string_lossy();
-    let helper = [("zst", "zstd"), ("xz", "xz"), ("gz", "gzip")].into_iter().find(|(end, _)| name.ends_with(end));
+    let helper =
+        [("zst", "zstd"), ("xz", "xz"), ("gz", "gzip")].into_iter().find(|(end, _)| name.ends_with(end));
     let fault = match helper.and_then(|(_, program)| missing(&[program])) {
         Some((program, package)) => {
             fault.hint(format!("install {program}; on Debian or Ubuntu: apt-get install {package}"))

@@ -82,9 +82,13 @@ mod tests {
 
     #[test]
     fn memory_is_read_as_kubernetes_does() {
-        for (text, wanted) in
-            [("1", Some(1)), ("2k", Some(2000)), ("512Mi", Some(512 << 20)), ("2Gi", Some(2 << 30)), ("1G", Some(1_000_000_000))]
-        {
+        for (text, wanted) in [
+            ("1", Some(1)),
+            ("2k", Some(2000)),
+            ("512Mi", Some(512 << 20)),
+            ("2Gi", Some(2 << 30)),
+            ("1G", Some(1_000_000_000)),
+        ] {
             assert_eq!(bytes(text), wanted, "{text}");
         }
         for text in ["", "Mi", "1.5Gi", "1 Gi", "1gb", "-1", "99999999999999999999", "99999999Ti"] {

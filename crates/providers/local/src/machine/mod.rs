@@ -64,7 +64,12 @@ impl Machine {
 
     fn network(&self, client: &Client) -> Result<Network, Fault> {
         let found = client.store.get::<Network>(&self.network)?;
-        found.ok_or_else(|| Fault::permanent(format!("the local network {} of the machine {} is gone", self.network, self.name)))
+        found.ok_or_else(|| {
+            Fault::permanent(format!(
+                "the local network {} of the machine {} is gone",
+                self.network, self.name
+            ))
+        })
     }
 
     /// Boots it, if it does not run.
@@ -173,7 +178,10 @@ fn claim(client: &Client, key: &str, args: &Args) -> Result<Machine, Fault> {
     let ip = args.ip;
     let blame = |what: String| Fault::permanent(what).attribute("ip");
     if !is_host(network.cidr, ip) {
-        return Err(blame(format!("{ip} is no address of a host in {}, the range of the network {}", network.cidr, network.name)));
+        return Err(blame(format!(
+            "{ip} is no address of a host in {}, the range of the network {}",
+            network.cidr, network.name
+        )));
     }
     if ip == network.gateway {
         return Err(blame(format!("{ip} is the gateway of the network {}", network.name)));
@@ -183,8 +191,11 @@ fn claim(client: &Client, key: &str, args: &Args) -> Result<Machine, Fault> {
             return Err(blame(format!("the machine {} ({}) has {ip} already", other.name, other.id)));
         }
         if other.name == args.name {
-            return Err(Fault::permanent(format!("the network {} has a machine {} already ({})", network.name, other.name, other.ip))
-                .attribute("name"));
+            return Err(Fault::permanent(format!(
+                "the network {} has a machine {} already ({})",
+                network.name, other.name, other.ip
+            ))
+            .attribute("name"));
         }
     }
     let backend = backend::choose(args.backend.as_deref(), client.store.root())?.name().to_owned();
@@ -245,7 +256,8 @@ impl Resource for LocalMachine {
         };
         if text("name").is_some_and(|name| !label(name)) {
             problems.push(
-                Problem::new("name", "not the name of a host").hint("it has lower-case letters, digits and hyphens, 63 at most"),
+                Problem::new("name", "not the name of a host")
+                    .hint("it has lower-case letters, digits and hyphens, 63 at most"),
             );
         }
         if text("ip").is_some_and(|ip| ip.parse::<Ipv4Addr>().is_err()) {
@@ -255,11 +267,17 @@ impl Resource for LocalMachine {
             && let Err(fault) = backend::named(name)
         {
             let problem = Problem::new("backend", fault.summary);
-            problems.push(match fault.hint { Some(hint) => problem.hint(hint), None => problem });
+            problems.push(match fault.hint {
+                Some(hint) => problem.hint(hint),
+                None => problem,
+            });
         }
-        for path in config.get("tmpfs").and_then(Value::as_items).unwrap_or_default().iter().filter_map(Value::as_str) {
+        for path in
+            config.get("tmpfs").and_then(Value::as_items).unwrap_or_default().iter().filter_map(Value::as_str)
+        {
             if !path.starts_with('/') || path.len() < 2 || path.split('/').any(|part| part == "..") {
-                problems.push(Problem::new("tmpfs", format!("{path:?} is not the absolute path of a folder")));
+                problems
+                    .push(Problem::new("tmpfs", format!("{path:?} is not the absolute path of a folder")));
             }
         }
         if let Some(limits) = config.get("limits") {

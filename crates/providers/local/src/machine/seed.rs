@@ -37,7 +37,9 @@ pub(super) fn check(root: &Path, args: &Args) -> Result<(), Fault> {
         return Ok(());
     }
     Err(Fault::permanent("the image has no cloud-init, which user_data is for")
-        .hint("have cloud-init in the image (debian = { include = [\"cloud-init\"] }), or leave user_data out")
+        .hint(
+            "have cloud-init in the image (debian = { include = [\"cloud-init\"] }), or leave user_data out",
+        )
         .attribute("user_data"))
 }
 
@@ -57,7 +59,10 @@ pub(super) fn write(
     // What becomes the machine's own root folder.
     chmod(&upper, 0o755)?;
     put(&upper, "etc/hostname", &format!("{}\n", machine.name), 0o644, 0o755)?;
-    let hosts = format!("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n{} {}\n", machine.ip, machine.name);
+    let hosts = format!(
+        "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n{} {}\n",
+        machine.ip, machine.name
+    );
     put(&upper, "etc/hosts", &hosts, 0o644, 0o755)?;
     if read(&upper.join("etc/machine-id"))?.is_none() {
         put(&upper, "etc/machine-id", &format!("{}\n", hex(&rand::random::<[u8; 16]>())), 0o444, 0o755)?;

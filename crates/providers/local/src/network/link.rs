@@ -55,7 +55,11 @@ pub(crate) fn exists(namespace: &str, link: &str) -> Result<bool, Fault> {
 
 /// Removes a link; what is gone is removed.
 pub(crate) fn remove(namespace: &str, link: &str) -> Result<(), Fault> {
-    if exists(namespace, link)? { run("ip", &["-n", namespace, "link", "del", link]).map(drop) } else { Ok(()) }
+    if exists(namespace, link)? {
+        run("ip", &["-n", namespace, "link", "del", link]).map(drop)
+    } else {
+        Ok(())
+    }
 }
 
 /// Makes a bridge with an address.
@@ -73,7 +77,10 @@ pub(crate) fn plug(network: &Network, namespace: &str, cable: &str, ip: Ipv4Addr
     let lab = network.namespace.as_str();
     if !exists(namespace, "eth0")? {
         remove(lab, cable)?;
-        run("ip", &["-n", lab, "link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", namespace])?;
+        run(
+            "ip",
+            &["-n", lab, "link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", namespace],
+        )?;
     }
     run("ip", &["-n", lab, "link", "set", cable, "master", &network.bridge(), "up"])?;
     let address = format!("{ip}/{}", network.cidr.prefix_len());

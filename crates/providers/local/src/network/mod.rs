@@ -228,8 +228,9 @@ impl Resource for LocalNetwork {
         };
         match (text("gateway").map(str::parse::<Ipv4Addr>), cidr) {
             (Some(Err(_)), _) => problems.push(Problem::new("gateway", "not an IPv4 address")),
-            (Some(Ok(gateway)), Some(cidr)) if !is_host(cidr, gateway) => problems
-                .push(Problem::new("gateway", format!("{gateway} is no address of a host in {cidr}"))),
+            (Some(Ok(gateway)), Some(cidr)) if !is_host(cidr, gateway) => {
+                problems.push(Problem::new("gateway", format!("{gateway} is no address of a host in {cidr}")))
+            }
             _ => {}
         }
         if config.get("nat").and_then(Value::as_bool) == Some(true) {
@@ -300,8 +301,11 @@ impl Resource for LocalNetwork {
             {
                 let _turn = client.store.turn()?;
                 if let Some(machine) = machine::on_network(client, &state.id)? {
-                    return Err(Fault::permanent(format!("the machine {machine} is still on the network {}", state.name))
-                        .hint("destroy it first, with the plan that made it"));
+                    return Err(Fault::permanent(format!(
+                        "the machine {machine} is still on the network {}",
+                        state.name
+                    ))
+                    .hint("destroy it first, with the plan that made it"));
                 }
             }
             if let Some(network) = client.store.get::<Network>(&state.id)? {

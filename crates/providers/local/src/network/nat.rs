@@ -41,9 +41,14 @@ pub(super) fn raise(dir: &Path, network: &Network) -> Result<(), Fault> {
     let enter = format!("--net={}", namespace.display());
     output(&mut command("nsenter", &[&enter, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]))?;
     // One file is one transaction: a second one puts the same in its place.
-    masquerade(&enter, &format!(
-        "table ip grappe\ndelete table ip grappe\ntable ip grappe {{\nchain out {{\ntype nat hook postrouting priority 100;\n\
-         ip saddr {} oifname \"tap0\" masquerade\n}}\n}}\n", network.cidr))?;
+    masquerade(
+        &enter,
+        &format!(
+            "table ip grappe\ndelete table ip grappe\ntable ip grappe {{\nchain out {{\ntype nat hook postrouting priority 100;\n\
+         ip saddr {} oifname \"tap0\" masquerade\n}}\n}}\n",
+            network.cidr
+        ),
+    )?;
     if !is_up(dir)? {
         write(&dir.join("nat.sh"), "new", SCRIPT.as_bytes(), 0o600, 0o700)?;
         let log = log_file(&dir.join("nat.log"))?;
@@ -56,13 +61,16 @@ pub(super) fn raise(dir: &Path, network: &Network) -> Result<(), Fault> {
     })?;
     up.ok_or_else(|| {
         let said = read(&dir.join("nat.log")).ok().flatten().unwrap_or_default();
-        Fault::permanent("slirp4netns does not start").details(String::from_utf8_lossy(&said)).attribute("nat")
+        Fault::permanent("slirp4netns does not start")
+            .details(String::from_utf8_lossy(&said))
+            .attribute("nat")
     })
 }
 
 fn masquerade(enter: &str, rules: &str) -> Result<(), Fault> {
     let mut nft = command("nsenter", &[enter, "nft", "-f", "-"]);
-    let mut child = nft.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|e| not_run("nsenter", e))?;
+    let mut child =
+        nft.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|e| not_run("nsenter", e))?;
     if let Some(mut stdin) = child.stdin.take() {
         // One that does not read says why on its standard error.
         let _ = stdin.write_all(rules.as_bytes());

@@ -36,7 +36,8 @@ fn sysctls() -> BTreeMap<String, String> {
         for entry in std::fs::read_dir(folder).unwrap().flatten() {
             let (path, meta) = (entry.path(), entry.metadata().unwrap());
             let name = path.strip_prefix("/proc/sys").unwrap().display().to_string();
-            let own = ["net", "kernel/ns_last_pid", "kernel/random", "fs/binfmt_misc"].contains(&name.as_str());
+            let own =
+                ["net", "kernel/ns_last_pid", "kernel/random", "fs/binfmt_misc"].contains(&name.as_str());
             if meta.is_dir() && !own {
                 folders.push(path);
             } else if meta.permissions().mode() & 0o200 != 0 && !own {
@@ -56,7 +57,8 @@ fn null() -> (u32, u32, u32, u64) {
 fn this_computer_stays_as_it_was_and_nothing_is_left() {
     let mut lab = Lab::new();
     let image = lab.image();
-    let links = || sh("ip -o link show | cut -d@ -f1; ip -o addr show; ip route show table all; ip rule show");
+    let links =
+        || sh("ip -o link show | cut -d@ -f1; ip -o addr show; ip route show table all; ip rule show");
     let before = (sysctls(), null(), links());
     // Two networks at once, each with a machine of the same name: neither sees the other.
     let one = lab.network("10.202.1.0/24");
@@ -77,9 +79,14 @@ fn this_computer_stays_as_it_was_and_nothing_is_left() {
     }
     let after = (sysctls(), null(), links());
     assert_eq!(after, before);
-    for (key, machine, network, cidr) in [("one", &a, &one, "10.202.1.0/24"), ("two", &b, &two, "10.202.2.0/24")] {
+    for (key, machine, network, cidr) in
+        [("one", &a, &one, "10.202.1.0/24"), ("two", &b, &two, "10.202.2.0/24")]
+    {
         for object in [machine, network] {
-            assert!(!traces(str_of(object, "id")).is_empty(), "the traces that are looked for are not the right ones");
+            assert!(
+                !traces(str_of(object, "id")).is_empty(),
+                "the traces that are looked for are not the right ones"
+            );
         }
         lab.delete("local_machine", key, machine);
         assert_eq!(traces(str_of(machine, "id")), [""; 0]);
@@ -102,7 +109,8 @@ fn a_namespace_that_was_there_stays() {
     let image = lab.image();
     let name = format!("grappe-test-{}", std::process::id());
     let _namespace = Namespace::make(&name);
-    let args = [("name", Value::from("lab")), ("cidr", "10.202.3.0/24".into()), ("namespace", name.as_str().into())];
+    let args =
+        [("name", Value::from("lab")), ("cidr", "10.202.3.0/24".into()), ("namespace", name.as_str().into())];
     let network = lab.create("local_network", "n", &args);
     assert_eq!(str_of(&network, "namespace"), name);
     let a = lab.machine(&image, &network, "a", "10.202.3.11");
@@ -111,7 +119,9 @@ fn a_namespace_that_was_there_stays() {
     lab.delete("local_network", "n", &network);
     eventually("the bridge and the cable are gone, the rest is there", || {
         let links = sh(&format!("ip -n {name} -o link show"));
-        links.contains("before") && !links.contains(str_of(&network, "id")) && !links.contains(str_of(&a, "id"))
+        links.contains("before")
+            && !links.contains(str_of(&network, "id"))
+            && !links.contains(str_of(&a, "id"))
     });
 }
 
@@ -149,7 +159,9 @@ fn what_a_reboot_takes_away_is_drift() {
     let given = Value::object([("name", Value::from("lab")), ("cidr", "10.202.4.0/24".into())]);
     let up = lab.bench("10.202.4.0/24").update("local_network", &down, &given);
     assert!(up.same(&network), "{up:?}");
-    eventually("the machine is off", || str_of(&lab.bench("a").read("local_machine", &a).unwrap(), "status") == "stopped");
+    eventually("the machine is off", || {
+        str_of(&lab.bench("a").read("local_machine", &a).unwrap(), "status") == "stopped"
+    });
     let stopped = lab.bench("a").read("local_machine", &a).unwrap();
     lab.bench("a").update("local_machine", &stopped, &Value::object(args));
     assert_eq!(lab.on(&lab.ssh(&a), "cat /root/kept"), "kept");
@@ -169,12 +181,15 @@ fn nat_leads_out() {
     let listener = std::net::TcpListener::bind((own.as_str(), 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let loopback = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let reach = |ip: &str, port: u16| format!("timeout 3 bash -c 'exec 3<>/dev/tcp/{ip}/{port}' 2>/dev/null && echo yes || echo no");
+    let reach = |ip: &str, port: u16| {
+        format!("timeout 3 bash -c 'exec 3<>/dev/tcp/{ip}/{port}' 2>/dev/null && echo yes || echo no")
+    };
     assert_eq!(lab.on(&host, &reach(&own, port)), "yes");
     assert_eq!(lab.on(&host, &reach("10.0.2.2", loopback.local_addr().unwrap().port())), "no");
     assert_eq!(lab.on(&host, "cat /etc/resolv.conf"), "nameserver 10.0.2.3");
     // One that died is drift, and comes back.
-    let pid = std::fs::read_to_string(shared().join("networks").join(str_of(&network, "id")).join("nat.pid")).unwrap();
+    let pid = std::fs::read_to_string(shared().join("networks").join(str_of(&network, "id")).join("nat.pid"))
+        .unwrap();
     sh(&format!("kill -9 {}", pid.split(' ').next().unwrap()));
     let mut down = network.clone();
     eventually("the way out is seen to be gone", || {

@@ -43,22 +43,36 @@ fn every_compression_is_unpacked_and_prepared() {
         let text = |script: &str| sh(&format!("cd {} && {script}", there.display()));
         assert_eq!(text("stat -c %u:%g:%a sbin/init"), "12:34:755\n");
         assert_eq!(text("ls etc/ssh dev"), "dev:\n\netc/ssh:\n");
-        assert_eq!(text("readlink etc/systemd/system/console-getty.service etc/sysctl.d/50-x.conf"), "/dev/null\n/dev/null\n");
-        assert_eq!(text("stat -c '%F %s' etc/machine-id etc/resolv.conf"), "regular empty file 0\nregular empty file 0\n");
+        assert_eq!(
+            text("readlink etc/systemd/system/console-getty.service etc/sysctl.d/50-x.conf"),
+            "/dev/null\n/dev/null\n"
+        );
+        assert_eq!(
+            text("stat -c '%F %s' etc/machine-id etc/resolv.conf"),
+            "regular empty file 0\nregular empty file 0\n"
+        );
         assert_eq!(text("stat -c %a . tmp"), "755\n1777\n");
     }
     let args = [("tarball", Value::from("root.tar")), ("sha256", "0".repeat(64).as_str().into())];
     sh(&format!("cp {}/root.tar {}", dir.path().display(), lab.path().display()));
     let fault = lab.try_create("local_image", "sum", &args).unwrap_err();
     assert!(fault.summary.contains("not 0000"), "{fault}");
-    sh(&format!("head -c 300 {0}/root.tar.xz > {0}/half.tar; mkdir {0}/e; tar -C {0}/e -cf {0}/empty.tar .; rmdir {0}/e", dir.path().display()));
-    for (file, wanted) in [("half.tar", "can't unpack"), ("empty.tar", "no /sbin/init"), ("none.tar", "can't read")] {
+    sh(&format!(
+        "head -c 300 {0}/root.tar.xz > {0}/half.tar; mkdir {0}/e; tar -C {0}/e -cf {0}/empty.tar .; rmdir {0}/e",
+        dir.path().display()
+    ));
+    for (file, wanted) in
+        [("half.tar", "can't unpack"), ("empty.tar", "no /sbin/init"), ("none.tar", "can't read")]
+    {
         let path = dir.path().join(file);
-        let fault = lab.try_create("local_image", file, &[("tarball", path.to_str().unwrap().into())]).unwrap_err();
+        let fault =
+            lab.try_create("local_image", file, &[("tarball", path.to_str().unwrap().into())]).unwrap_err();
         assert!(fault.summary.contains(wanted) && fault.hint.is_some(), "{fault}");
-        assert!(lab.bench(file).adopt("local_image", &Value::object([("tarball", Value::from(path.to_str().unwrap()))])).is_none_or(|left| {
-            lab.try_delete("local_image", file, &left).is_ok()
-        }));
+        assert!(
+            lab.bench(file)
+                .adopt("local_image", &Value::object([("tarball", Value::from(path.to_str().unwrap()))]))
+                .is_none_or(|left| { lab.try_delete("local_image", file, &left).is_ok() })
+        );
     }
 }
 
@@ -96,7 +110,11 @@ fn container_images_are_laid_layer_over_layer() {
     ));
     let expected = "kept new";
     let check = |lab: &mut Lab, key: &str, file: &str| {
-        let image = lab.create("local_image", key, &[("oci_archive", Value::from(dir.path().join(file).to_str().unwrap()))]);
+        let image = lab.create(
+            "local_image",
+            key,
+            &[("oci_archive", Value::from(dir.path().join(file).to_str().unwrap()))],
+        );
         let root = str_of(&image, "path").to_owned();
         let text = |script: &str| sh(&format!("cd {root} && {script}"));
         assert_eq!(text("cd etc && echo kept* hidden* new*").trim().replace("hidden* ", ""), expected);
@@ -104,7 +122,10 @@ fn container_images_are_laid_layer_over_layer() {
         assert_eq!(text("readlink changed"), "etc\n");
         assert_eq!(text("find . -name '.wh.*'"), "");
         assert!(Path::new("/etc/passwd").exists());
-        assert_eq!(sh(&format!("ls {root}/.. | sort | tr '\\n' ' '")), "owners programs record.json root unpacking ");
+        assert_eq!(
+            sh(&format!("ls {root}/.. | sort | tr '\\n' ' '")),
+            "owners programs record.json root unpacking "
+        );
     };
     // OCI's layout, behind an index of platforms.
     sh(&format!(
@@ -123,8 +144,15 @@ fn container_images_are_laid_layer_over_layer() {
         tar -C d -cf saved.tar manifest.json 1 2"#
     ));
     check(&mut lab, "saved", "saved.tar");
-    let fault = lab.try_create("local_image", "no", &[("oci_archive", Value::from(dir.path().join("two").to_str().unwrap()))]).unwrap_err();
+    let fault = lab
+        .try_create(
+            "local_image",
+            "no",
+            &[("oci_archive", Value::from(dir.path().join("two").to_str().unwrap()))],
+        )
+        .unwrap_err();
     assert!(fault.summary.contains("neither manifest.json nor index.json"), "{fault}");
-    let left = lab.bench("no").adopt("local_image", &Value::object([("oci_archive", Value::from("x"))])).unwrap();
+    let left =
+        lab.bench("no").adopt("local_image", &Value::object([("oci_archive", Value::from("x"))])).unwrap();
     lab.delete("local_image", "no", &left);
 }

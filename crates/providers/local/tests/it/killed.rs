@@ -59,7 +59,11 @@ fn a_machines_creation_goes_on_where_it_was_killed() {
     }
     let cgroup = |id: &str| {
         let v1 = PathBuf::from("/sys/fs/cgroup/pids/grappe");
-        if v1.parent().unwrap().exists() { v1.join(id) } else { PathBuf::from("/sys/fs/cgroup/grappe").join(id) }
+        if v1.parent().unwrap().exists() {
+            v1.join(id)
+        } else {
+            PathBuf::from("/sys/fs/cgroup/grappe").join(id)
+        }
     };
     let points: [Point; 8] = [
         ("its folder", |id| dir(id)),
@@ -79,13 +83,26 @@ fn a_machines_creation_goes_on_where_it_was_killed() {
             let key = lab.key(&name);
             let id = id_of(&key);
             // What is in a machine's own mounts is not seen from here: its cgroup and its process are.
-            let reached = || if what == "its root" { cgroup(&id).join("m").exists() && path(&id).parent().is_some() && dir(&id).join("booted").exists() } else { path(&id).exists() };
+            let reached = || {
+                if what == "its root" {
+                    cgroup(&id).join("m").exists()
+                        && path(&id).parent().is_some()
+                        && dir(&id).join("booted").exists()
+                } else {
+                    path(&id).exists()
+                }
+            };
             killed_at(&key, "local_machine", &args, &reached);
             if resume {
-                let made = lab.create("local_machine", &name, &lab.machine_args(&image, &network, &name, &ip));
+                let made =
+                    lab.create("local_machine", &name, &lab.machine_args(&image, &network, &name, &ip));
                 assert_eq!(str_of(&made, "id"), id, "killed at {what}: another machine");
                 let host = lab.ssh(&made);
-                assert_eq!(lab.on(&host, "hostname; cat /proc/1/comm"), format!("{name}\nsystemd"), "killed at {what}");
+                assert_eq!(
+                    lab.on(&host, "hostname; cat /proc/1/comm"),
+                    format!("{name}\nsystemd"),
+                    "killed at {what}"
+                );
                 lab.delete("local_machine", &name, &made);
             } else if let Some(left) = lab.bench(&name).adopt("local_machine", &args) {
                 lab.delete("local_machine", &name, &left);
@@ -99,7 +116,16 @@ fn a_machines_creation_goes_on_where_it_was_killed() {
 fn a_networks_creation_goes_on_where_it_was_killed() {
     let mut lab = Lab::new();
     let args = [("name", Value::from("lab")), ("cidr", "10.204.2.0/24".into()), ("nat", true.into())];
-    for (n, point) in ["networks/ID", "networks/ID/record.json", "/run/netns/grappe-ID", "networks/ID/nat.sh", "networks/ID/nat.pid"].into_iter().enumerate() {
+    for (n, point) in [
+        "networks/ID",
+        "networks/ID/record.json",
+        "/run/netns/grappe-ID",
+        "networks/ID/nat.sh",
+        "networks/ID/nat.pid",
+    ]
+    .into_iter()
+    .enumerate()
+    {
         for resume in [true, false] {
             let name = format!("n{n}-{resume}");
             let id = id_of(&lab.key(&name));
@@ -108,7 +134,10 @@ fn a_networks_creation_goes_on_where_it_was_killed() {
             if resume {
                 let made = lab.create("local_network", &name, &args);
                 assert_eq!(str_of(&made, "id"), id);
-                assert!(lab.bench(&name).read("local_network", &made).unwrap().same(&made), "killed at {point}");
+                assert!(
+                    lab.bench(&name).read("local_network", &made).unwrap().same(&made),
+                    "killed at {point}"
+                );
                 lab.delete("local_network", &name, &made);
             } else if let Some(left) = lab.bench(&name).adopt("local_network", &Value::object(args.clone())) {
                 lab.delete("local_network", &name, &left);

@@ -19,6 +19,7 @@ pub(crate) struct Lab {
     pool: Pool,
     runtime: tokio::runtime::Runtime,
     made: Vec<(String, &'static str, Value)>,
+    failed: Vec<(String, &'static str, Value)>,
 }
 
 /// The directory that labs share.
@@ -33,7 +34,9 @@ pub(crate) fn str_of<'v>(value: &'v Value, name: &str) -> &'v str {
 
 impl Lab {
     pub(crate) fn new() -> Lab {
-        Lab::over(&shared())
+        let mut lab = Lab::over(&shared());
+        lab.sweep();
+        lab
     }
 
     /// A lab over a directory of the provider's.
@@ -46,14 +49,45 @@ impl Lab {
             ("cache", Value::null(grappe_value::Type::String)),
         ]);
         let bench = Bench::configured(provider, dir.path().to_owned(), &config);
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         keygen(&dir.path().join("id"), &["-t", "ed25519"]);
-        Lab { dir, bench, pool, runtime, made: Vec::new() }
+        Lab { dir, bench, pool, runtime, made: Vec::new(), failed: Vec::new() }
     }
 
     /// The key of an object of this lab's: no other lab has it.
     pub(crate) fn key(&self, name: &str) -> String {
-        format!("{}/{name}", self.path().display())
+        format!("{} {}/{name}", std::process::id(), self.path().display())
+    }
+
+    /// Removes what tests left that were killed.
+    fn sweep(&mut self) {
+        let mut options = std::fs::OpenOptions::new();
+        let turn = options.append(true).create(true).open(shared().with_extension("sweep")).unwrap();
+        turn.lock().unwrap();
+        let network = Value::object([("name", Value::from("x")), ("cidr", "10.0.0.0/30".into())]);
+        let machine = Value::object([
+            ("name", Value::from("x")),
+            ("image_id", "x".into()),
+            ("network_id", "x".into()),
+            ("ip", "10.0.0.1".into()),
+        ]);
+        for (kind, ty, args) in
+            [("machines", "local_machine", machine), ("networks", "local_network", network)]
+        {
+            for folder in std::fs::read_dir(shared().join(kind)).into_iter().flatten().flatten() {
+                let Ok(record) = std::fs::read(folder.path().join("record.json")) else { continue };
+                let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+                let key = record["key"].as_str().unwrap().to_owned();
+                let pid = key.split(' ').next().unwrap();
+                if !Path::new("/proc").join(pid).exists() {
+                    self.bench.key = key;
+                    if let Some(left) = self.bench.adopt(ty, &args) {
+                        self.bench.delete(ty, &left);
+                    }
+                }
+            }
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -61,9 +95,17 @@ impl Lab {
     }
 
     /// Tries to create an object under a key.
-    pub(crate) fn try_create(&mut self, ty: &'static str, key: &str, args: &[(&str, Value)]) -> Result<Value, Fault> {
+    pub(crate) fn try_create(
+        &mut self,
+        ty: &'static str,
+        key: &str,
+        args: &[(&str, Value)],
+    ) -> Result<Value, Fault> {
         self.bench.key = self.key(key);
-        let made = self.bench.try_create(ty, &Value::object(args.iter().cloned()))?;
+        let given = Value::object(args.iter().cloned());
+        self.failed.push((key.to_owned(), ty, given.clone()));
+        let made = self.bench.try_create(ty, &given)?;
+        self.failed.retain(|(k, t, _)| (k.as_str(), *t) != (key, ty));
         self.made.retain(|(k, t, _)| (k.as_str(), *t) != (key, ty));
         self.made.push((key.to_owned(), ty, made.clone()));
         Ok(made)
@@ -85,7 +127,13 @@ impl Lab {
     }
 
     /// The arguments of a machine that the lab's key opens.
-    pub(crate) fn machine_args(&self, image: &Value, network: &Value, name: &str, ip: &str) -> Vec<(&'static str, Value)> {
+    pub(crate) fn machine_args(
+        &self,
+        image: &Value,
+        network: &Value,
+        name: &str,
+        ip: &str,
+    ) -> Vec<(&'static str, Value)> {
         let key = std::fs::read_to_string(self.path().join("id.pub")).unwrap();
         vec![
             ("name", name.into()),
@@ -151,6 +199,12 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        for (key, ty, args) in std::mem::take(&mut self.failed) {
+            self.bench.key = self.key(&key);
+            if let Some(left) = self.bench.adopt(ty, &args) {
+                self.made.push((key, ty, left));
+            }
+        }
         while let Some((key, ty, state)) = self.made.pop() {
             self.bench.key = self.key(&key);
             if let Err(fault) = self.bench.try_delete(ty, &state)

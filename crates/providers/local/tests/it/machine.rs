@@ -10,10 +10,8 @@ fn a_machine_boots_and_answers_and_is_its_own() {
     let image = lab.image();
     let network = lab.network("10.201.1.0/24");
     assert_eq!(str_of(&network, "gateway"), "10.201.1.1");
-    let begun = std::time::Instant::now();
     let a = lab.machine(&image, &network, "a", "10.201.1.11");
     let host = lab.ssh(&a);
-    eprintln!("boot to SSH: {:?}", begun.elapsed());
     assert_eq!(str_of(&a, "backend"), "namespaces");
     assert_eq!(str_of(&a, "status"), "running");
     assert_eq!(lab.on(&host, "hostname; cat /proc/1/comm; ls /sys/class/net"), "a\nsystemd\neth0\nlo");
@@ -36,7 +34,10 @@ fn a_machine_boots_and_answers_and_is_its_own() {
     for folder in ["containerd", "kubelet", "etcd"] {
         assert_ne!(lab.on(&host, &format!("stat -f -c %T /var/lib/{folder}")), "overlayfs");
     }
-    assert_eq!(lab.on(&host, "echo 1 2>/dev/null > /proc/sys/kernel/panic_on_warn || echo refused"), "refused");
+    assert_eq!(
+        lab.on(&host, "echo 1 2>/dev/null > /proc/sys/kernel/panic_on_warn || echo refused"),
+        "refused"
+    );
     assert_eq!(lab.on(&host, "sysctl -n -w net.ipv4.ip_forward=1"), "1");
     // A read finds all as it was.
     assert!(lab.bench("a").read("local_machine", &a).unwrap().same(&a));
@@ -54,7 +55,10 @@ fn a_stopped_machine_is_drift_and_keeps_its_disk() {
     let a = lab.create("local_machine", "a", &args);
     let host = lab.ssh(&a);
     assert_eq!(lab.on(&host, "stat -f -c %T /var/lib/etcd /srv/scratch"), "tmpfs\ntmpfs");
-    lab.on(&host, "echo kept > /root/kept; echo kept > /var/lib/kubelet/kept; echo lost > /srv/scratch/lost; sync");
+    lab.on(
+        &host,
+        "echo kept > /root/kept; echo kept > /var/lib/kubelet/kept; echo lost > /srv/scratch/lost; sync",
+    );
     lab.on(&host, "systemctl poweroff");
     eventually("it is off", || {
         let found = lab.bench("a").read("local_machine", &a).unwrap();
@@ -70,9 +74,16 @@ fn a_stopped_machine_is_drift_and_keeps_its_disk() {
     assert_eq!(lab.on(&host, "cat /root/kept /var/lib/kubelet/kept; ls /srv/scratch"), "kept\nkept");
     // A machine whose plug was pulled is the same.
     let pid: i32 = std::fs::read_to_string(shared().join("machines").join(str_of(&a, "id")).join("pid"))
-        .unwrap().split_whitespace().next().unwrap().parse().unwrap();
+        .unwrap()
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
     sh(&format!("kill -9 {pid}"));
-    eventually("it is off", || str_of(&lab.bench("a").read("local_machine", &a).unwrap(), "status") == "stopped");
+    eventually("it is off", || {
+        str_of(&lab.bench("a").read("local_machine", &a).unwrap(), "status") == "stopped"
+    });
     let stopped = lab.bench("a").read("local_machine", &a).unwrap();
     lab.bench("a").update("local_machine", &stopped, &given);
     assert_eq!(lab.on(&lab.ssh(&a), "cat /root/kept"), "kept");
@@ -83,13 +94,21 @@ fn limits_are_in_the_cgroup_and_change_in_place() {
     let mut lab = Lab::new();
     let image = lab.image();
     let network = lab.network("10.201.3.0/24");
-    let limits = |memory: &str| Value::object([("cpus", Value::from("0.5")), ("memory", Value::from(memory)), ("pids", Value::from(200))]);
+    let limits = |memory: &str| {
+        Value::object([
+            ("cpus", Value::from("0.5")),
+            ("memory", Value::from(memory)),
+            ("pids", Value::from(200)),
+        ])
+    };
     let mut args = lab.machine_args(&image, &network, "a", "10.201.3.11");
     args.push(("limits", limits("300Mi")));
     let a = lab.create("local_machine", "a", &args);
     let id = str_of(&a, "id").to_owned();
     let read = |v1: &str, v2: &str| {
-        sh(&format!("cat /sys/fs/cgroup/{v1} 2>/dev/null || cat /sys/fs/cgroup/{v2}").replace("ID", &id)).trim().to_owned()
+        sh(&format!("cat /sys/fs/cgroup/{v1} 2>/dev/null || cat /sys/fs/cgroup/{v2}").replace("ID", &id))
+            .trim()
+            .to_owned()
     };
     let memory = || read("memory/grappe/ID/memory.limit_in_bytes", "grappe/ID/memory.max");
     assert_eq!(memory(), (300 << 20).to_string());
@@ -105,5 +124,9 @@ fn limits_are_in_the_cgroup_and_change_in_place() {
     args.pop();
     lab.bench("a").update("local_machine", &a, &Value::object(args));
     assert!(memory() == "max" || memory().parse::<u64>().unwrap() > 1 << 50);
-    assert_eq!(lab.on(&host, "cat /proc/sys/kernel/random/boot_id; stat -c %Y /proc/1"), before, "it was not started anew");
+    assert_eq!(
+        lab.on(&host, "cat /proc/sys/kernel/random/boot_id; stat -c %Y /proc/1"),
+        before,
+        "it was not started anew"
+    );
 }

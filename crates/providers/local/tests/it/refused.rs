@@ -15,7 +15,13 @@ fn wrong_arguments_are_said_while_planning() {
     let mut lab = Lab::new();
     let bench = lab.bench("x");
     let cidr = |text: &str| vec![("name", Value::from("n")), ("cidr", text.into())];
-    for (text, wrong) in [("10.0.0.0/24", false), ("10.0.0.1/24", true), ("10.0.0.0", true), ("10.0.0.0/31", true), ("::/64", true)] {
+    for (text, wrong) in [
+        ("10.0.0.0/24", false),
+        ("10.0.0.1/24", true),
+        ("10.0.0.0", true),
+        ("10.0.0.0/31", true),
+        ("::/64", true),
+    ] {
         assert_eq!(problems(bench, "local_network", &cidr(text)), vec!["cidr"; usize::from(wrong)], "{text}");
     }
     let with = |name: &'static str, value: Value| [cidr("10.0.2.0/24"), vec![(name, value)]].concat();
@@ -25,7 +31,12 @@ fn wrong_arguments_are_said_while_planning() {
     assert_eq!(problems(bench, "local_network", &with("namespace", "../x".into())), ["namespace"]);
 
     let machine = |name: &'static str, value: Value| {
-        let mut args = vec![("name", Value::from("a")), ("image_id", "i".into()), ("network_id", "n".into()), ("ip", "10.0.0.2".into())];
+        let mut args = vec![
+            ("name", Value::from("a")),
+            ("image_id", "i".into()),
+            ("network_id", "n".into()),
+            ("ip", "10.0.0.2".into()),
+        ];
         args.retain(|(n, _)| *n != name);
         args.push((name, value));
         args
@@ -48,12 +59,19 @@ fn wrong_arguments_are_said_while_planning() {
     assert_eq!(problems(bench, "local_image", &[]), ["tarball"]);
     let both = [("tarball", Value::from("a.tar")), ("oci_archive", "b.tar".into())];
     assert_eq!(problems(bench, "local_image", &both), ["oci_archive"]);
-    assert_eq!(problems(bench, "local_image", &[("tarball", "a.tar".into()), ("sha256", "abc".into())]), ["sha256"]);
+    assert_eq!(
+        problems(bench, "local_image", &[("tarball", "a.tar".into()), ("sha256", "abc".into())]),
+        ["sha256"]
+    );
     for (part, value) in [("suite", Value::from("--help")), ("include", Value::tuple([Value::from("a;b")]))] {
         let mut debian = vec![("suite", Value::from("bookworm"))];
         debian.retain(|(name, _)| *name != part);
         debian.push((part, value));
-        assert_eq!(problems(bench, "local_image", &[("debian", Value::object(debian))]), ["debian"], "{part}");
+        assert_eq!(
+            problems(bench, "local_image", &[("debian", Value::object(debian))]),
+            ["debian"],
+            "{part}"
+        );
     }
 }
 
