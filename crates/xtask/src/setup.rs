@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::run::{go, say, which};
 
 /// A program, and the Debian package that brings it.
-const NEEDED: [(&str, &str); 16] = [
+const NEEDED: &[(&str, &str)] = &[
     ("sshd", "openssh-server"),
     ("ssh-keygen", "openssh-client"),
     ("ssh-agent", "openssh-client"),
@@ -24,6 +24,7 @@ const NEEDED: [(&str, &str); 16] = [
     ("zstd", "zstd"),
     ("slirp4netns", "slirp4netns"),
     ("nft", "nftables"),
+    ("podman", "podman"),
 ];
 
 /// Installs what is missing where it can, and says what is missing where it can't.
