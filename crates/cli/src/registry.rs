@@ -16,6 +16,7 @@ pub fn over(pool: Pool) -> Registry {
     let hosts = [
         grappe_provider_host::provider(pool.clone()),
         grappe_provider_haproxy::provider(pool.clone()),
+        grappe_provider_keepalived::provider(pool.clone()),
         grappe_provider_kubeadm::provider(pool.clone()),
         grappe_provider_kube::provider(pool.clone()),
         grappe_provider_local::provider(pool.clone()),

@@ -10,6 +10,7 @@
 //! the same bytes. `http-check connect` needs HAProxy 2.2 or later.
 //! Source: HAProxy's configuration manual, sections 3.1, 4.2 and 5.2.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -239,6 +240,61 @@ fn write(out: &mut String, proxy: &Proxy) -> std::fmt::Result {
     Ok(())
 }
 
+/// The servers of a proxy that take no connections, and why: out of what the runtime API answers to `show stat`, which is
+/// CSV under a heading. A server without a check has nothing to say. Source: HAProxy's management guide, section 9.1.
+pub fn down(stat: &str, proxy: &str) -> BTreeMap<String, String> {
+    let mut lines = stat.lines().skip_while(|line| !line.starts_with("# "));
+    let columns: Vec<&str> = lines.next().unwrap_or_default().trim_start_matches("# ").split(',').collect();
+    let column = |row: &[String], name: &str| -> String {
+        let at = columns.iter().position(|column| *column == name);
+        at.and_then(|at| row.get(at)).cloned().unwrap_or_default()
+    };
+    let mut down = BTreeMap::new();
+    for line in lines {
+        let row = fields(line);
+        let (of, server, status) = (column(&row, "pxname"), column(&row, "svname"), column(&row, "status"));
+        let counts = of == proxy && !matches!(server.as_str(), "FRONTEND" | "BACKEND");
+        if counts && !(status.is_empty() || status.starts_with("UP") || status == "no check") {
+            let why = [column(&row, "check_desc"), column(&row, "last_chk")]
+                .into_iter()
+                .find(|why| !why.is_empty());
+            down.insert(server, why.map_or(status.clone(), |why| format!("{status}: {why}")));
+        }
+    }
+    down
+}
+
+/// The fields of a line of CSV, where quotes may hold commas.
+fn fields(line: &str) -> Vec<String> {
+    let (mut all, mut quoted) = (vec![String::new()], false);
+    for c in line.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            ',' if !quoted => all.push(String::new()),
+            c => all.last_mut().expect("there is always one").push(c),
+        }
+    }
+    all
+}
+
+impl Proxy {
+    /// The bind and the server of a proxy on the machine `host` that want the same port of it: the machine is behind the
+    /// proxy itself, and its API server could then not listen.
+    pub fn clash(&self, host: &str) -> Option<(&str, &Backend)> {
+        let bare = |address: &str| address.trim_matches(['[', ']']).to_owned();
+        self.bind.iter().find_map(|bind| {
+            let (address, port) = bind.rsplit_once(':')?;
+            let port: u16 = port.parse().ok()?;
+            // An API server listens on all addresses, so that one of the machine's, and loop-back, are taken too.
+            let here = matches!(address, "" | "*" | "0.0.0.0" | "::" | "[::]")
+                || bare(address) == bare(host)
+                || bare(address).parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+            let own = |server: &&Backend| server.port == port && bare(&server.address) == bare(host);
+            here.then(|| self.backends.iter().find(own)).flatten().map(|server| (bind.as_str(), server))
+        })
+    }
+}
+
 fn name(what: &'static str, name: &str) -> Result<(), Error> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-');
     if name.is_empty() || !name.chars().all(legal) {
@@ -287,6 +343,42 @@ mod tests {
         let mut proxy = api();
         proxy.backends.push(backend("cp3", "cp3.lan"));
         assert!(render(&proxy).contains("init-addr last,libc,none"));
+    }
+
+    #[test]
+    fn servers_that_are_down_say_why() {
+        // As HAProxy 2.6 answers, with most of its columns cut out.
+        let stat = "# pxname,svname,status,check_status,check_desc,last_chk,\n\
+                    api,FRONTEND,OPEN,,,,\n\
+                    api,cp1,UP,L7OK,Layer7 check passed,,\n\
+                    api,cp2,DOWN,L4CON,Layer4 connection problem,Connection refused,\n\
+                    api,cp3,DOWN 1/2,L7STS,\"Layer7 wrong status, of all\",,\n\
+                    api,cp4,UP 1/2,L4CON,,,\n\
+                    api,cp5,MAINT,,,,\n\
+                    api,BACKEND,UP,,,,\n\
+                    other,x,DOWN,,,,\n";
+        let down = down(stat, "api");
+        assert_eq!(down.keys().collect::<Vec<_>>(), ["cp2", "cp3", "cp5"]);
+        assert_eq!(down["cp2"], "DOWN: Layer4 connection problem");
+        assert_eq!(down["cp3"], "DOWN 1/2: Layer7 wrong status, of all");
+        assert_eq!(down["cp5"], "MAINT");
+        assert!(super::down("", "api").is_empty());
+    }
+
+    #[test]
+    fn a_proxy_leaves_its_machines_own_port_alone() {
+        let clash = |bind: &str, host: &str| {
+            let mut proxy = api();
+            proxy.bind = vec![bind.into()];
+            proxy.clash(host).map(|(_, server)| server.name.clone())
+        };
+        assert_eq!(clash("*:6443", "10.0.0.2").as_deref(), Some("cp2"));
+        assert_eq!(clash("127.0.0.1:6443", "10.0.0.2").as_deref(), Some("cp2"));
+        assert_eq!(clash("10.0.0.2:6443", "10.0.0.2").as_deref(), Some("cp2"));
+        assert_eq!(clash("127.0.0.1:7443", "10.0.0.2"), None);
+        assert_eq!(clash("*:6443", "10.0.0.9"), None, "a machine of its own");
+        // A virtual address of the machine is not the API server's, yet the kernel gives the port to one alone.
+        assert_eq!(clash("10.0.0.100:6443", "10.0.0.2"), None);
     }
 
     #[test]

@@ -97,13 +97,17 @@ impl Vip {
         if let Some(pass) = &self.auth_pass {
             let word = |text: &str| {
                 (1..=8).contains(&text.len())
-                    && text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\'' | '#' | '!' | '{' | '}' | '$' | '@'))
+                    && text.chars().all(|c| {
+                        c.is_ascii_graphic() && !matches!(c, '"' | '\'' | '#' | '!' | '{' | '}' | '$' | '@')
+                    })
             };
             if !word(pass.expose()) {
                 return Err(Error::AuthPass);
             }
         }
-        if let Some(check) = self.check.as_ref().filter(|check| check.is_empty() || check.contains(['"', '\n'])) {
+        if let Some(check) =
+            self.check.as_ref().filter(|check| check.is_empty() || check.contains(['"', '\n']))
+        {
             return Err(Error::Check(check.clone()));
         }
         match self.unicast_peers.iter().find(|peer| peer.is_ipv4() != self.address.is_ipv4()) {
@@ -181,7 +185,11 @@ fn write(out: &mut String, vip: &Vip) -> std::fmt::Result {
 pub fn without_password(text: &str, expected: Option<&str>) -> String {
     let line = |line: &str| {
         let Some((before, pass)) = line.split_once("auth_pass ") else { return line.to_owned() };
-        let word = if expected.is_some_and(|expected| expected == pass.trim()) { "(sensitive)" } else { "(another one)" };
+        let word = if expected.is_some_and(|expected| expected == pass.trim()) {
+            "(sensitive)"
+        } else {
+            "(another one)"
+        };
         let end = if line.ends_with('\n') { "\n" } else { "" };
         format!("{before}auth_pass {word}{end}")
     };
@@ -273,6 +281,9 @@ mod tests {
         assert!(matches!(with(|v| v.prefix = 33), Error::Prefix(..)));
         assert_eq!(with(|v| v.auth_pass = Some(Secret::new("nine long"))), Error::AuthPass);
         assert!(matches!(with(|v| v.check = Some("sh -c \"x\"".into())), Error::Check(_)));
-        assert!(matches!(with(|v| v.unicast_peers = vec!["fd00::1".parse().expect("an address")]), Error::Family(..)));
+        assert!(matches!(
+            with(|v| v.unicast_peers = vec!["fd00::1".parse().expect("an address")]),
+            Error::Family(..)
+        ));
     }
 }

@@ -9,6 +9,7 @@
 //! - [`hosts`]: modules, sysctls, swap, package sources and versions of a node;
 //! - [`containerd`]: `config.toml` for each generation of containerd;
 //! - [`haproxy`]: the load balancer in front of the API servers;
+//! - [`keepalived`]: the address that moves between load balancers;
 //! - [`cni`]: what each network plugin asks of the pod network and of the cloud's ports;
 //! - [`manifest`]: the objects in a YAML text.
 
@@ -19,6 +20,7 @@ pub mod containerd;
 pub mod haproxy;
 pub mod hosts;
 pub mod join;
+pub mod keepalived;
 pub mod manifest;
 mod secret;
 pub mod upgrade;

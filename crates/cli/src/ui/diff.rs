@@ -116,10 +116,20 @@ impl Differ {
             let computed = root && !same && self.computed.contains(row.0.as_str());
             match (computed, open) {
                 (true, true) => later.push(row.0),
-                (true, false) if row.3.is_some() => derived.push(row.0),
+                // What fits a line says more than its name: `kubelet_version = "1.34.2" -> "1.35.1"`.
+                (true, false)
+                    if row.3.is_some() && !row.2.as_ref().zip(row.3.as_ref()).is_some_and(brief) =>
+                {
+                    derived.push(row);
+                }
                 _ => shown.push((row, same)),
             }
         }
+        // Where nothing else differs they are what the change is about: drift that is put right.
+        if !before.is_empty() && shown.iter().all(|(_, same)| *same) {
+            shown.extend(derived.drain(..).map(|row| (row, false)));
+        }
+        let derived: Vec<String> = derived.into_iter().map(|row| row.0).collect();
         let pad = shown.iter().map(|((name, ..), _)| columns(name)).max().unwrap_or(0);
         for ((name, path, before, after), same) in shown {
             let head = format!("{} = ", padded(&name, pad));
@@ -336,6 +346,15 @@ impl Differ {
             new[op.new_range()].iter().for_each(|l| self.line(indent, Mark::Add, l));
         }
     }
+}
+
+/// Whether a change from one value to another fits a line: two short texts, neither secret.
+fn brief((before, after): (&Value, &Value)) -> bool {
+    let short = |value: &Value| {
+        !value.is_sensitive_deep()
+            && value.as_str().is_some_and(|text| text.len() <= 24 && !text.contains('\n'))
+    };
+    short(before) && short(after)
 }
 
 /// Whether nothing changes: an unknown value may.

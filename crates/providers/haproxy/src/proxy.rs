@@ -1,5 +1,6 @@
 //! The type `haproxy_proxy`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use grappe_kubeadm::haproxy::{self, Backend, Balance, Check, Proxy};
@@ -37,6 +38,12 @@ struct Settings {
     stats_socket: Option<String>,
     config_file: String,
     service: String,
+    #[serde(default = "yes")]
+    package: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Deserialize)]
@@ -60,9 +67,15 @@ pub struct State {
     config_file: String,
     #[serde(skip_serializing)]
     service: String,
+    #[serde(skip_serializing)]
+    name: String,
+    #[serde(skip_serializing)]
+    stats_socket: Option<String>,
     config: String,
     status: String,
     endpoint: String,
+    #[serde(default)]
+    down: BTreeMap<String, String>,
 }
 
 impl Settings {
@@ -89,7 +102,7 @@ impl Settings {
             check,
             balance,
             max_connections: self.max_connections,
-            stats_socket: self.stats_socket.clone(),
+            stats_socket: Some(socket(self.stats_socket.as_deref(), &self.name)),
             ..Proxy::new(&self.name, self.bind.clone())
         };
         proxy.validate().map_err(|error| {
@@ -105,6 +118,21 @@ impl Settings {
         })?;
         Ok(proxy)
     }
+}
+
+/// The runtime API's socket: the one given, or one of the proxy's own.
+fn socket(given: Option<&str>, name: &str) -> String {
+    given.map_or_else(|| format!("/run/haproxy-{name}.sock"), str::to_owned)
+}
+
+/// Why a proxy cannot run on a machine, if it cannot.
+fn refused(model: &Proxy, host: &str) -> Option<String> {
+    let (bind, server) = model.clash(host)?;
+    Some(format!(
+        "{bind:?} would take port {} of {host}, which is {}'s: its API server could not listen. On a machine that is behind the \
+         proxy, bind another port, such as \"127.0.0.1:7443\"",
+        server.port, server.name
+    ))
 }
 
 /// Where clients reach a proxy that binds `bind`, seen from outside the host.
@@ -165,7 +193,14 @@ impl Resource for HaproxyProxy {
             Attribute::optional(Type::String, "`leastconn`, `roundrobin`, `source` or `first`.").default("leastconn"),
         )
         .attr("max_connections", Attribute::optional(Type::Number, "Connections at once.").default(4096))
-        .attr("stats_socket", Attribute::optional(Type::String, "The path of a socket for HAProxy's runtime API."))
+        .attr(
+            "stats_socket",
+            Attribute::optional(Type::String, "The path of the socket for HAProxy's runtime API: `/run/haproxy-NAME.sock` unless told otherwise."),
+        )
+        .attr(
+            "package",
+            Attribute::optional(Type::Bool, "Whether HAProxy is installed where it is missing.").default(true).record(),
+        )
         .attr(
             "config_file",
             Attribute::optional(Type::String, "The file that the service reads.").default("/etc/haproxy/haproxy.cfg").replace(),
@@ -174,17 +209,31 @@ impl Resource for HaproxyProxy {
         .attr("config", Attribute::computed(Type::String, "The file's content."))
         .attr("status", Attribute::computed(Type::String, "`running`, or what is wrong with the service."))
         .attr("endpoint", Attribute::computed(Type::String, "Where clients reach it: `address:port` of the first bind."))
+        .attr(
+            "down",
+            Attribute::computed(
+                Type::map(Type::String),
+                "The servers that take no connections, and why, as last seen. It is shown, and asks for no change.",
+            )
+            .record(),
+        )
     }
 
     fn validate(&self, config: &Value) -> Vec<Problem> {
+        let host = config.get("host").and_then(|host| host.get("address")).and_then(Value::as_str);
         match settings(config).map(|settings| settings.model()) {
             Some(Err((attribute, why))) => vec![Problem::new(attribute, why)],
-            _ => Vec::new(),
+            Some(Ok(model)) => {
+                let refused = host.and_then(|host| refused(&model, host));
+                refused.into_iter().map(|why| Problem::new("bind", why)).collect()
+            }
+            None => Vec::new(),
         }
     }
 
     fn plan(&self, change: &mut Change<'_>) {
         change.set("status", RUNNING.into());
+        change.set_unknown("down");
         match settings(change.planned()).and_then(|settings| settings.model().ok()) {
             Some(model) => change.set("config", haproxy::render(&model).into()),
             None => change.set_unknown("config"),
@@ -209,18 +258,23 @@ impl Resource for HaproxyProxy {
 
     async fn read(&self, ctx: &Context<Hosts>, state: State) -> Result<Option<State>, Fault> {
         let session = ctx.client().session(ctx, &state.host).await?;
-        let Some(file) = session.read_file(&state.config_file).await? else { return Ok(None) };
+        let socket = socket(state.stats_socket.as_deref(), &state.name);
+        let (file, (status, stat)) = tokio::try_join!(
+            session.read_file(&state.config_file),
+            status(&session, &state.config_file, &state.service, &socket)
+        )?;
+        let Some(file) = file else { return Ok(None) };
         let config = String::from_utf8_lossy(&file.content).into_owned();
-        let status = status(&session, &state.config_file, &state.service).await?;
-        Ok(Some(State { config, status, ..state }))
+        let down = haproxy::down(&stat, &state.name);
+        Ok(Some(State { config, status, down, ..state }))
     }
 
     async fn create(&self, ctx: &Context<Hosts>, args: Args) -> Result<State, Fault> {
-        put(ctx, args).await
+        put(ctx, args, BTreeMap::new()).await
     }
 
-    async fn update(&self, ctx: &Context<Hosts>, _: State, args: Args) -> Result<State, Fault> {
-        put(ctx, args).await
+    async fn update(&self, ctx: &Context<Hosts>, prior: State, args: Args) -> Result<State, Fault> {
+        put(ctx, args, prior.down).await
     }
 
     async fn delete(&self, ctx: &Context<Hosts>, state: State) -> Result<(), Fault> {
@@ -236,12 +290,16 @@ impl Resource for HaproxyProxy {
     }
 }
 
-async fn put(ctx: &Context<Hosts>, args: Args) -> Result<State, Fault> {
+/// `down` is what was known of the servers: a reload begins their checks anew, so that nothing is known yet.
+async fn put(ctx: &Context<Hosts>, args: Args, down: BTreeMap<String, String>) -> Result<State, Fault> {
     let Args { host, settings } = args;
     let model = settings.model().map_err(|(attribute, why)| Fault::permanent(why).attribute(attribute))?;
+    if let Some(why) = refused(&model, &host.address) {
+        return Err(Fault::permanent(why).attribute("bind"));
+    }
     let config = haproxy::render(&model);
     let session = ctx.client().session(ctx, &host).await?;
-    if !session.ask("command -v haproxy").await?.success() {
+    if settings.package && !session.ask("command -v haproxy").await?.success() {
         package::ensure(&session, &["haproxy"]).await?;
     }
     session.progress("checking the configuration");
@@ -275,8 +333,18 @@ async fn put(ctx: &Context<Hosts>, args: Args) -> Result<State, Fault> {
         return Err(fault.details(log.stdout_str()));
     }
     let endpoint = settings.bind.first().map(|bind| endpoint(bind, &host.address)).unwrap_or_default();
-    let Settings { config_file, service, .. } = settings;
-    Ok(State { host, config_file, service, config, status: RUNNING.into(), endpoint })
+    let Settings { config_file, service, name, stats_socket, .. } = settings;
+    Ok(State {
+        host,
+        config_file,
+        service,
+        name,
+        stats_socket,
+        config,
+        status: RUNNING.into(),
+        endpoint,
+        down,
+    })
 }
 
 /// Where a new file waits until the service has it.
@@ -284,26 +352,50 @@ fn staged(config_file: &str) -> String {
     format!("{config_file}.grappe-new")
 }
 
-async fn status(session: &Session, config_file: &str, service: &str) -> Result<String, Fault> {
+/// Asks a socket for `show stat`, with whichever program the machine has for that. Debian has perl, RHEL python.
+const ASK: &str = r#"ask() {
+  [ -S "$1" ] || return 0
+  if command -v socat >/dev/null 2>&1; then echo 'show stat' | socat -t 5 - "UNIX-CONNECT:$1"
+  elif command -v perl >/dev/null 2>&1; then perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new($ARGV[0]) or exit 0; print $s "show stat\n"; $s->flush; print while <$s>' "$1"
+  else
+    for python in python3 /usr/libexec/platform-python; do
+      command -v $python >/dev/null 2>&1 || continue
+      $python -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b"show stat\n")
+sys.stdout.write(s.makefile().read())' "$1"; return 0
+    done
+  fi
+}
+"#;
+
+/// How the service is, and what it says of its servers.
+async fn status(
+    session: &Session,
+    config_file: &str,
+    service: &str,
+    socket: &str,
+) -> Result<(String, String), Fault> {
     let service = quote(service);
     let script = format!(
-        "systemctl is-active --quiet {service} && echo active; systemctl is-enabled --quiet {service} && echo enabled; \
-         if [ -e {} ]; then echo staged; fi; true",
-        quote(&staged(config_file))
+        "{ASK}systemctl is-active --quiet {service} && echo active; systemctl is-enabled --quiet {service} && echo enabled; \
+         if [ -e {} ]; then echo staged; fi; echo '== stat'; ask {} 2>/dev/null; true",
+        quote(&staged(config_file)),
+        quote(socket),
     );
     let output = session.ask(script).await?;
     if !output.success() {
         return Err(session.failure("ask systemd for HAProxy's state", &output));
     }
     let told = output.stdout_str();
+    let (told, stat) = told.split_once("== stat").unwrap_or((&told, ""));
     let is = |word: &str| told.lines().any(|line| line == word);
-    Ok(match (is("active"), is("enabled"), is("staged")) {
+    let status = match (is("active"), is("enabled"), is("staged")) {
         (false, _, _) => "stopped",
         (true, _, true) => "not reloaded",
         (true, false, false) => "not enabled",
         (true, true, false) => RUNNING,
-    }
-    .into())
+    };
+    Ok((status.into(), stat.to_owned()))
 }
 
 /// The settings in a value, where all that decides the file is known.

@@ -67,6 +67,7 @@ impl Lab {
         json!({
             "host": connection(&self.sshd), "bind": [format!("127.0.0.1:{}", self.port)], "backends": backends,
             "check": "tcp", "config_file": self.file().to_str(),
+            "stats_socket": self.dir.path().join("admin.sock").to_str(),
         })
     }
 
@@ -144,6 +145,24 @@ async fn a_proxy_through_its_life() {
     open.write_all(b"hey").unwrap();
     open.read_exact(&mut buffer).unwrap();
     assert_eq!(&buffer, b"hey", "the reload dropped an open connection");
+
+    // A server that dies is shown, and is no difference.
+    let both = lab.config(json!([
+        {"name": "two", "address": "127.0.0.1", "port": two}, {"name": "dead", "address": "127.0.0.1", "port": 1},
+    ]));
+    let changed = bench.update("haproxy_proxy", &changed, &both).await;
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    let shown = loop {
+        let read = bench.read("haproxy_proxy", &changed).await.unwrap();
+        assert_eq!(bench.action("haproxy_proxy", &read, &both), Action::Nothing);
+        let down = read.get("down").cloned().unwrap();
+        if down.get("dead").is_some() || std::time::Instant::now() > deadline {
+            break down;
+        }
+    };
+    assert!(text(&shown, "dead").starts_with("DOWN: "), "{shown:?}");
+    assert_eq!(shown.get("two"), None, "{shown:?}");
+    let changed = bench.update("haproxy_proxy", &changed, &second).await;
 
     // Edited on the host, stopped, disabled: each is seen, and mended.
     write(&lab.file(), "# mine now\n");
@@ -225,6 +244,11 @@ async fn plans_know_the_file_or_say_that_they_do_not() {
     };
     assert!(problem("bind", json!([])).contains("binds no address"));
     assert!(problem("check", json!("ping")).contains("\"https\" or \"tcp\""));
+    assert!(
+        problem("backends", json!([{"name": "me", "address": "127.0.0.1", "port": lab.port}]))
+            .contains("127.0.0.1:7443"),
+        "it would take its own server's port"
+    );
     assert!(problem("balance", json!("luck")).contains("leastconn"));
     assert!(problem("backends", json!([{"name": "a b", "address": "x"}])).contains("a b"));
 }

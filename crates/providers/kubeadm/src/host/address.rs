@@ -20,7 +20,8 @@ pub(super) struct Address {
 
 /// Reads `ip -o addr show scope global`: `2: eth0    inet 10.0.0.5/24 brd …`.
 ///
-/// Cards that containers and virtual services bring are left out: the node's address is on none of them.
+/// Cards that containers and virtual services bring are left out: the node's address is on none of them. So is an address
+/// alone in its network (a virtual one that keepalived holds), unless the machine has no other.
 pub(super) fn read(text: &str) -> Vec<Address> {
     const OTHERS: [&str; 14] = [
         "cni",
@@ -41,16 +42,15 @@ pub(super) fn read(text: &str) -> Vec<Address> {
     let line = |line: &str| {
         let mut words = line.split_whitespace().skip(1);
         let card = words.next()?.to_owned();
-        let ip = words
-            .skip_while(|word| !matches!(*word, "inet" | "inet6"))
-            .nth(1)?
-            .split('/')
-            .next()?
-            .parse()
-            .ok()?;
-        (!OTHERS.iter().any(|prefix| card.starts_with(prefix))).then_some(Address { card, ip })
+        let ip = words.skip_while(|word| !matches!(*word, "inet" | "inet6")).nth(1)?;
+        let (ip, prefix) = ip.split_once('/')?;
+        let ip: IpAddr = ip.parse().ok()?;
+        let alone = prefix == if ip.is_ipv4() { "32" } else { "128" };
+        (!OTHERS.iter().any(|other| card.starts_with(other))).then_some((alone, Address { card, ip }))
     };
-    text.lines().filter_map(line).collect()
+    let all: Vec<(bool, Address)> = text.lines().filter_map(line).collect();
+    let crowd = all.iter().any(|(alone, _)| !alone);
+    all.into_iter().filter(|(alone, _)| !(crowd && *alone)).map(|(_, address)| address).collect()
 }
 
 /// The address in `node_cidr`, or the one the host is reached by, or the only one there is.

@@ -18,7 +18,8 @@ use super::system::{DOCKER_REPO_PATH, System};
 use crate::client::Client;
 use crate::remote::LONG;
 
-/// Remembers the units that were masked to keep swap off, for the day the preparation is taken back.
+/// Remembers what brings back the units that were masked to keep swap off (or disabled: a unit in /etc cannot be masked), for
+/// the day the preparation is taken back.
 const MASKED: &str = "/etc/systemd/system/.grappe-masked-swap";
 
 /// Waits until the machine has set itself up.
@@ -126,7 +127,9 @@ async fn kernel(
         }
         for unit in units {
             script.push_str(&format!(
-                "unit={unit}; systemctl stop \"$unit\" 2>/dev/null; systemctl mask -q \"$unit\" 2>/dev/null && echo \"$unit\" >> {MASKED}\n"
+                "unit={unit}; systemctl stop \"$unit\" 2>/dev/null\n\
+                 if systemctl mask -q \"$unit\" 2>/dev/null; then echo unmask \"$unit\"\n\
+                 elif systemctl disable -q \"$unit\" 2>/dev/null; then echo enable \"$unit\"; fi >> {MASKED}\n"
             ));
         }
         script.push_str("swapoff -a || exit 1\n");
@@ -323,7 +326,7 @@ pub(super) async fn undo(session: &Session, args: &Args) -> Result<(), Fault> {
         script.push_str(&format!("{} || true\n", system.manager().unhold(&installed)));
     }
     script.push_str(&format!(
-        "if [ -s {MASKED} ]; then while read -r unit; do systemctl unmask -q \"$unit\"; done < {MASKED}; rm -f {MASKED}; fi\n\
+        "if [ -s {MASKED} ]; then while read -r how unit; do systemctl \"$how\" -q \"$unit\"; done < {MASKED}; rm -f {MASKED}; fi\n\
          systemctl daemon-reload"
     ));
     session.run("take the preparation back", script).await?;

@@ -48,7 +48,7 @@ fn right() -> BTreeMap<String, String> {
         body("units", UNITS),
         body("swap-units", ""),
         body("container", "none\n"),
-        body("addresses", "2: eth0    inet 10.0.0.5/24 brd 10.0.0.255 scope global eth0\n3: eth1    inet 192.168.56.5/24 scope global eth1\n3: eth1    inet6 fd00::5/64 scope global \n9: cni0    inet 10.244.1.1/24 scope global cni0\n"),
+        body("addresses", "2: eth0    inet 10.0.0.5/24 brd 10.0.0.255 scope global eth0\n3: eth1    inet 192.168.56.5/24 scope global eth1\n3: eth1    inet6 fd00::5/64 scope global \n9: cni0    inet 10.244.1.1/24 scope global cni0\n2: eth0    inet 10.0.0.100/32 scope global eth0\n"),
         body("route", "default via 192.168.56.1 dev eth1 proto dhcp\n"),
         body("containerd-version", "containerd containerd.io 1.7.27 05044ec\n"),
         body("pause", "registry.k8s.io/pause:3.10\n"),
