@@ -186,9 +186,9 @@ pub(super) fn map(data: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}, "data": data})
 }
 
-/// YAML of a document, which JSON is.
+/// A document in a ConfigMap.
 pub(super) fn document(value: &Value) -> String {
-    format!("{value}\n")
+    crate::yaml::write(value)
 }
 
 /// The ConfigMap with the kubelets' configuration: one a minor until 1.23.

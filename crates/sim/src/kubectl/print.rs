@@ -15,53 +15,10 @@ pub(super) fn formatted(output: &str, value: &Value) -> Result<String, String> {
     }
     match output {
         "json" => Ok(format!("{value:#}\n")),
-        "yaml" => Ok(yaml(value)),
+        "yaml" => Ok(crate::yaml::write(value)),
         other => Err(format!(
             "error: unable to match a printer suitable for the output format \"{other}\" (simulated host)"
         )),
-    }
-}
-
-fn yaml(value: &Value) -> String {
-    let mut out = String::new();
-    write_yaml(value, 0, &mut out);
-    out
-}
-
-fn write_yaml(value: &Value, indent: usize, out: &mut String) {
-    let pad = "  ".repeat(indent);
-    let scalar = |v: &Value| match v {
-        Value::String(t) => serde_json::Value::from(t.as_str()).to_string(),
-        other => other.to_string(),
-    };
-    let nested = |v: &Value| {
-        matches!(v, Value::Object(m) if !m.is_empty()) || matches!(v, Value::Array(l) if !l.is_empty())
-    };
-    match value {
-        Value::Object(map) => {
-            for (name, inner) in map {
-                if nested(inner) {
-                    out.push_str(&format!("{pad}{name}:\n"));
-                    write_yaml(inner, if inner.is_array() { indent } else { indent + 1 }, out);
-                } else {
-                    out.push_str(&format!("{pad}{name}: {}\n", scalar(inner)));
-                }
-            }
-        }
-        Value::Array(list) => {
-            for inner in list {
-                if nested(inner) {
-                    let mut block = String::new();
-                    write_yaml(inner, indent + 1, &mut block);
-                    let first = format!("{pad}- ");
-                    out.push_str(&first);
-                    out.push_str(block.get(first.len()..).unwrap_or_default());
-                } else {
-                    out.push_str(&format!("{pad}- {}\n", scalar(inner)));
-                }
-            }
-        }
-        other => out.push_str(&format!("{pad}{}\n", scalar(other))),
     }
 }
 

@@ -66,16 +66,16 @@ fn field(output: &str, start: &str) -> String {
 }
 
 /// A cluster of one control plane behind a balancer, with room for more.
-struct Made {
-    lab: Lab,
-    cp1: String,
+pub(crate) struct Made {
+    pub(crate) lab: Lab,
+    pub(crate) cp1: String,
     endpoint: String,
     token: String,
     hash: String,
     key: String,
 }
 
-fn made(minor: &str) -> Made {
+pub(crate) fn made(minor: &str) -> Made {
     let lab = Lab::new();
     let lb = lab.machine("lb");
     let cp1 = lab.prepared("cp1", minor);
@@ -113,18 +113,18 @@ kubeadm init --config /root/k.yaml --upload-certs"
 }
 
 impl Made {
-    fn join(&self) -> String {
+    pub(crate) fn join(&self) -> String {
         format!(
             "kubeadm join {} --token {} --discovery-token-ca-cert-hash {}",
             self.endpoint, self.token, self.hash
         )
     }
 
-    fn join_control_plane(&self) -> String {
+    pub(crate) fn join_control_plane(&self) -> String {
         format!("{} --control-plane --certificate-key {}", self.join(), self.key)
     }
 
-    fn kubectl(&self, args: &str) -> String {
+    pub(crate) fn kubectl(&self, args: &str) -> String {
         self.lab.ok(&self.cp1, &format!("kubectl --kubeconfig /etc/kubernetes/admin.conf {args}"))
     }
 }
@@ -154,7 +154,7 @@ spec:
 "#;
 
 impl Made {
-    fn flannel(&self, network: &str) {
+    pub(crate) fn flannel(&self, network: &str) {
         let text = FLANNEL.replace("NETWORK", network);
         self.lab.ok(
             &self.cp1,

@@ -8,3 +8,4 @@ mod provider;
 mod scale;
 mod ssh;
 mod store;
+mod upgrade;
