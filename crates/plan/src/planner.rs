@@ -238,12 +238,13 @@ pub(crate) fn problems(at: &At<'_>, kind: &dyn AnyResource, config: &Value) -> D
 fn blame(at: &At<'_>, kind: &dyn AnyResource, problem: grappe_provider::Problem) -> Diagnostic {
     let place = at.resource.body.attr_span(&problem.attribute).unwrap_or(at.resource.span);
     let name = problem.attribute.to_string();
-    let summary = if name.is_empty() {
-        format!("Invalid {}", kind.name())
-    } else {
-        format!("Invalid value for {name:?}")
+    let diagnostic = match (problem.warning, name.is_empty()) {
+        (true, true) => Diagnostic::warning(format!("Unwise {}", kind.name())),
+        (true, false) => Diagnostic::warning(format!("Unwise value for {name:?}")),
+        (false, true) => Diagnostic::error(format!("Invalid {}", kind.name())),
+        (false, false) => Diagnostic::error(format!("Invalid value for {name:?}")),
     };
-    let diagnostic = Diagnostic::error(summary).detail(problem.message).span(place).address(&at.addr);
+    let diagnostic = diagnostic.detail(problem.message).span(place).address(&at.addr);
     match problem.hint {
         Some(hint) => diagnostic.hint(hint),
         None => diagnostic,

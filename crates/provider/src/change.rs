@@ -11,12 +11,19 @@ pub struct Problem {
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
+    /// Whether it is only unwise: the plan says so, and goes on.
+    pub warning: bool,
 }
 
 impl Problem {
     /// A problem with one argument.
     pub fn new(attribute: &str, message: impl Into<String>) -> Self {
-        Problem { attribute: Path::attr(attribute), message: message.into(), hint: None }
+        Problem { attribute: Path::attr(attribute), message: message.into(), hint: None, warning: false }
+    }
+
+    /// What can be done with one argument, and better is not.
+    pub fn warning(attribute: &str, message: impl Into<String>) -> Self {
+        Problem { warning: true, ..Self::new(attribute, message) }
     }
 
     /// With what to do.

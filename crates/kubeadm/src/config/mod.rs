@@ -24,6 +24,7 @@ mod check;
 mod gates;
 mod phases;
 mod render;
+mod stored;
 #[cfg(test)]
 mod tests;
 pub mod yaml;
@@ -34,6 +35,7 @@ use std::time::Duration;
 
 pub use self::check::machines;
 pub use self::render::{init, join};
+pub use self::stored::stored_etcd;
 use crate::secret::Secret;
 use crate::version::{self, KubernetesVersion};
 

@@ -79,6 +79,7 @@ impl Resource for HostFile {
                 attribute: Default::default(),
                 message: format!("{given} of content, sensitive_content and content_base64 are given"),
                 hint: Some("give exactly one of them; an empty file has content = \"\"".into()),
+                warning: false,
             });
         }
         if let Some(path) = config.get("path").and_then(Value::as_str)

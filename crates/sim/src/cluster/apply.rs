@@ -32,6 +32,18 @@ pub struct Manner<'a> {
     pub now: i64,
 }
 
+/// A Secret's `stringData` is written only: it is stored as `data`.
+fn encode_strings(secret: &mut Value) {
+    let Some(Value::Object(plain)) = secret.as_object_mut().and_then(|o| o.shift_remove("stringData")) else {
+        return;
+    };
+    for (key, value) in plain {
+        if let Some(text) = value.as_str() {
+            secret["data"][key] = super::pki::base64(text).into();
+        }
+    }
+}
+
 /// Fields under which list elements are told apart; lists not named here are replaced as a whole.
 fn merge_key(field: &str, element: &Value) -> Option<&'static str> {
     let key = match field {
@@ -322,6 +334,9 @@ impl Cluster {
             }
         }
         wanted.as_object_mut().map(|o| o.shift_remove("status"));
+        if kind.kind == "Secret" {
+            encode_strings(&mut wanted);
+        }
         let id = format!("{}/{namespace}/{name}", kind.kind);
         let manager = if manner.server_side { manner.manager } else { "kubectl-client-side-apply" };
         let key = format!("{manager} {id}");

@@ -208,7 +208,7 @@ async fn an_object_that_is_refused_is_found_in_the_manifest() {
 async fn a_manifest_with_secrets_is_one() {
     let (lab, _, cluster) = small().await;
     let manifest =
-        "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: default}\ndata: {p: aHVudGVyMg==}\n";
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: default}\nstringData: {p: hunter2}\n";
     let state = lab.make("kube_manifest", "m", json!({"cluster": cluster, "manifest": manifest})).await;
     assert!(state.get("manifest").expect("text").is_sensitive_deep(), "sealed in the state");
 }

@@ -70,7 +70,24 @@ pub(super) fn validate(config: &Value) -> Vec<Problem> {
             .and_then(|()| config::machines(&model, &addresses(config)))
             .map_err(|error| Mistake { attribute: attribute(error.field()), problem: error.to_string() })
     });
-    checked.err().map(|mistake| Problem::new(mistake.attribute, mistake.problem)).into_iter().collect()
+    let mut problems: Vec<Problem> =
+        checked.err().map(|mistake| Problem::new(mistake.attribute, mistake.problem)).into_iter().collect();
+    problems.extend(settings.has_own_etcd().then(|| even(config)).flatten());
+    problems
+}
+
+/// etcd's quorum is more than half: of four members one may fail, as of three.
+fn even(config: &Value) -> Option<Problem> {
+    let count = config.get("control_planes").and_then(Value::as_items)?.len();
+    if count == 0 || count % 2 == 1 {
+        return None;
+    }
+    let message = format!(
+        "{count} control planes bear the failure of no more machines than {} would: etcd needs more than half of its members",
+        count - 1
+    );
+    let problem = Problem::warning("control_planes", message);
+    Some(problem.hint("an odd number is the better one, unless this is on the way to another"))
 }
 
 /// The machines' addresses, as far as they are known.

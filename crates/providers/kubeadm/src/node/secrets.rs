@@ -33,7 +33,12 @@ pub(super) async fn upload_certificates(
     version: &KubernetesVersion,
 ) -> Result<Secret, Fault> {
     // With a file that names the version: without, kubeadm asks the internet for the newest one.
-    let cluster = config::Cluster::new(version.clone());
+    // And where etcd is, which decides whose certificates go along: for one on other machines, the client's.
+    let stored = format!(
+        "{KUBECTL} -n kube-system get configmap kubeadm-config -o jsonpath='{{.data.ClusterConfiguration}}'"
+    );
+    let etcd = config::stored_etcd(&remote.sh("read the cluster's configuration", &stored).await?);
+    let cluster = config::Cluster { etcd, ..config::Cluster::new(version.clone()) };
     let file = config::init(&config::Init::default(), &cluster, &config::Kubelet::default(), None)
         .map_err(|error| Fault::permanent(error.to_string()))?;
     let command = "kubeadm init phase upload-certs --upload-certs --config";

@@ -168,6 +168,11 @@ impl Settings {
         })
     }
 
+    /// Whether etcd runs on the control planes.
+    pub(super) fn has_own_etcd(&self) -> bool {
+        self.external_etcd.is_none()
+    }
+
     fn etcd(&self) -> Result<config::Etcd, Mistake> {
         let EtcdSettings { etcd_extra_args, etcd_extra_envs, etcd_image } = &self.etcd;
         let Some(external) = &self.external_etcd else {

@@ -93,6 +93,20 @@ fn each_mistake_names_its_argument() {
 }
 
 #[test]
+fn an_even_number_of_control_planes_is_only_unwise() {
+    let machines = |count: u8| -> Vec<Json> {
+        (1..=count).map(|n| json!({"address": format!("10.0.0.{n}")})).collect()
+    };
+    assert_eq!(validate(&config(&given(json!({"control_planes": machines(3)})))), []);
+    let found = validate(&config(&given(json!({"control_planes": machines(2)}))));
+    assert!(found.len() == 1 && found[0].warning, "{found:?}");
+    assert!(found[0].message.starts_with("2 control planes bear the failure of no more machines than 1"));
+    let external = json!({"endpoints": ["http://10.0.0.9:2379"]});
+    let elsewhere = json!({"control_planes": machines(2), "external_etcd": external});
+    assert_eq!(validate(&config(&given(elsewhere))), []);
+}
+
+#[test]
 fn what_is_not_known_yet_is_passed_over() {
     let unknown = |name: &str, args: Json| {
         let config = config(&given(args));
