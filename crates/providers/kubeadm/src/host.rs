@@ -99,8 +99,15 @@ impl Resource for KubeadmHost {
     /// Takes back what would surprise on a machine that stays: the hold, the swap that fstab had, the written files.
     /// The packages stay: others may use them by now.
     async fn delete(&self, ctx: &Context<Client>, state: State) -> Result<(), Fault> {
-        let session = session(ctx, &state.args).await?;
-        apply::undo(&session, &state.args).await
+        match session(ctx, &state.args).await {
+            Ok(session) => apply::undo(&session, &state.args).await,
+            // A machine that died leaves; on one that comes back these files do no harm.
+            Err(fault) if fault.is_transient() => {
+                ctx.progress(format!("what was prepared on it is left there: {}", fault.summary));
+                Ok(())
+            }
+            Err(fault) => Err(fault),
+        }
     }
 
     async fn adopt(&self, _: &Context<Client>, _: Args) -> Result<Option<State>, Fault> {

@@ -64,16 +64,23 @@ pub async fn runs(
     .await
 }
 
-/// Starts every component anew, one after the other, each waited for. `mark` tells this time from others.
+/// Starts every component anew: etcd, and when it serves again all others. `mark` tells this time from others.
 ///
 /// # Errors
 /// The host could not be asked, or a component does not come back.
 pub async fn restart(ctx: &Context<Client>, kubectl: &Kubectl, node: &str, mark: &str) -> Result<(), Fault> {
-    for component in COMPONENTS {
-        let Some(text) = kubectl.remote.read(&path(component)).await? else { continue };
-        ctx.progress(format!("{component} restarts on {node}"));
-        kubectl.remote.write(&path(component), &annotated(&text, mark), 0o600).await?;
-        runs(ctx, kubectl, component, node).await?;
+    let (etcd, others) = COMPONENTS.split_at(1);
+    for group in [etcd, others] {
+        let mut restarted = Vec::new();
+        for component in group {
+            let Some(text) = kubectl.remote.read(&path(component)).await? else { continue };
+            ctx.progress(format!("{component} restarts on {node}"));
+            kubectl.remote.write(&path(component), &annotated(&text, mark), 0o600).await?;
+            restarted.push(*component);
+        }
+        for component in restarted {
+            runs(ctx, kubectl, component, node).await?;
+        }
     }
     Ok(())
 }

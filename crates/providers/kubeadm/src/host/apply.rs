@@ -113,14 +113,14 @@ async fn kernel(
         // zram and units of their own come back at boot unless they are masked; fstab's are edited out.
         let fstab = found.file("/etc/fstab");
         let without = hosts::fstab_without_swap(fstab);
-        let of_fstab =
-            |device: &str| fstab.lines().any(|line| line.split_whitespace().next() == Some(device));
+        // What fstab brings has names of its own there (/dev/mapper/…, UUID=…): it is gone with its lines.
+        let not_fstabs = |name: &&str| fstab == without || name.contains("zram");
         let mut units: Vec<String> = found
             .swap_devices()
-            .filter(|device| !of_fstab(device))
+            .filter(not_fstabs)
             .map(|device| format!("\"$(systemd-escape -p --suffix=swap {})\"", quote(device)))
             .collect();
-        units.extend(found.swap_units().filter(|_| fstab == without).map(quote));
+        units.extend(found.swap_units().filter(not_fstabs).map(quote));
         if fstab != without {
             files.push(file("/etc/fstab", without));
             script.push_str("systemctl daemon-reload\n");

@@ -19,7 +19,7 @@ use grappe_provider_host::Connection;
 use serde_json::Value as Json;
 
 use super::leaving::keep_quorum;
-use super::secrets::{mint_token, revoke_token, upload_certificates};
+use super::secrets::{mint_token, revoke, upload_certificates};
 use super::{Known, delete_node, known, kubeadm_fault, local_api_ready, version};
 use crate::access::{ClusterRef, Kubectl, is_alive};
 use crate::client::{Client, same_machine};
@@ -84,6 +84,10 @@ impl Joining<'_> {
         if !standing.is_clean() {
             self.refuse_foreign(&remote, &standing)?;
             if let Some(known) = self.adopted(&remote, &kubectl, &standing, name).await? {
+                if standing.marker.node == Some(Claim::begun(self.ctx.key())) {
+                    // The run that joined it was cut off before it could.
+                    self.revoke(&kubectl, name).await?;
+                }
                 self.mark(&remote, true).await?;
                 return Ok(known);
             }
@@ -256,12 +260,17 @@ impl Joining<'_> {
             }
         };
         self.ctx.progress(format!("minting a token on {}", kubectl.remote.name()));
-        let token = mint_token(&kubectl.remote).await?;
+        let name = self.node.name.as_deref().unwrap_or_default();
+        let token = mint_token(&kubectl.remote, name).await?;
         let joined = self.kubeadm_join(remote, &version, &token, certificate_key).await;
-        let revoked = revoke_token(&kubectl.remote, &token).await;
+        let revoked = self.revoke(kubectl, name).await;
         // The join's own error is the one to show; a token that could not be revoked dies within minutes.
         joined?;
         revoked
+    }
+
+    async fn revoke(&self, kubectl: &Kubectl, name: &str) -> Result<(), Fault> {
+        revoke(&kubectl.remote, name, self.role != Role::Worker).await
     }
 
     async fn kubeadm_join(

@@ -94,9 +94,8 @@ fn each_mistake_names_its_argument() {
 
 #[test]
 fn an_even_number_of_control_planes_is_only_unwise() {
-    let machines = |count: u8| -> Vec<Json> {
-        (1..=count).map(|n| json!({"address": format!("10.0.0.{n}")})).collect()
-    };
+    let machines =
+        |count: u8| -> Vec<Json> { (1..=count).map(|n| json!({"address": format!("10.0.0.{n}")})).collect() };
     assert_eq!(validate(&config(&given(json!({"control_planes": machines(3)})))), []);
     let found = validate(&config(&given(json!({"control_planes": machines(2)}))));
     assert!(found.len() == 1 && found[0].warning, "{found:?}");
