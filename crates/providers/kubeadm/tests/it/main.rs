@@ -1,0 +1,4 @@
+//! `kubeadm_host` on systems that cannot be had where this is built.
+
+mod scripted;
+mod transcripts;
