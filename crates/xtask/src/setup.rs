@@ -25,6 +25,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("slirp4netns", "slirp4netns"),
     ("nft", "nftables"),
     ("podman", "podman"),
+    ("runc", "runc"),
 ];
 
 /// Installs what is missing where it can, and says what is missing where it can't.

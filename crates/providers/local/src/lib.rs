@@ -50,6 +50,7 @@ pub struct Local {
 pub struct Config {
     directory: Option<String>,
     cache: Option<String>,
+    docker_host: Option<String>,
 }
 
 /// Where things are.
@@ -58,6 +59,8 @@ pub struct Client {
     /// Built images.
     cache: PathBuf,
     store: Store,
+    /// Where Docker's API is, as configured.
+    docker_host: Option<String>,
 }
 
 impl Provider for Local {
@@ -86,6 +89,13 @@ impl Provider for Local {
                      `~/.cache`) by default.",
                 ),
             )
+            .attr(
+                "docker_host",
+                Attribute::optional(
+                    Type::String,
+                    "Where Docker or Podman serves Docker's API: `unix:///run/podman/podman.sock`. As `$DOCKER_HOST` says, or in the usual places, by default.",
+                ),
+            )
     }
 
     fn resources(&self) -> Vec<Box<dyn AnyResource>> {
@@ -112,7 +122,12 @@ impl Provider for Local {
         let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
         let store = Store::at(absolute(directory));
         self.pool.add_dialer(dialer::dialer(store.clone()));
-        Ok(Client { plan_dir: setup.plan_dir.clone(), cache: absolute(cache), store })
+        Ok(Client {
+            plan_dir: setup.plan_dir.clone(),
+            cache: absolute(cache),
+            store,
+            docker_host: config.docker_host,
+        })
     }
 }
 

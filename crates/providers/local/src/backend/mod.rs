@@ -1,6 +1,8 @@
 //! How a machine runs.
 
 mod cgroups;
+mod docker;
+mod http;
 mod namespaces;
 
 use std::path::{Path, PathBuf};
@@ -8,6 +10,7 @@ use std::path::{Path, PathBuf};
 use grappe_provider::Fault;
 
 pub(crate) use self::cgroups::Limits;
+pub(crate) use self::docker::socket;
 use crate::machine::Machine;
 use crate::network::Network;
 
@@ -15,8 +18,8 @@ use crate::network::Network;
 pub(crate) trait Backend: Send + Sync {
     /// Its name in `backend`.
     fn name(&self) -> &'static str;
-    /// Why it can't run machines whose disks lie in this folder, where it can't.
-    fn probe(&self, directory: &Path) -> Result<(), Fault>;
+    /// Why it can't run machines whose disks lie in this folder, where it can't. `socket` is where Docker's API would be.
+    fn probe(&self, directory: &Path, socket: Option<&Path>) -> Result<(), Fault>;
     /// Whether a machine runs.
     fn is_running(&self, place: &Place<'_>) -> Result<bool, Fault>;
     /// Boots it; one that runs already is left alone.
@@ -33,8 +36,18 @@ pub(crate) struct Place<'a> {
     pub(crate) dir: PathBuf,
 }
 
+/// A machine's network namespace.
+fn namespace(place: &Place<'_>) -> String {
+    format!("grappe-m-{}", place.machine.id)
+}
+
+/// The network's end of a machine's cable.
+fn cable(place: &Place<'_>) -> String {
+    format!("gl{}", place.machine.id)
+}
+
 /// All backends, in the order in which they are tried.
-static BACKENDS: [&dyn Backend; 1] = [&namespaces::Namespaces];
+static BACKENDS: [&dyn Backend; 2] = [&namespaces::Namespaces, &docker::Docker];
 
 /// Their names.
 pub(crate) fn names() -> Vec<&'static str> {
@@ -51,17 +64,21 @@ pub(crate) fn named(name: &str) -> Result<&'static dyn Backend, Fault> {
 }
 
 /// The backend that is wanted, or the first that works here.
-pub(crate) fn choose(wanted: Option<&str>, directory: &Path) -> Result<&'static dyn Backend, Fault> {
+pub(crate) fn choose(
+    wanted: Option<&str>,
+    directory: &Path,
+    socket: Option<&Path>,
+) -> Result<&'static dyn Backend, Fault> {
     if let Some(name) = wanted {
         let backend = named(name)?;
         return backend
-            .probe(directory)
+            .probe(directory, socket)
             .map(|()| backend)
             .map_err(|why| why.context(format!("the backend {name:?} can't run machines here")));
     }
     let mut first = None;
     for backend in BACKENDS {
-        match backend.probe(directory) {
+        match backend.probe(directory, socket) {
             Ok(()) => return Ok(backend),
             Err(why) => first = first.or(Some(why)),
         }

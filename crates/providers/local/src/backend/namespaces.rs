@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use grappe_provider::Fault;
 
-use super::{Backend, Place, cgroups, root};
+use super::{Backend, Place, cable, cgroups, namespace, root};
 use crate::files::{read, write};
 use crate::network::{Network, link, namespace_path};
 use crate::process::{self, Process};
@@ -22,16 +22,6 @@ const LAUNCH: &str = include_str!("launch.sh");
 const BOOT: &str = include_str!("boot.sh");
 const PROGRAMS: [&str; 8] = ["ip", "flock", "nsenter", "unshare", "setsid", "mount", "pivot_root", "mknod"];
 
-/// A machine's network namespace.
-fn namespace(place: &Place<'_>) -> String {
-    format!("grappe-m-{}", place.machine.id)
-}
-
-/// The network's end of its cable.
-fn cable(place: &Place<'_>) -> String {
-    format!("gl{}", place.machine.id)
-}
-
 /// What the boot scripts said.
 fn console(dir: &Path) -> String {
     let bytes = read(&dir.join("console.log")).ok().flatten().unwrap_or_default();
@@ -43,7 +33,7 @@ impl Backend for Namespaces {
         "namespaces"
     }
 
-    fn probe(&self, directory: &Path) -> Result<(), Fault> {
+    fn probe(&self, directory: &Path, _: Option<&Path>) -> Result<(), Fault> {
         root()?;
         if let Some((program, package)) = missing(&PROGRAMS) {
             return Err(Fault::permanent(format!("{program} is not installed"))

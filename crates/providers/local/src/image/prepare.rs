@@ -24,8 +24,8 @@ const MASKED: [&str; 12] = [
     "dev-hugepages.mount",
 ];
 
-/// eth0 is there when it boots, and so are its host key and root's keys.
-const CLOUD_INIT: &str = "network: {config: disabled}\nssh_deletekeys: false\ndisable_root: false\ndatasource_list: [NoCloud, None]\n";
+/// eth0 is there when it boots, and so are its host key and root's keys. cloud-init's own choice of a locale is en_US, which few images have.
+const CLOUD_INIT: &str = "network: {config: disabled}\nssh_deletekeys: false\ndisable_root: false\nlocale: false\ndatasource_list: [NoCloud, None]\n";
 
 /// Prepares an unpacked root. A second call changes nothing.
 pub(super) fn prepare(root: &Path) -> Result<(), Fault> {

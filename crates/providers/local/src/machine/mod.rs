@@ -34,6 +34,9 @@ pub(crate) struct Machine {
     image: String,
     pub(crate) root: PathBuf,
     pub(crate) backend: String,
+    /// Where Docker's API is, for the backend that needs it.
+    #[serde(default)]
+    pub(crate) socket: Option<PathBuf>,
     #[serde(default)]
     pub(crate) limits: Limits,
     #[serde(default)]
@@ -56,6 +59,11 @@ impl Record for Machine {
 impl Machine {
     fn place(&self, client: &Client) -> Place<'_> {
         Place { machine: self, dir: client.store.dir::<Machine>(&self.id) }
+    }
+
+    /// The digest of its image.
+    pub(crate) fn image_digest(&self) -> &str {
+        self.image.trim_start_matches("sha256:")
     }
 
     fn backend(&self) -> Result<&'static dyn Backend, Fault> {
@@ -198,7 +206,9 @@ fn claim(client: &Client, key: &str, args: &Args) -> Result<Machine, Fault> {
             .attribute("name"));
         }
     }
-    let backend = backend::choose(args.backend.as_deref(), client.store.root())?.name().to_owned();
+    let socket = backend::socket(client.docker_host.as_deref());
+    let backend =
+        backend::choose(args.backend.as_deref(), client.store.root(), socket.as_deref())?.name().to_owned();
     let machine = Machine {
         id,
         key: key.to_owned(),
@@ -208,6 +218,7 @@ fn claim(client: &Client, key: &str, args: &Args) -> Result<Machine, Fault> {
         image: args.image_id.clone(),
         root,
         backend,
+        socket,
         limits,
         tmpfs: args.tmpfs.clone(),
         seed,
@@ -239,7 +250,7 @@ impl Resource for LocalMachine {
         .attr("user_data", Attribute::optional(Type::String, "What cloud-init does at the first boot: `#cloud-config` or a script. The image must have cloud-init.").replace())
         .attr("limits", Attribute::optional(limits::ty(), "What it may use at most: an object with, as needed, `cpus` (also in part: 1.5), `memory` (`512Mi`, `2Gi`, or bytes) and `pids`."))
         .attr("tmpfs", Attribute::optional(Type::list(Type::String), "Folders that lie in memory and are empty after a boot, such as `/var/lib/etcd` where its disk is slow.").replace())
-        .attr("backend", Attribute::optional_computed(Type::String, "How it runs: `namespaces` (needs root). The first that works here by default.").replace())
+        .attr("backend", Attribute::optional_computed(Type::String, "How it runs: `namespaces`, or `docker` (a privileged container of Docker's or Podman's); both need root. The first that works here by default.").replace())
         .attr("id", Attribute::computed(Type::String, "Its id, another one after each creation: the `instance` of its `host_machine`."))
         .attr("status", Attribute::computed(Type::String, "`running`, or `stopped`: it is started again then, with its disk as it was."))
         .attr("host_key", Attribute::computed(Type::String, "Its SSH host key, as an OpenSSH public key line: the `host_key` of its `host_machine`."))

@@ -19,6 +19,15 @@ pub(crate) fn namespace_exists(name: &str) -> bool {
     }
 }
 
+/// Whether the namespace of this name is the one that a process is in.
+pub(crate) fn is_namespace_of(name: &str, pid: i64) -> bool {
+    let of = |path: &std::path::Path| std::fs::metadata(path).map(|m| (m.dev(), m.ino()));
+    match (of(&namespace_path(name)), of(format!("/proc/{pid}/ns/net").as_ref())) {
+        (Ok(named), Ok(own)) => named == own,
+        _ => false,
+    }
+}
+
 /// Makes a network namespace, with its loopback up.
 pub(crate) fn make_namespace(name: &str) -> Result<(), Fault> {
     if !namespace_exists(name) {

@@ -41,12 +41,18 @@ impl Lab {
 
     /// A lab over a directory of the provider's.
     pub(crate) fn over(directory: &Path) -> Lab {
+        Lab::configured(directory, "unix:///nowhere")
+    }
+
+    /// A lab over a directory, with Docker's API at a place.
+    pub(crate) fn configured(directory: &Path, docker_host: &str) -> Lab {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let pool = Pool::new();
         let provider = grappe_provider_local::provider(pool.clone());
         let config = Value::object([
             ("directory", Value::from(directory.to_str().unwrap())),
             ("cache", Value::null(grappe_value::Type::String)),
+            ("docker_host", docker_host.into()),
         ]);
         let bench = Bench::configured(provider, dir.path().to_owned(), &config);
         let runtime =

@@ -90,6 +90,28 @@ fn a_stopped_machine_is_drift_and_keeps_its_disk() {
 }
 
 #[test]
+fn user_data_is_obeyed_at_the_first_boot() {
+    let mut lab = Lab::new();
+    let include = Value::tuple([Value::from("cloud-init")]);
+    let debian = Value::object([("suite", Value::from("bookworm")), ("include", include)]);
+    let image = lab.create("local_image", "with cloud-init", &[("debian", debian)]);
+    let network = lab.network("10.201.4.0/24");
+    let mut args = lab.machine_args(&image, &network, "a", "10.201.4.11");
+    let user_data = "#cloud-config\nwrite_files: [{path: /etc/said, content: obeyed}]\nruncmd: [[sh, -c, 'hostname > /etc/ran']]\n";
+    args.push(("user_data", user_data.into()));
+    let a = lab.create("local_machine", "a", &args);
+    let record =
+        std::fs::read_to_string(shared().join("machines").join(str_of(&a, "id")).join("record.json"))
+            .unwrap();
+    assert!(!record.contains("obeyed"), "user_data may hold secrets: it is in the seed alone");
+    let host = lab.ssh(&a);
+    lab.on(&host, "timeout 300 cloud-init status --wait >/dev/null || { cloud-init status --long >&2; systemctl list-jobs >&2; tail -20 /var/log/cloud-init.log >&2; exit 1; }");
+    assert_eq!(lab.on(&host, "cat /etc/said /etc/ran"), "obeyeda");
+    // The host key, root's keys and the network are still what the provider made them.
+    assert_eq!(lab.on(&lab.ssh(&a), "hostname; ls /sys/class/net"), "a\neth0\nlo");
+}
+
+#[test]
 fn limits_are_in_the_cgroup_and_change_in_place() {
     let mut lab = Lab::new();
     let image = lab.image();
