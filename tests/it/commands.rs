@@ -174,3 +174,44 @@ fn part_of_a_plan_is_done_with_what_it_needs() {
     assert_eq!(sandbox.state().len(), 4);
     assert_ne!(sandbox.expect(0, &["state", "show", "random_pet.name[\"a\"]"]).stdout, before);
 }
+
+#[test]
+fn what_stands_behind_a_key_becomes_known_while_applying() {
+    let sandbox = Sandbox::new(
+        r#"
+resource "random_uuid" "machine" { for_each = toset(["a", "b"]) }
+
+module "one" {
+  source   = "./node"
+  machines = { for name, machine in random_uuid.machine : name => { id = machine.result } }
+}
+
+module "each" {
+  source   = "./node"
+  for_each = { for name, machine in random_uuid.machine : name => { id = machine.result } }
+  machines = { (each.key) = each.value }
+}
+
+output "same" {
+  value = alltrue([for name, machine in random_uuid.machine :
+    module.one.seen[name] == machine.result && module.each[name].seen[name] == machine.result])
+}
+"#,
+    );
+    sandbox.write(
+        "node/main.tf",
+        r#"
+variable "machines" { type = map(any) }
+
+resource "terraform_data" "node" {
+  for_each = var.machines
+  input    = each.value.id
+}
+
+output "seen" { value = { for name, node in terraform_data.node : name => node.output } }
+"#,
+    );
+    sandbox.expect(0, &["apply", "-auto-approve"]);
+    assert_eq!(sandbox.expect(0, &["output", "-raw", "same"]).stdout, "true");
+    sandbox.expect(0, &["plan", "-detailed-exitcode"]);
+}

@@ -5,5 +5,8 @@ mod commands;
 mod kill;
 mod lab;
 mod locks;
+mod real;
 mod sandbox;
+mod scenario;
 mod secrets;
+mod simulated;

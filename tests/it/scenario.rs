@@ -80,9 +80,20 @@ pub(crate) fn nobody_else_can_join(world: &dyn World, members: &[&str]) {
     }
     let pod = format!("etcd-{}", members[members.len() - 1]);
     let list = world.kubectl(&[
-        "-n", "kube-system", "exec", &pod, "--", "etcdctl", "--endpoints=https://127.0.0.1:2379",
-        "--cacert=/etc/kubernetes/pki/etcd/ca.crt", "--cert=/etc/kubernetes/pki/etcd/healthcheck-client.crt",
-        "--key=/etc/kubernetes/pki/etcd/healthcheck-client.key", "member", "list", "-w", "json",
+        "-n",
+        "kube-system",
+        "exec",
+        &pod,
+        "--",
+        "etcdctl",
+        "--endpoints=https://127.0.0.1:2379",
+        "--cacert=/etc/kubernetes/pki/etcd/ca.crt",
+        "--cert=/etc/kubernetes/pki/etcd/healthcheck-client.crt",
+        "--key=/etc/kubernetes/pki/etcd/healthcheck-client.key",
+        "member",
+        "list",
+        "-w",
+        "json",
     ]);
     let list: Json = serde_json::from_str(&list).unwrap();
     let names: BTreeSet<&str> =
@@ -122,12 +133,20 @@ pub(crate) fn a_whole_life(world: &dyn World) {
     let contacted: Vec<&str> =
         (0..NODES.len()).filter(|&i| after[i] > before[i] + 1).map(|i| NODES[i]).collect();
     assert!(contacted.len() <= 1 && contacted.iter().all(|n| CONTROL_PLANES.contains(n)), "{contacted:?}");
-    assert!(done(&more).iter().all(|act| act.starts_with("create ") && act.contains("worker-3")), "{:?}", done(&more));
+    assert!(
+        done(&more).iter().all(|act| act.starts_with("create ") && act.contains("worker-3")),
+        "{:?}",
+        done(&more)
+    );
     all_well(world, &GROWN, first);
     world.grappe(0, &["plan", "-detailed-exitcode", "-var=workers=3"]);
 
     let less = world.grappe(0, &["apply", "-auto-approve", "-json"]);
-    assert!(done(&less).iter().all(|act| act.starts_with("delete ") && act.contains("worker-3")), "{:?}", done(&less));
+    assert!(
+        done(&less).iter().all(|act| act.starts_with("delete ") && act.contains("worker-3")),
+        "{:?}",
+        done(&less)
+    );
     all_well(world, &NODES, first);
 
     // The control plane that made the cluster is gone, and nothing about it was special.

@@ -4,6 +4,8 @@
 //! local that is made of an address that a machine gets) is evaluated once more when the first operation asks for it: by then all that it is made
 //! of is done, since the operation waited for that. So N operations that look at one local cost N, not N times the local.
 
+mod each;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -172,6 +174,7 @@ impl<'a> Resolver<'a> {
             (OpAction::Record, Some(planned)) => return Ok(Some(planned.clone())),
             (OpAction::Create { .. } | OpAction::Update | OpAction::Read, Some(planned)) => planned,
         };
+        self.refresh_each(&op.addr)?;
         let mut config = None;
         // Evaluating may come by more than it came by when less was known.
         for _ in 0..8 {
@@ -339,6 +342,9 @@ impl<'a> Resolver<'a> {
                         self.walk.addr(what).map(|a| a.to_string()).unwrap_or_default()
                     ))
                     .into());
+            }
+            if let What::Variable(mi, _) = what {
+                self.refresh_module_each(mi, id)?;
             }
             let made = self.walk.compute(what, Some(id));
             if made.found.has_errors() {

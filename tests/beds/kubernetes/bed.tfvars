@@ -6,6 +6,5 @@ nat                = false
 package_source = { kind = "apt", uri = "http://10.77.0.1/k8s", suite = "./", trusted = true }
 
 containerd = {
-  cni_bin_dir      = "/usr/lib/cni" # Debian's place for the plugins
   registry_mirrors = { "k8s.gcr.io" = "http://10.77.0.1", "docker.io" = "http://10.77.0.1" }
 }

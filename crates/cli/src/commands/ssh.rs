@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use grappe_provider::Registry;
 use grappe_provider_host::Connection;
 use grappe_ssh::{Exec, ExitStatus, Host, SshError, StreamKind, quote};
 use grappe_state::State;
-use grappe_provider::Registry;
 use grappe_value::addr::{InstanceAddr, InstanceKey};
 use grappe_value::{Value, json};
 
@@ -54,12 +54,13 @@ fn on(
         let _world = job.open_world(&ledger).await?;
         let host = reach(&job, &machines).await.map_err(explain)?;
         let printer = ui.clone();
-        let exec = Exec::new(script).timeout(LIMIT).stdin(input()?).on_output(Arc::new(move |kind, line| {
-            match kind {
-                StreamKind::Stdout => printer.raw(&format!("{line}\n")),
-                StreamKind::Stderr => printer.raw_error(&format!("{line}\n")),
-            }
-        }));
+        let exec =
+            Exec::new(script).timeout(LIMIT).stdin(input()?).on_output(Arc::new(
+                move |kind, line| match kind {
+                    StreamKind::Stdout => printer.raw(&format!("{line}\n")),
+                    StreamKind::Stderr => printer.raw_error(&format!("{line}\n")),
+                },
+            ));
         let output = tokio::select! {
             output = host.exec(exec) => output.map_err(explain)?,
             () = job.cancel.soft.cancelled() => return Ok(Exit::Interrupted),
@@ -111,7 +112,9 @@ fn machine(registry: &Registry, state: &State, wanted: &str) -> anyhow::Result<C
             let error = Explained::new(format!("the state has no host_machine {wanted:?}"));
             let names: Vec<String> = machines.iter().map(|(addr, _)| addr.to_string()).collect();
             Err(match names.is_empty() {
-                true => error.hint("it has none: apply a plan with host_machine resources first; -dir names its folder"),
+                true => error.hint(
+                    "it has none: apply a plan with host_machine resources first; -dir names its folder",
+                ),
                 false => error.hint(format!("it has {}", names.join(", "))),
             }
             .into())

@@ -178,7 +178,7 @@ impl<'t> Reader<'t> {
     fn next(&mut self) -> Result<Event<'t>, String> {
         loop {
             return match self.parser.next_event() {
-                // Told only where another crate of the build asks the parser for them.
+                // Not data.
                 Some(Ok((Event::Comment(..), _))) => continue,
                 Some(Ok((event, _))) => Ok(event),
                 Some(Err(error)) => {
