@@ -1,6 +1,7 @@
 //! The way from the SSH pool to simulated machines.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt as _};
@@ -20,7 +21,13 @@ impl World {
 
 impl Dialer for WorldDialer {
     fn dial(&self, address: &str, port: u16) -> Option<BoxFuture<'static, io::Result<Box<dyn Stream>>>> {
-        let machine = self.0.machine_by_address(address)?;
+        let ip: Ipv4Addr = address.parse().ok()?;
+        let Some(machine) = self.0.machine_by_address(address) else {
+            // Where the real network may have somebody else, who is not to be asked.
+            self.0.with(|s| s.networks.values().any(|n| n.cidr.contains(&ip))).then_some(())?;
+            let text = format!("simulated network: no route to host {ip}");
+            return Some(async { Err(io::Error::new(io::ErrorKind::HostUnreachable, text)) }.boxed());
+        };
         let world = self.0.clone();
         Some(
             async move {

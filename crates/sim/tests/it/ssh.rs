@@ -117,3 +117,15 @@ async fn power_and_strangers() {
     pool.add_dialer(reach.lab.world.dialer());
     assert!(pool.host(&refused).await.is_err(), "an unknown key is refused");
 }
+
+#[tokio::test]
+async fn an_address_that_nobody_has_leads_nowhere() {
+    let lab = Lab::new();
+    let machine = lab.machine("h");
+    let dialer = lab.world.dialer();
+    let error = |address: &str| dialer.dial(address, 22).expect("it is this world's");
+    lab.world.delete_machine(&machine).unwrap();
+    let Err(refused) = error("10.0.0.2").await else { panic!("a machine that is gone answers") };
+    assert_eq!(refused.kind(), std::io::ErrorKind::HostUnreachable, "{refused}");
+    assert!(dialer.dial("192.0.2.1", 22).is_none(), "others' addresses are others'");
+}
