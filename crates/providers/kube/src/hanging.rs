@@ -54,7 +54,12 @@ pub async fn explain(kubectl: &Kubectl, namespaces: &BTreeSet<String>) -> Vec<St
 fn warning(events: &Json) -> Option<String> {
     let warnings =
         events["items"].as_array().into_iter().flatten().filter(|event| event["type"] == "Warning");
-    let last = warnings.max_by_key(|event| event["lastTimestamp"].as_str().unwrap_or_default().to_owned())?;
+    // Newer components write `eventTime`, and leave the other null.
+    let time = |event: &&Json| {
+        let times = [&event["lastTimestamp"], &event["eventTime"], &event["metadata"]["creationTimestamp"]];
+        times.into_iter().find_map(|time| time.as_str()).unwrap_or_default().to_owned()
+    };
+    let last = warnings.max_by_key(time)?;
     let text = |key: &str| last[key].as_str().unwrap_or_default();
     Some(format!("{}: {}", text("reason"), text("message").trim()))
 }
@@ -190,6 +195,9 @@ mod tests {
         let events = json!({"items": [event("Warning", "2026-01-02", "new"), event("Warning", "2026-01-01", "old"),
             event("Normal", "2026-01-03", "fine")]});
         assert_eq!(warning(&events).as_deref(), Some("R: new"));
+        let scheduler = json!({"items": [event("Warning", "2026-01-01", "old"),
+            {"type": "Warning", "lastTimestamp": null, "eventTime": "2026-01-02T00:00:00.1Z", "reason": "R", "message": "new"}]});
+        assert_eq!(warning(&scheduler).as_deref(), Some("R: new"));
         assert_eq!(warning(&json!({"items": []})), None);
     }
 }

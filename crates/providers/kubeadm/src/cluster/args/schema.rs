@@ -72,7 +72,7 @@ fn etcd(schema: Schema) -> Schema {
             Attribute::optional(
                 object(&["endpoints", "ca_file", "cert_file", "key_file"], &["ca_file", "cert_file", "key_file"], &[("endpoints", strings())]),
                 "An etcd on other machines, in place of one on the control planes: `endpoints` (`https://host:2379` of each member), and the \
-                 paths of `ca_file`, `cert_file` and `key_file`, which must be on the control planes before they join.",
+                 paths of `ca_file`, `cert_file` and `key_file`, which must be on the first machine: kubeadm hands them on to the control planes that join.",
             )
             .replace(),
         )
