@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 pub use self::args::Args;
 use self::observe::Observed;
 use self::parts::{AS_WANTED, PARTS};
-use crate::client::Client;
+use crate::client::{Client, is_another_machine};
 
 /// The resource type.
 pub struct KubeadmHost;
@@ -102,7 +102,7 @@ impl Resource for KubeadmHost {
         match session(ctx, &state.args).await {
             Ok(session) => apply::undo(&session, &state.args).await,
             // A machine that died leaves; on one that comes back these files do no harm.
-            Err(fault) if fault.is_transient() => {
+            Err(fault) if fault.is_transient() || is_another_machine(&fault) => {
                 ctx.progress(format!("what was prepared on it is left there: {}", fault.summary));
                 Ok(())
             }
@@ -133,7 +133,7 @@ async fn converge(ctx: &Context<Client>, args: Args) -> Result<State, Fault> {
     let node_ip = observed.node_ip(&args)?;
     let notes = observed.notes(&args, Some(&node_ip));
     for note in &notes {
-        ctx.progress(&format!("note: {note}"));
+        ctx.progress(format!("note: {note}"));
     }
     Ok(State { notes, node_ip: Some(node_ip), parts, args })
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 use grappe_kubeadm::containerd;
-use grappe_kubeadm::hosts::source::{APT_KEY_PATH, APT_LIST_PATH, RELEASE_PACKAGES, RPM_REPO_PATH};
+use grappe_kubeadm::hosts::source::{
+    APT_KEY_PATH, APT_LIST_PATH, PHOTON_PACKAGES, RELEASE_PACKAGES, RPM_REPO_PATH,
+};
 use grappe_kubeadm::hosts::{self, firewall, proxy};
 use grappe_provider::{Context, Fault};
 use grappe_provider_host::packages::{Manager, Wanted};
@@ -319,8 +321,11 @@ pub(super) async fn undo(session: &Session, args: &Args) -> Result<(), Fault> {
         .chain(found.registry_files().filter(|path| found.is_ours(path)))
         .map(quote)
         .collect();
-    let installed: Vec<&str> =
-        RELEASE_PACKAGES.into_iter().filter(|name| found.package(name).is_some()).collect();
+    let installed: Vec<&str> = RELEASE_PACKAGES
+        .into_iter()
+        .chain(PHOTON_PACKAGES)
+        .filter(|name| found.package(name).is_some())
+        .collect();
     let mut script = format!("rm -f {}\n", ours.join(" "));
     if let (Some(system), false) = (found.system, installed.is_empty()) {
         script.push_str(&format!("{} || true\n", system.manager().unhold(&installed)));

@@ -178,7 +178,7 @@ impl Observed {
         let differs = |file: &File| {
             let there = self.file(&file.path);
             // What somebody else put there, where we want nothing, is theirs.
-            there != file.content && !(file.content.is_empty() && !self.is_ours(&file.path))
+            there != file.content && (!file.content.is_empty() || self.is_ours(&file.path))
         };
         self.proxy_files(args).iter().find(|file| differs(file)).map(|file| match file.content.as_str() {
             "" => format!("{} is left over", file.path),

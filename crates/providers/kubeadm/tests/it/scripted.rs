@@ -105,9 +105,18 @@ impl Scripted {
     pub(crate) fn new(programs: &[(&str, &str)], files: &[(&str, &str)]) -> Self {
         let root = tempfile::tempdir().expect("a temporary folder");
         let at = |path: &str| root.path().join(path.trim_start_matches('/'));
-        for folder in
-            ["usr", "dev", "fake", "tmp", "run", "var/units", "etc/systemd/system", "root", "proc/self", "proc/sys/net/ipv4"]
-        {
+        for folder in [
+            "usr",
+            "dev",
+            "fake",
+            "tmp",
+            "run",
+            "var/units",
+            "etc/systemd/system",
+            "root",
+            "proc/self",
+            "proc/sys/net/ipv4",
+        ] {
             fs::create_dir_all(at(folder)).expect("a folder");
         }
         for folder in ["bin", "sbin", "lib", "lib64"] {

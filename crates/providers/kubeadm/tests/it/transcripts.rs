@@ -255,6 +255,7 @@ async fn photon() {
     bench.delete(TYPE, &made).await;
     assert_eq!(host.read("/etc/systemd/scripts/ip4save"), saved);
     assert_eq!(host.read("/run/rules"), "");
+    assert_eq!(host.read("/etc/tdnf/locks.d/kubernetes.conf"), "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
