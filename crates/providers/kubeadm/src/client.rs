@@ -46,6 +46,12 @@ impl Client {
     }
 }
 
+/// Whether another machine stands at the address by now: its host key is not the one that is known. Of what was on the machine
+/// before nothing is there to be taken back.
+pub fn is_another_machine(fault: &Fault) -> bool {
+    fault.summary.contains("HOST KEY CHANGED")
+}
+
 /// Whether two connections lead to the same machine.
 pub fn same_machine(a: &Connection, b: &Connection) -> bool {
     a.identity() == b.identity() || (&a.address, a.port, &a.bastion) == (&b.address, b.port, &b.bastion)

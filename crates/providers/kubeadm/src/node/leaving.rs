@@ -10,7 +10,7 @@ use grappe_provider_host::Connection;
 
 use super::{delete_node, version};
 use crate::access::{ClusterRef, Kubectl, is_alive};
-use crate::client::Client;
+use crate::client::{Client, is_another_machine};
 use crate::drain::{self, Policy};
 use crate::etcd;
 use crate::places;
@@ -95,7 +95,7 @@ impl Leaving<'_> {
                 },
                 Err(fault) => fault,
             };
-            if !fault.is_transient() {
+            if !fault.is_transient() && !is_another_machine(&fault) {
                 return Err(fault);
             }
             if kubectl.node(self.name).await?.is_some_and(|node| is_alive(&node)) {
