@@ -17,6 +17,8 @@ pub(super) struct Lab {
     namespace: String,
     bed: bed::Bed,
     more: Vec<String>,
+    /// What had grappe's name before, from labs of others.
+    before: Vec<String>,
     _server: bed::Server,
     /// One lab at a time: they all take the whole computer.
     _turn: File,
@@ -28,13 +30,15 @@ impl Lab {
         let bed = bed::Bed::open().unwrap_or_else(|e| panic!("{e:#}"));
         let turn = File::open(bed.root()).unwrap();
         turn.lock().unwrap();
+        let before = in_the_kernel();
         let namespace = format!("grappe-test-{}", std::process::id());
         ip(&["netns", "add", &namespace]);
         ip(&["-n", &namespace, "link", "set", "lo", "up"]);
         let path = PathBuf::from("/run/netns").join(&namespace);
         let server = bed.serve(Some(&path), bed::PORT).unwrap_or_else(|e| panic!("{e:#}"));
         let more = more.iter().map(|flag| (*flag).to_owned()).collect();
-        Lab { sandbox: Sandbox::of_plans("local-ha"), namespace, bed, more, _server: server, _turn: turn }
+        let sandbox = Sandbox::of_plans("local-ha");
+        Lab { sandbox, namespace, bed, more, before, _server: server, _turn: turn }
     }
 
     /// The records of its machines.
@@ -155,9 +159,8 @@ impl World for Lab {
         let list = Command::new("ip").args(["-n", &self.namespace, "-o", "link"]).output().unwrap();
         let links = String::from_utf8(list.stdout).unwrap();
         left.extend(links.lines().filter(|l| !l.contains(": lo:")).map(|l| format!("link: {l}")));
-        for dir in ["/sys/fs/cgroup", "/run/netns"] {
-            left.extend(named_after_grappe(Path::new(dir), 3).filter(|n| !n.ends_with(&self.namespace)));
-        }
+        let others = |name: &String| self.before.contains(name) || name.ends_with(&self.namespace);
+        left.extend(in_the_kernel().into_iter().filter(|name| !others(name)));
         let data = self.sandbox.home().join(".local/share/grappe/local");
         let mut folders = vec![data];
         while let Some(folder) = folders.pop() {
@@ -238,6 +241,11 @@ fn remove_cgroups(dir: &Path, id: &str) {
 fn processes() -> impl Iterator<Item = PathBuf> {
     let all = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
     all.filter(|p| p.file_name().unwrap().to_str().is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit())))
+}
+
+/// Network namespaces and cgroups with grappe's name.
+fn in_the_kernel() -> Vec<String> {
+    ["/run/netns", "/sys/fs/cgroup"].iter().flat_map(|dir| named_after_grappe(Path::new(dir), 3)).collect()
 }
 
 /// What has grappe's name, so many folders down.
