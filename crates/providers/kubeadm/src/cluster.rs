@@ -126,20 +126,13 @@ impl Resource for KubeadmCluster {
             if !standing.cluster_is(ctx.key()) {
                 return Err(taken(&remote, &standing));
             }
-            if standing.admin_conf {
-                // Ours; whether it got as far as a working API decides between going on and starting over.
-                let patience =
-                    Duration::from_secs(if standing.marker.cluster == Some(Claim::done(ctx.key())) {
-                        300
-                    } else {
-                        30
-                    });
-                let ready = local_api_ready(ctx, &remote, &endpoint, patience).await;
+            let done = standing.marker.cluster == Some(Claim::done(ctx.key()));
+            if standing.admin_conf && (done || standing.finished) {
+                // What kubeadm finished is gone on with, once it serves again.
+                let ready = local_api_ready(ctx, &remote, &endpoint, Duration::from_secs(300)).await;
                 match ready {
                     Ok(()) => return finish(ctx, &remote, &args, &endpoint).await,
-                    Err(fault) if standing.marker.cluster == Some(Claim::done(ctx.key())) => {
-                        return Err(fault);
-                    }
+                    Err(fault) if done => return Err(fault),
                     Err(_) => {}
                 }
             }
@@ -277,6 +270,7 @@ async fn init(
     ctx.progress("kubeadm init");
     let command =
         [&["kubeadm init".to_owned()], &file.flags[..], &["--config".to_owned()]].concat().join(" ");
+    let command = Standing::to_its_end(&command);
     let init = remote.with_file("/etc/kubernetes/grappe-init.yaml", file.yaml.expose(), &command);
     let others: Vec<&Machine> =
         args.control_planes.iter().flatten().filter(|machine| !same_machine(machine, &args.host)).collect();

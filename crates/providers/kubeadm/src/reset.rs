@@ -6,7 +6,7 @@ use grappe_provider::Fault;
 use grappe_ssh::Exec;
 
 use crate::remote::{LONG, Remote};
-use crate::standing::MARKER;
+use crate::standing::{FINISHED, MARKER};
 
 /// How long a kubeadm that an earlier, cut-off run left behind may take to end.
 const OTHER_KUBEADM: Duration = Duration::from_secs(300);
@@ -59,7 +59,7 @@ pub async fn reset(remote: &Remote, pods: Option<&str>) -> Result<(), Fault> {
          if [ -e /sys/class/net/$link ]; then ip link delete $link; fi\n\
          done\n\
          {routes}rm -rf /root/.kube/cache\n\
-         rm -f {MARKER}"
+         rm -f {FINISHED} {MARKER}"
     );
     remote.long("kubeadm reset", Exec::new(script).timeout(LONG)).await.map(|_| ())
 }

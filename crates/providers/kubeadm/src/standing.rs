@@ -13,6 +13,9 @@ use crate::remote::Remote;
 
 /// The marker file. `kubeadm reset` leaves it alone.
 pub const MARKER: &str = "/etc/kubernetes/grappe.json";
+/// Made by the shell that ran `kubeadm init` or `kubeadm join` to its end: an API that answers does not say that the phases
+/// after it (the cluster's configuration, roles, addons) were done too.
+pub const FINISHED: &str = "/etc/kubernetes/grappe-finished";
 
 /// What the marker file holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +62,8 @@ pub struct Standing {
     pub kubelet_conf: bool,
     /// Static pods or keys of a control plane.
     pub control_plane_files: bool,
+    /// The last init or join came to its end.
+    pub finished: bool,
     /// The hash of the CA it trusts, as joins want it.
     pub ca_cert_hash: Option<String>,
 }
@@ -88,6 +93,7 @@ impl Standing {
                 "marker" => standing.marker = serde_json::from_str(&body).unwrap_or_default(),
                 "admin" => standing.admin_conf = true,
                 "kubelet" => standing.kubelet_conf = true,
+                "finished" => standing.finished = true,
                 "files" => standing.control_plane_files = true,
                 "ca" => standing.ca_cert_hash = ca_cert_hash(&body).ok(),
                 _ => {}
@@ -99,6 +105,11 @@ impl Standing {
     /// Whether kubeadm would find a machine that it has not touched.
     pub fn is_clean(&self) -> bool {
         !(self.admin_conf || self.kubelet_conf || self.control_plane_files)
+    }
+
+    /// The command that runs `kubeadm` with these words and a file, and notes its success.
+    pub fn to_its_end(kubeadm: &str) -> String {
+        format!("rm -f {FINISHED}\nto_its_end() {{ {kubeadm} \"$1\" && : > {FINISHED}; }}\nto_its_end")
     }
 
     /// Whether the resource with this key made the cluster, or began to.
@@ -131,6 +142,7 @@ fn script() -> String {
          if [ -s admin.conf ]; then echo '== admin'; fi\n\
          if [ -s kubelet.conf ]; then echo '== kubelet'; fi\n\
          if [ -s manifests/kube-apiserver.yaml ] || [ -s manifests/etcd.yaml ] || [ -s pki/ca.key ]; then echo '== files'; fi\n\
+         if [ -e {FINISHED} ]; then echo '== finished'; fi\n\
          if [ -s pki/ca.crt ]; then echo '== ca'; cat pki/ca.crt; fi"
     )
 }

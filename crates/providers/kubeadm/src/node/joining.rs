@@ -161,7 +161,8 @@ impl Joining<'_> {
             ))
             .hint("remove that resource first, or import the node into this one"));
         }
-        if half || !finished {
+        let cut_off = standing.marker.node == Some(Claim::begun(self.ctx.key())) && !standing.finished;
+        if half || !finished || cut_off {
             return if ours { Ok(None) } else { Err(self.other_role(remote, name)) };
         }
         if let Role::ControlPlane { endpoint } = &self.role {
@@ -302,6 +303,7 @@ impl Joining<'_> {
         let command =
             [&["kubeadm join".to_owned()], &file.flags[..], &["--config".to_owned()]].concat().join(" ");
         self.ctx.progress("kubeadm join");
+        let command = Standing::to_its_end(&command);
         let output =
             remote.with_file("/etc/kubernetes/grappe-join.yaml", file.yaml.expose(), &command).await?;
         if output.success() {
