@@ -185,7 +185,7 @@ fn node(cx: &mut Cx<'_>, opts: &Opts) -> Status {
     let (version, api) = stored.unwrap_or_default();
     let own = minor(cx.version);
     let api = api.as_str().unwrap_or_default().to_owned();
-    if api > api_version(own).to_owned() {
+    if api.as_str() > api_version(own) {
         return Err(trace(
             cx,
             &format!(
