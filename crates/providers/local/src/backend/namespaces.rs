@@ -5,7 +5,7 @@
 //! becomes its init. All mounts are in the machine's own mount namespace and vanish with it. The process outlives grappe (`setsid`).
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use grappe_provider::Fault;
 
@@ -57,12 +57,12 @@ impl Backend for Namespaces {
     fn start(&self, place: &Place<'_>, network: &Network) -> Result<(), Fault> {
         let (dir, lock) = (&place.dir, place.dir.join("lock"));
         let machine = place.machine;
-        let booted = |_: ()| read(&dir.join("booted")).map(|b| b.unwrap_or_default() == b"booted\n");
+        let booted = || read(&dir.join("booted")).map(|b| b.unwrap_or_default() == b"booted\n");
         if !held(&lock)? {
             let namespace = namespace(place);
             link::plug(network, &namespace, &cable(place), machine.ip)?;
             cgroups::prepare(&machine.id, &machine.limits)?;
-            for (name, text) in [("launch.sh", LAUNCH), ("boot.sh", BOOT), ("booted", "")] {
+            for (name, text) in [("launch.sh", LAUNCH), ("boot.sh", BOOT)] {
                 write(&dir.join(name), "new", text.as_bytes(), 0o600, 0o700)?;
             }
             let log = log_file(&dir.join("console.log"))?;
@@ -71,22 +71,24 @@ impl Backend for Namespaces {
             launch.arg(cgroups::inner(&machine.id)).arg(&machine.root).args(&machine.tmpfs);
             output(launch.stdout(log.0).stderr(log.1))?;
         }
-        // Up to now it is a matter of milliseconds; a machine that is busy may take its time.
-        let mut dead = 0;
-        let up = wait_for(Duration::from_secs(30), || {
-            if booted(())? {
-                return Ok(Some(()));
+        // `booted` is the launcher's alone, which empties it once it has the lock: a launcher of a killed run's may be the one that gets it.
+        let mut alone = Instant::now();
+        let up = wait_for(Duration::from_secs(60), || {
+            if held(&lock)? {
+                alone = Instant::now();
+                return booted().map(|booted| booted.then_some(()));
             }
-            // The launcher takes the lock a moment after it is started.
-            dead = if held(&lock)? { 0 } else { dead + 1 };
-            if dead > 20 {
-                return Err(Fault::permanent(format!("the machine {} did not boot", machine.name))
-                    .details(console(dir)));
+            // The launcher takes the lock a moment after it is started, later on a busy computer; it says why where it can't.
+            let said = console(dir);
+            if alone.elapsed() > Duration::from_secs(if said.is_empty() { 15 } else { 2 }) {
+                return Err(
+                    Fault::permanent(format!("the machine {} did not boot", machine.name)).details(said)
+                );
             }
             Ok(None)
         })?;
         up.ok_or_else(|| {
-            Fault::permanent(format!("the machine {} has not entered its root after 30 s", machine.name))
+            Fault::permanent(format!("the machine {} has not entered its root after 60 s", machine.name))
                 .details(console(dir))
         })
     }

@@ -86,7 +86,7 @@ const BUILD: &str = r#"set -eu
 out=$1; shift
 [ ! -e "$out" ] || exit 0
 command -v mmdebstrap >/dev/null || { echo 'mmdebstrap is not installed: apt-get install mmdebstrap' >&2; exit 127; }
-rm -rf "$out.new"; dir=$(mktemp -d "$TMPDIR/.build.XXXXXX"); trap 'rm -rf "$dir"' EXIT
+rm -f "$out.new.tar"; dir=$(mktemp -d "$TMPDIR/.build.XXXXXX"); trap 'rm -rf "$dir"' EXIT
 opts=
 while [ "$1" != -- ]; do opts="$opts $1"; shift; done; shift
 suite=$1; shift

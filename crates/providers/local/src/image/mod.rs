@@ -143,7 +143,7 @@ fn make(client: &Client, key: &str, source: &Source, progress: &dyn Fn(&str)) ->
     write(&owners(&dir).join(store::id(key)), "new", key.as_bytes(), 0o600, 0o700)?;
     drop(turn);
     let _lock = store::lock(&dir.join("unpacking"))?;
-    if client.store.get::<Image>(&source.digest)?.is_none() {
+    if !root(client, &source.digest)?.is_some_and(|root| root.is_dir()) {
         progress("unpacking the image");
         let (new, root) = (dir.join("root.new"), dir.join("root"));
         store::remove_all(&root)?;
@@ -165,7 +165,7 @@ fn disown(client: &Client, digest: &str, key: &str) -> Result<(), Fault> {
     let dir = client.store.dir::<Image>(digest);
     let own = owners(&dir).join(store::id(key));
     let others = match std::fs::read_dir(owners(&dir)) {
-        Ok(entries) => entries.flatten().any(|e| e.path() != own),
+        Ok(entries) => entries.flatten().any(|e| e.path() != own && !is_beside(&e.path())),
         Err(_) => false,
     };
     if others {
@@ -181,8 +181,26 @@ fn disown(client: &Client, digest: &str, key: &str) -> Result<(), Fault> {
     // Whoever still unpacks it (an orphan of a killed run's) is waited for.
     let _lock = store::lock(&dir.join("unpacking"))?;
     let _programs = store::lock(&dir.join(unpack::PROGRAMS))?;
-    store::empty(&dir, &["owners", "record.json", "unpacking", unpack::PROGRAMS])?;
+    // The record first, the owner last: a removal that is cut off leaves what is found by its key, and no record of what is no more.
+    store::remove_all(&dir.join("record.json"))?;
+    store::empty(&dir, &["owners", "unpacking", unpack::PROGRAMS])?;
     client.store.remove::<Image>(digest)
+}
+
+/// Whether this is what a killed write left beside a file.
+fn is_beside(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+}
+
+/// Removes the folders of images whose creation was cut off before they had an owner.
+fn tidy(client: &Client) -> Result<(), Fault> {
+    let _turn = client.store.turn()?;
+    for entry in std::fs::read_dir(client.store.root().join(Image::KIND)).into_iter().flatten().flatten() {
+        // What has anything in it stays.
+        let _ = std::fs::remove_dir(owners(&entry.path()));
+        let _ = std::fs::remove_dir(entry.path());
+    }
+    Ok(())
 }
 
 /// The images that a key's owner wants.
@@ -196,7 +214,10 @@ fn wanted_by(client: &Client, key: &str) -> Result<Vec<String>, Fault> {
     let id = store::id(key);
     Ok(entries
         .flatten()
-        .filter(|entry| owners(&entry.path()).join(&id).exists())
+        .filter(|entry| {
+            let owners = owners(&entry.path());
+            owners.join(&id).exists() || owners.join(format!(".{id}.new.tmp")).exists()
+        })
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect())
 }
@@ -282,7 +303,9 @@ impl Resource for LocalImage {
 
     async fn adopt(&self, ctx: &Context<Client>, _: Args) -> Result<Option<State>, Fault> {
         blocking(ctx, move |client, key| {
-            let Some(digest) = wanted_by(client, key)?.into_iter().next() else { return Ok(None) };
+            let Some(digest) = wanted_by(client, key)?.into_iter().next() else {
+                return tidy(client).map(|()| None);
+            };
             let size = client.store.get::<Image>(&digest)?.map_or(0, |image| image.size);
             let path = client.store.dir::<Image>(&digest).join("root");
             Ok(Some(State { id: public(&digest), path, size }))

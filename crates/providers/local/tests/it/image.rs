@@ -16,7 +16,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 /// A root that is as small as one can be, with what must not be in two machines.
-fn small_root(dir: &Path) {
+pub(crate) fn small_root(dir: &Path) {
     sh(&format!(
         "mkdir -p {0} && cd {0} && mkdir -p sbin etc/ssh etc/systemd/system usr/lib/sysctl.d dev tmp && echo '#!' > sbin/init && chmod 755 sbin/init &&
          echo secret > etc/ssh/ssh_host_rsa_key && echo 1234 > etc/machine-id && ln -s ../run/x etc/resolv.conf &&

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use grappe_value::Value;
 
 use crate::host::traces;
-use crate::lab::{Lab, pause, shared, str_of};
+use crate::image::small_root;
+use crate::lab::{Lab, pause, sh, shared, str_of};
 
 const KEY: &str = "GRAPPE_TEST_KEY";
 const ARGS: &str = "GRAPPE_TEST_ARGS";
@@ -18,7 +19,7 @@ fn creator() {
     let (Ok(key), Ok(args)) = (std::env::var(KEY), std::env::var(ARGS)) else { return };
     let (ty, given) = args.split_once(' ').unwrap();
     let given = grappe_value::json::from_json(&serde_json::from_str(given).unwrap());
-    let ty = ["local_network", "local_machine"].into_iter().find(|t| *t == ty).unwrap();
+    let ty = ["local_network", "local_machine", "local_image"].into_iter().find(|t| *t == ty).unwrap();
     let mut lab = Lab::new();
     lab.bench("").key = key;
     let made = lab.bench_as_is().create(ty, &given);
@@ -143,6 +144,38 @@ fn a_networks_creation_goes_on_where_it_was_killed() {
                 lab.delete("local_network", &name, &left);
             }
             assert_eq!(traces(&id), [""; 0], "killed at {point}, resume = {resume}");
+        }
+    }
+}
+
+#[test]
+fn an_images_creation_goes_on_where_it_was_killed() {
+    let mut lab = Lab::new();
+    let at = lab.path().to_owned();
+    small_root(&at.join("r"));
+    sh(&format!(
+        "cd {0} && mkdir r/many && cd r/many && seq -f file%g 5000 | xargs touch && tar -C {0}/r -cf {0}/root.tar .",
+        at.display()
+    ));
+    let args = [("tarball", Value::from(at.join("root.tar").to_str().unwrap()))];
+    let sum = sh(&format!("sha256sum < {}/root.tar", at.display()));
+    let image = shared().join("images").join(sum.split(' ').next().unwrap());
+    for point in ["owners", "root.new", "root.new/many/file2500", "root", "record.json"] {
+        for resume in [true, false] {
+            let name = format!("i-{point}-{resume}");
+            killed_at(&lab.key(&name), "local_image", &Value::object(args.clone()), &|| {
+                image.join(point).exists()
+            });
+            if resume {
+                let made = lab.create("local_image", &name, &args);
+                assert_eq!(str_of(&made, "path"), image.join("root").to_str().unwrap());
+                let files = std::fs::read_dir(image.join("root/many")).unwrap().count();
+                assert_eq!(files, 5000, "killed at {point}");
+                lab.delete("local_image", &name, &made);
+            } else if let Some(left) = lab.bench(&name).adopt("local_image", &Value::object(args.clone())) {
+                lab.delete("local_image", &name, &left);
+            }
+            assert!(!image.exists(), "killed at {point}, resume = {resume}");
         }
     }
 }

@@ -22,6 +22,13 @@ pub(crate) struct Lab {
     failed: Vec<(String, &'static str, Value)>,
 }
 
+/// What the folder of a lab begins with, before its process's pid.
+const LAB: &str = "lab-";
+
+fn lives(pid: &str) -> bool {
+    Path::new("/proc").join(pid).exists()
+}
+
 /// The directory that labs share.
 pub(crate) fn shared() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("local")
@@ -46,7 +53,8 @@ impl Lab {
 
     /// A lab over a directory, with Docker's API at a place.
     pub(crate) fn configured(directory: &Path, docker_host: &str) -> Lab {
-        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let prefix = format!("{LAB}{}-", std::process::id());
+        let dir = tempfile::Builder::new().prefix(&prefix).tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let pool = Pool::new();
         let provider = grappe_provider_local::provider(pool.clone());
         let config = Value::object([
@@ -86,12 +94,19 @@ impl Lab {
                 let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
                 let key = record["key"].as_str().unwrap().to_owned();
                 let pid = key.split(' ').next().unwrap();
-                if !Path::new("/proc").join(pid).exists() {
+                if !lives(pid) {
                     self.bench.key = key;
                     if let Some(left) = self.bench.adopt(ty, &args) {
                         self.bench.delete(ty, &left);
                     }
                 }
+            }
+        }
+        for folder in std::fs::read_dir(env!("CARGO_TARGET_TMPDIR")).unwrap().flatten() {
+            let name = folder.file_name().to_string_lossy().into_owned();
+            let pid = name.strip_prefix(LAB).and_then(|rest| rest.split('-').next());
+            if pid.is_some_and(|pid| !lives(pid)) {
+                let _ = std::fs::remove_dir_all(folder.path());
             }
         }
     }
