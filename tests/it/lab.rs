@@ -228,7 +228,10 @@ fn machines_and_the_cluster_are_reached_from_the_command_line() {
     let sandbox = Sandbox::of_plan("lab");
     let nothing = sandbox.expect(1, &["kubectl", "get", "nodes"]);
     assert!(nothing.stderr.contains("no such kubeadm_cluster"), "{}", nothing.stderr);
-    sandbox.expect(0, &["apply", "-auto-approve", "-var=control_planes=1", "-var=workers=1", "-var=dmz_workers=[]"]);
+    sandbox.expect(
+        0,
+        &["apply", "-auto-approve", "-var=control_planes=1", "-var=workers=1", "-var=dmz_workers=[]"],
+    );
     // By its key, by its address in the state, by where it is.
     for name in ["cp-1", "host_machine.this[\"cp-1\"]", "10.77.2.11"] {
         assert_eq!(sandbox.expect(0, &["ssh", name, "hostname"]).stdout, "cp-1\n");
@@ -240,15 +243,15 @@ fn machines_and_the_cluster_are_reached_from_the_command_line() {
     assert_eq!(nodes.stdout, "node/cp-1\nnode/worker-1\n");
     let unknown = sandbox.expect(1, &["ssh", "cp-9", "true"]);
     assert!(unknown.stderr.contains("no host_machine \"cp-9\""), "{}", unknown.stderr);
-    assert!(unknown.stderr.contains("host_machine.this[\"cp-1\"]"), "what there is is listed: {}", unknown.stderr);
+    assert!(
+        unknown.stderr.contains("host_machine.this[\"cp-1\"]"),
+        "what there is is listed: {}",
+        unknown.stderr
+    );
     // What is piped in is the command's input.
     use std::io::Write;
-    let mut child = sandbox
-        .command(&["ssh", "lb", "cat"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        sandbox.command(&["ssh", "lb", "cat"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"piped\n").unwrap();
     assert_eq!(String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap(), "piped\n");
 }

@@ -54,11 +54,15 @@ impl World for Simulated {
             assert_eq!(pod["status"]["phase"], "Running", "{name}");
             let ready = pod["status"]["conditions"].as_array().unwrap().iter().find(|c| c["type"] == "Ready");
             assert_eq!(ready.unwrap()["status"], "True", "{name}");
-            assert!(nodes.iter().any(|node| pod["spec"]["nodeName"] == *node), "{name} is on no node of the cluster");
+            assert!(
+                nodes.iter().any(|node| pod["spec"]["nodeName"] == *node),
+                "{name} is on no node of the cluster"
+            );
         }
         for daemon in ["kube-proxy", "kube-router"] {
             let on = |node: &&&str| {
-                let of_it = |p: &&Json| p["metadata"]["name"].as_str().unwrap().starts_with(&format!("{daemon}-"));
+                let of_it =
+                    |p: &&Json| p["metadata"]["name"].as_str().unwrap().starts_with(&format!("{daemon}-"));
                 pods.iter().filter(of_it).any(|p| p["spec"]["nodeName"] == **node)
             };
             let missing: Vec<&&str> = nodes.iter().filter(|node| !on(node)).collect();
@@ -67,10 +71,13 @@ impl World for Simulated {
     }
 
     fn leftovers(&self) -> Vec<String> {
-        let world: Json = serde_json::from_str(&self.sandbox.expect(0, &["sim", "list", "-json"]).stdout).unwrap();
+        let world: Json =
+            serde_json::from_str(&self.sandbox.expect(0, &["sim", "list", "-json"]).stdout).unwrap();
         ["networks", "ports", "machines", "nodes"]
             .iter()
-            .flat_map(|what| world[*what].as_array().unwrap().iter().map(move |item| format!("{what}: {item}")))
+            .flat_map(|what| {
+                world[*what].as_array().unwrap().iter().map(move |item| format!("{what}: {item}"))
+            })
             .collect()
     }
 }
