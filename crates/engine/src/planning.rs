@@ -11,7 +11,10 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use grappe_diag::Diagnostics;
-use grappe_plan::{DataRead, DataResult, ObjectRead, Outcome, Plan, PlanMode, ProviderKey, Reading, Reads};
+use grappe_plan::{
+    DataRead, DataResult, ObjectRead, OpAction, Operation, Outcome, Plan, PlanMode, ProviderKey, Reading,
+    Reads,
+};
 use grappe_provider::{AnyContext, Fault, Registry, Run, Stream};
 use grappe_state::{Action, Change, Ledger, Pending, State};
 use grappe_value::Value;
@@ -41,6 +44,8 @@ pub struct Known<'a> {
 }
 
 /// Calls `planner` until it has what it needs.
+///
+/// What could not be read for the moment is planned as the state remembers it; the plan only stands where it deletes that.
 pub(crate) async fn plan(
     engine: &Engine,
     ledger: &Ledger,
@@ -53,14 +58,37 @@ pub(crate) async fn plan(
     let pending: Vec<Pending> = ledger.pending().filter(|p| p.action == Action::Create).cloned().collect();
     let (mut refreshed, mut data_reads) = (BTreeMap::new(), BTreeMap::new());
     let (mut rounds, mut thinking) = (0, Duration::ZERO);
+    let mut unread = BTreeMap::new();
     loop {
         let start = Instant::now();
         let known =
             Known { state: &state, pending: &pending, refreshed: &refreshed, data_reads: &data_reads };
-        let outcome = planner(known).map_err(RunError::Refused)?;
+        let outcome = match planner(known) {
+            Ok(outcome) => outcome,
+            Err(_) if !unread.is_empty() => return Err(unanswered(unread)),
+            Err(refused) => return Err(RunError::Refused(refused)),
+        };
         thinking += start.elapsed();
         let reads = match outcome {
             Outcome::Ready(plan) => {
+                // What is deleted need not answer: a machine that died must not be in the way of its own replacement.
+                let leaves = |addr: &InstanceAddr| {
+                    let of =
+                        |op: &Operation| matches!(op.action, OpAction::Delete { .. }) && op.addr == *addr;
+                    plan.operations.iter().any(of)
+                };
+                unread.retain(|addr, failure: &mut Failure| {
+                    if leaves(addr) {
+                        reporter.notice(format!(
+                            "{addr} could not be read, and is deleted as the state remembers it: {}",
+                            failure.summary
+                        ));
+                    }
+                    !leaves(addr)
+                });
+                if !unread.is_empty() {
+                    return Err(unanswered(unread));
+                }
                 reporter.say(EventKind::Planned { elapsed: millis(thinking), rounds });
                 return Ok(*plan);
             }
@@ -68,7 +96,8 @@ pub(crate) async fn plan(
         };
         rounds += 1;
         let before = refreshed.len() + data_reads.len();
-        read(engine, &reporter, mode, &state, reads, &mut refreshed, &mut data_reads).await?;
+        let silent = read(engine, &reporter, mode, &state, reads, &mut refreshed, &mut data_reads).await?;
+        unread.extend(silent);
         if refreshed.len() + data_reads.len() == before {
             return Err(RunError::Plan("the planner asks for what it has already".into()));
         }
@@ -107,7 +136,7 @@ async fn read(
     reads: Reads,
     refreshed: &mut BTreeMap<InstanceAddr, Reading>,
     data_reads: &mut BTreeMap<InstanceAddr, DataResult>,
-) -> Result<(), RunError> {
+) -> Result<BTreeMap<InstanceAddr, Failure>, RunError> {
     reporter.say(EventKind::RefreshStarted { objects: reads.objects.len(), data: reads.data.len() });
     let providers: HashMap<&ProviderKey, &Value> =
         reads.providers.iter().map(|p| (&p.key, &p.value)).collect();
@@ -123,7 +152,7 @@ async fn read(
     targets.extend(reads.data.into_iter().map(Target::Data));
     let mut waiting = targets.into_iter();
     let mut tasks = JoinSet::new();
-    let mut failed = Vec::new();
+    let (mut failed, mut silent) = (Vec::new(), BTreeMap::new());
     loop {
         while tasks.len() < engine.options.reads.max(1) {
             let Some(target) = waiting.next() else { break };
@@ -176,6 +205,12 @@ async fn read(
                 ));
                 refreshed.insert(object.addr, Reading::NotRead);
             }
+            Some(Ok((Target::Object(object), Err(stopped))))
+                if mode == PlanMode::Normal && stopped.why == Why::Uncertain =>
+            {
+                refreshed.insert(object.addr.clone(), Reading::NotRead);
+                silent.insert(object.addr, stopped.failure);
+            }
             Some(Ok((target, Err(stopped)))) => {
                 let addr = match target {
                     Target::Object(o) => o.addr,
@@ -189,10 +224,15 @@ async fn read(
         }
     }
     if failed.is_empty() {
-        return Ok(());
+        return Ok(silent);
     }
-    failed.sort_by(|a, b| a.0.cmp(&b.0));
-    Err(RunError::Reads(failed.into_iter().map(|(addr, failure)| (addr.to_string(), failure)).collect()))
+    failed.extend(silent);
+    Err(unanswered(failed.into_iter().collect()))
+}
+
+/// What could not be read, though the plan keeps it.
+fn unanswered(unread: BTreeMap<InstanceAddr, Failure>) -> RunError {
+    RunError::Reads(unread.into_iter().map(|(addr, failure)| (addr.to_string(), failure)).collect())
 }
 
 struct ReadJob {
