@@ -1,8 +1,10 @@
 //! What exists, on disk.
 //!
-//!     DIRECTORY/lock                       held while names and addresses are given away
-//!     DIRECTORY/KIND/ID/record.json        what it is: written before anything is done to this computer
-//!     DIRECTORY/KIND/ID/…                  its parts
+//! ```text
+//! DIRECTORY/lock                       held while names and addresses are given away
+//! DIRECTORY/KIND/ID/record.json        what it is: written before anything is done to this computer
+//! DIRECTORY/KIND/ID/…                  its parts
+//! ```
 //!
 //! An object's id follows from its idempotency key, and the names of all that is made for it (namespaces, links, cgroups) from its id: who
 //! has the key finds everything, even what was made an instant before a kill. A folder without a record is a creation that was cut off

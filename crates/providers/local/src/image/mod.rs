@@ -3,11 +3,13 @@
 //! An image is known by its content: its id is the digest of the tarball it comes from, and what is unpacked is shared by all who name the
 //! same. Each of them has a file in `owners`, written before anything else; the last one to go takes the root with it.
 //!
-//!     images/DIGEST/owners/ID      who wants it, by their key's id
-//!     images/DIGEST/root.new       being unpacked: whoever does holds the lock `unpacking`; the programs that do hold `programs`, so that
-//!                                  those which outlive a killed run are waited for
-//!     images/DIGEST/root           whole, and prepared for being a machine
-//!     images/DIGEST/record.json    written when it is
+//! ```text
+//! images/DIGEST/owners/ID      who wants it, by their key's id
+//! images/DIGEST/root.new       being unpacked: whoever does holds the lock `unpacking`; the programs that do hold `programs`, so that
+//!                              those which outlive a killed run are waited for
+//! images/DIGEST/root           whole, and prepared for being a machine
+//! images/DIGEST/record.json    written when it is
+//! ```
 
 mod debian;
 mod oci;

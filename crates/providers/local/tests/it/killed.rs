@@ -154,13 +154,13 @@ fn an_images_creation_goes_on_where_it_was_killed() {
     let at = lab.path().to_owned();
     small_root(&at.join("r"));
     sh(&format!(
-        "cd {0} && mkdir r/many && cd r/many && seq -f file%g 5000 | xargs touch && tar -C {0}/r -cf {0}/root.tar .",
+        "cd {0} && mkdir r/many && cd r/many && seq -f file%g 1500 | xargs touch && tar -C {0}/r -cf {0}/root.tar .",
         at.display()
     ));
     let args = [("tarball", Value::from(at.join("root.tar").to_str().unwrap()))];
     let sum = sh(&format!("sha256sum < {}/root.tar", at.display()));
     let image = shared().join("images").join(sum.split(' ').next().unwrap());
-    for point in ["owners", "root.new", "root.new/many/file2500", "root", "record.json"] {
+    for point in ["owners", "root.new", "root.new/many/file700", "root", "record.json"] {
         for resume in [true, false] {
             let name = format!("i-{point}-{resume}");
             killed_at(&lab.key(&name), "local_image", &Value::object(args.clone()), &|| {
@@ -170,7 +170,7 @@ fn an_images_creation_goes_on_where_it_was_killed() {
                 let made = lab.create("local_image", &name, &args);
                 assert_eq!(str_of(&made, "path"), image.join("root").to_str().unwrap());
                 let files = std::fs::read_dir(image.join("root/many")).unwrap().count();
-                assert_eq!(files, 5000, "killed at {point}");
+                assert_eq!(files, 1500, "killed at {point}");
                 lab.delete("local_image", &name, &made);
             } else if let Some(left) = lab.bench(&name).adopt("local_image", &Value::object(args.clone())) {
                 lab.delete("local_image", &name, &left);
