@@ -12,6 +12,15 @@ use crate::world::Act;
 
 /// Asks for all objects, then is content.
 async fn plan(bench: &Bench, mode: PlanMode) -> Result<(Plan, BTreeMap<InstanceAddr, Reading>), RunError> {
+    plan_with(bench, mode, Plans::default()).await
+}
+
+/// Asks for all objects, then plans this.
+async fn plan_with(
+    bench: &Bench,
+    mode: PlanMode,
+    plans: Plans,
+) -> Result<(Plan, BTreeMap<InstanceAddr, Reading>), RunError> {
     let ledger = bench.store.load().unwrap();
     let mut read = BTreeMap::new();
     let plan = bench
@@ -19,7 +28,7 @@ async fn plan(bench: &Bench, mode: PlanMode) -> Result<(Plan, BTreeMap<InstanceA
         .plan_with(&ledger, mode, |known| {
             read = known.refreshed.clone();
             if read.len() == known.state.objects.len() {
-                return Ok(Outcome::Ready(Box::new(Plans::default().plan(known.state))));
+                return Ok(Outcome::Ready(Box::new(plans.plan(known.state))));
             }
             let provider = ProviderKey::root("test");
             let objects = known.state.objects.iter().map(|(addr, object)| ObjectRead {
@@ -77,6 +86,24 @@ async fn what_can_t_be_read_stops_a_plan_but_not_a_destroy() {
         other => panic!("{other:?}"),
     }
     let (_, read) = plan(&bench, PlanMode::Destroy).await.unwrap();
+    assert_eq!(read[&addr("t_thing.a")], Reading::NotRead);
+    let said = |e: &EventKind| matches!(e, EventKind::Notice { text } if text.contains("t_thing.a could not be read"));
+    assert_eq!(bench.count(said), 1);
+}
+
+#[tokio::test]
+async fn what_does_not_answer_may_only_leave() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = bench(&dir).await;
+    bench.options.retry.first = std::time::Duration::from_millis(1);
+    bench.script("read a", std::iter::repeat_with(|| Act::Busy).take(100));
+    match plan(&bench, PlanMode::Normal).await.map(|_| ()) {
+        Err(error @ RunError::Reads(_)) => assert!(error.to_string().contains("t_thing.a"), "{error}"),
+        other => panic!("{other:?}"),
+    }
+    let mut leaving = Plans::default();
+    leaving.delete("t_thing.a", bench.stored("t_thing.a"), &[]);
+    let (_, read) = plan_with(&bench, PlanMode::Normal, leaving).await.unwrap();
     assert_eq!(read[&addr("t_thing.a")], Reading::NotRead);
     let said = |e: &EventKind| matches!(e, EventKind::Notice { text } if text.contains("t_thing.a could not be read"));
     assert_eq!(bench.count(said), 1);
