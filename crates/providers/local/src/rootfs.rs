@@ -1,13 +1,14 @@
-//! Files in a root that is not this computer's: with the mode that they are to have, whatever the umask is.
+//! Files that are made again where their making was cut off, in roots that are not this computer's: with the mode that they are to have,
+//! whatever the umask is, and not flushed one by one (a root's other files are not either).
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{OpenOptions, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use grappe_provider::Fault;
 
-use crate::files;
-use crate::store::on;
+use crate::store::{on, remove_all};
 
 /// Puts a file at a path relative to `root`; folders that are not there get `dir_mode`.
 pub(crate) fn put(root: &Path, name: &str, text: &str, mode: u32, dir_mode: u32) -> Result<(), Fault> {
@@ -15,7 +16,10 @@ pub(crate) fn put(root: &Path, name: &str, text: &str, mode: u32, dir_mode: u32)
     if let Some(dir) = Path::new(name).parent() {
         folder(root, dir, dir_mode)?;
     }
-    files::write(&path, "new", text.as_bytes(), mode, dir_mode)?;
+    // A link in an image is replaced, not followed.
+    remove_all(&path)?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path);
+    file.and_then(|mut f| f.write_all(text.as_bytes())).map_err(|e| on(&path, "write", e))?;
     chmod(&path, mode)
 }
 

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use grappe_provider::Fault;
 
 use super::{Backend, Place, cable, cgroups, namespace, root};
-use crate::files::{read, write};
+use crate::files::read;
 use crate::network::{Network, link, namespace_path};
 use crate::process::{self, Process};
+use crate::rootfs::put;
 use crate::run::{command, missing, output, run, wait_for};
 use crate::store::{held, log_file, on};
 
@@ -63,7 +64,7 @@ impl Backend for Namespaces {
             link::plug(network, &namespace, &cable(place), machine.ip)?;
             cgroups::prepare(&machine.id, &machine.limits)?;
             for (name, text) in [("launch.sh", LAUNCH), ("boot.sh", BOOT)] {
-                write(&dir.join(name), "new", text.as_bytes(), 0o600, 0o700)?;
+                put(dir, name, text, 0o600, 0o700)?;
             }
             let log = log_file(&dir.join("console.log"))?;
             let mut launch = command("setsid", &["--fork", "sh"]);

@@ -13,8 +13,9 @@ use grappe_provider::Fault;
 use ipnet::Ipv4Net;
 
 use super::{Network, link, namespace_path};
-use crate::files::{read, write};
+use crate::files::read;
 use crate::process::Process;
+use crate::rootfs::put;
 use crate::run::{command, missing, not_run, output, wait_for};
 use crate::store::{held, log_file};
 
@@ -50,7 +51,7 @@ pub(super) fn raise(dir: &Path, network: &Network) -> Result<(), Fault> {
         ),
     )?;
     if !is_up(dir)? {
-        write(&dir.join("nat.sh"), "new", SCRIPT.as_bytes(), 0o600, 0o700)?;
+        put(dir, "nat.sh", SCRIPT, 0o600, 0o700)?;
         let log = log_file(&dir.join("nat.log"))?;
         let mut launch = command("setsid", &["--fork", "sh"]);
         launch.arg(dir.join("nat.sh")).arg(dir).arg(&namespace).stdout(log.0).stderr(log.1);
