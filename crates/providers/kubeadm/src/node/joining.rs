@@ -21,7 +21,7 @@ use serde_json::Value as Json;
 use super::leaving::keep_quorum;
 use super::secrets::{mint_token, revoke, upload_certificates};
 use super::{Known, delete_node, known, kubeadm_fault, local_api_ready, version};
-use crate::access::{ClusterRef, Kubectl, is_alive};
+use crate::access::{ClusterRef, Kubectl, is_alive, is_ready};
 use crate::client::{Client, same_machine};
 use crate::etcd;
 use crate::images;
@@ -321,7 +321,20 @@ impl Joining<'_> {
         if let Role::ControlPlane { endpoint } = &self.role {
             self.ready(remote, kubectl, endpoint, name, Duration::from_secs(300)).await?;
         }
+        if self.others_are_ready(name).await? {
+            until(self.ctx, &format!("the node {name}"), Duration::from_secs(300), || async {
+                let node = kubectl.node(name).await?.unwrap_or_default();
+                Ok(if is_ready(&node) { Ok(()) } else { Err("not Ready yet".to_owned()) })
+            })
+            .await?;
+        }
         Ok(known(&node))
+    }
+
+    /// Whether the cluster's network is there, so that a node that joins becomes Ready. While the cluster is brought up it is not, and `kube_cni` is who waits.
+    async fn others_are_ready(&self, name: &str) -> Result<bool, Fault> {
+        let nodes = self.cluster.nodes(self.ctx).await?;
+        Ok(nodes.is_some_and(|nodes| nodes.iter().any(|(other, node)| other != name && is_ready(node))))
     }
 
     /// Waits until the host's own API server is ready and its etcd member votes.
