@@ -1,6 +1,7 @@
 //! A laboratory of real machines: a network namespace, the bed's server in it, and grappe with a home of its own.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -182,8 +183,9 @@ impl Drop for Lab {
     fn drop(&mut self) {
         if std::thread::panicking() {
             // What is asked for when a test fails, and would be gone.
+            let mut out = std::io::stderr().lock();
             for args in [&["kubectl", "get", "nodes,pods", "-A", "-o", "wide"][..], &["state", "list"]] {
-                eprintln!("--- grappe {}\n{}", args.join(" "), self.sandbox.run(args).all());
+                let _ = writeln!(out, "--- grappe {}\n{}", args.join(" "), self.sandbox.run(args).all());
             }
         }
         // The rest is in the sandbox's folder, and goes with it.
