@@ -92,8 +92,9 @@ impl World for Lab {
 
     /// All its processes are killed at once, and its folder goes.
     fn lose(&self, machine: &str) {
-        let (dir, _) = self.machines().into_iter().find(|(_, record)| record["name"] == machine).unwrap();
-        kill_all_under(&dir);
+        let (dir, record) =
+            self.machines().into_iter().find(|(_, record)| record["name"] == machine).unwrap();
+        forget(&dir, &record);
         std::fs::remove_dir_all(&dir).unwrap();
     }
 
@@ -190,11 +191,18 @@ impl Drop for Lab {
         }
         // The rest is in the sandbox's folder, and goes with it.
         for (dir, record) in self.machines() {
-            kill_all_under(&dir);
-            remove_cgroups(Path::new("/sys/fs/cgroup"), record["id"].as_str().unwrap());
+            forget(&dir, &record);
         }
         let _ = Command::new("ip").args(["netns", "del", &self.namespace]).status();
     }
+}
+
+/// Ends a machine, and takes what the kernel keeps of it.
+fn forget(dir: &Path, record: &Json) {
+    let id = record["id"].as_str().unwrap();
+    kill_all_under(dir);
+    remove_cgroups(Path::new("/sys/fs/cgroup"), id);
+    let _ = Command::new("ip").args(["netns", "del", &format!("grappe-m-{id}")]).status();
 }
 
 /// Kills what runs in a machine: its first process, with which all others of its namespace end.
