@@ -38,7 +38,7 @@ pub(super) struct Here {
 /// # Errors
 /// One of them cannot be reached (nothing is changed then), kubeadm fails, or a component does not come back.
 pub(super) async fn run(ctx: &Context<Client>, prior: &State, args: &Args) -> Result<(), Fault> {
-    let all = Here::all(ctx, prior).await?;
+    let all = Here::all(ctx, prior, args).await?;
     let Some(first) = all.first() else { return Ok(()) };
     until(ctx, "etcd's snapshot", LIMIT, || async {
         snapshot::take(ctx, &first.kubectl(), "reconfigure").await.map(Ok)
@@ -54,13 +54,15 @@ pub(super) async fn run(ctx: &Context<Client>, prior: &State, args: &Args) -> Re
 }
 
 impl Here {
-    /// All control planes of the cluster among its machines.
+    /// All control planes of the cluster among its machines: those that the plan names, since what is remembered of them may
+    /// be of machines that were replaced.
     ///
     /// # Errors
     /// A machine cannot be reached, or none is a control plane any more.
-    pub(super) async fn all(ctx: &Context<Client>, prior: &State) -> Result<Vec<Self>, Fault> {
+    pub(super) async fn all(ctx: &Context<Client>, prior: &State, args: &Args) -> Result<Vec<Self>, Fault> {
         let mut all = Vec::new();
-        for machine in &prior.cluster.control_planes {
+        let host = std::slice::from_ref(&args.host);
+        for machine in args.control_planes.as_deref().unwrap_or(host) {
             let remote = ctx.client().reach(ctx, machine).await?;
             let standing = Standing::read(&remote).await?;
             if standing.admin_conf && standing.ca_cert_hash.as_ref() == Some(&prior.ca_cert_hash) {

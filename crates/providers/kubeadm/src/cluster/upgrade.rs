@@ -44,7 +44,7 @@ pub(super) async fn run(ctx: &Context<Client>, prior: &State, args: &Args) -> Re
     if way.is_empty() {
         return Ok(());
     }
-    let all = Here::all(ctx, prior).await?;
+    let all = Here::all(ctx, prior, args).await?;
     for hop in &way {
         upgrade(ctx, args, &all, hop).await?;
     }
