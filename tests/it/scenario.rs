@@ -25,10 +25,12 @@ pub(crate) trait World {
     /// What is there once all is destroyed.
     fn leftovers(&self) -> Vec<String>;
 
-    /// Runs grappe with this world's variables.
+    /// Runs grappe with this world's variables; what the flags say goes before them.
     fn grappe(&self, code: i32, args: &[&str]) -> Ran {
         let variables = self.variables();
-        let all: Vec<&str> = args.iter().copied().chain(variables.iter().map(String::as_str)).collect();
+        let (command, flags) = args.split_first().unwrap();
+        let variables = variables.iter().map(String::as_str);
+        let all: Vec<&str> = [*command].into_iter().chain(variables).chain(flags.iter().copied()).collect();
         self.sandbox().expect(code, &all)
     }
 

@@ -1,6 +1,6 @@
 //! `kube_cni`: the cluster's network plugin, from its manifest.
 //!
-//! A manifest like any other ([`crate::manifest`]), and more: it may come from a pinned URL ([`source`]); its rules are
+//! A manifest like any other ([`crate::manifest`]), and more: it may come from a pinned URL (`source`); its rules are
 //! checked against the cluster while planning, before anything exists ([`grappe_kubeadm::cni`]); it tells what the cloud's
 //! ports must let pass; and it is waited for until its agents run and every node is Ready, since nothing else can start
 //! before. When that does not come, the pods that hang say why.

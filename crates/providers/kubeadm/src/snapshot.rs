@@ -1,7 +1,7 @@
 //! A snapshot of etcd before what is risky: an upgrade, a reconfiguration, the removal of a member.
 //!
 //! It stays on the control plane it was taken on, readable by root alone: it holds every secret of the cluster. The last
-//! [`KEPT`] are kept. To restore one: stop etcd on all control planes (move its manifest away), run
+//! `KEPT` are kept. To restore one: stop etcd on all control planes (move its manifest away), run
 //! `etcdctl snapshot restore FILE --name … --initial-cluster … --initial-advertise-peer-urls … --data-dir /var/lib/etcd` on
 //! each, and put the manifests back.
 
