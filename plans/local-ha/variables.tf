@@ -35,7 +35,7 @@ variable "cidr" {
 }
 
 variable "nat" {
-  description = "Whether machines reach the outside through this computer (by slirp4netns or pasta, as an ordinary user's program would)."
+  description = "Whether machines reach the outside through this computer (by slirp4netns, as an ordinary user's program would)."
   type        = bool
   default     = true
 }

@@ -179,7 +179,7 @@ fn what_fails_is_told_with_what_the_host_said_and_gone_on_with_later() {
     let sandbox = Sandbox::of_plan("lab");
     let failed = sandbox.expect(1, &["apply", "-auto-approve", "-var=kubernetes_version=1.98.7"]);
     // The host's last lines, the place, the others once.
-    assert!(failed.stderr.contains("apt-get update failed"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("update the package lists on"), "{}", failed.stderr);
     assert!(failed.stderr.contains("403"), "{}", failed.stderr);
     assert!(failed.stderr.contains("main.tf:"), "{}", failed.stderr);
     assert!(failed.stderr.contains("It was the same with kubeadm_host.node["), "{}", failed.stderr);
