@@ -250,12 +250,12 @@ impl Resource for LocalImage {
     fn validate(&self, config: &Value) -> Vec<Problem> {
         // What is not known yet may come out as null.
         let given = |name: &&str| config.get(name).is_some_and(|v| !v.is_null() && !v.is_unknown());
-        let open = |name: &&str| config.get(name).is_some_and(Value::is_unknown);
+        let open = |name: &str| config.get(name).is_some_and(Value::is_unknown);
         let all = ["debian", "tarball", "oci_archive"];
         let sources: Vec<&str> = all.into_iter().filter(given).collect();
         let mut problems = Vec::new();
         match sources[..] {
-            [] if all.iter().any(|name| open(&name)) => {}
+            [] if all.into_iter().any(open) => {}
             [] => problems.push(Problem::new("tarball", "the image comes from nowhere").hint(ONE_OF)),
             [_] => {}
             [_, second, ..] => problems.push(
