@@ -140,12 +140,12 @@ pub(crate) fn lock_file(path: &Path) -> Result<File, Fault> {
     options.read(true).append(true).create(true).open(path).map_err(|e| on(path, "open", e))
 }
 
-/// Whether somebody holds a lock file.
+/// Whether somebody holds a lock file. Asked for a shared lock: of two who ask at once, neither is the holder.
 pub(crate) fn held(path: &Path) -> Result<bool, Fault> {
     if !path.exists() {
         return Ok(false);
     }
-    match lock_file(path)?.try_lock() {
+    match lock_file(path)?.try_lock_shared() {
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(e)) => Err(on(path, "lock", e)),

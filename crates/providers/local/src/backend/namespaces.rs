@@ -61,6 +61,8 @@ impl Backend for Namespaces {
         let booted = || read(&dir.join("booted")).map(|b| b.unwrap_or_default() == b"booted\n");
         if !held(&lock)? {
             let namespace = namespace(place);
+            // Who ended the outer process ended the others too, but they die a moment later; two must not share a disk.
+            cgroups::remove(&machine.id)?;
             link::plug(network, &namespace, &cable(place), machine.ip)?;
             cgroups::prepare(&machine.id, &machine.limits)?;
             for (name, text) in [("launch.sh", LAUNCH), ("boot.sh", BOOT)] {

@@ -191,7 +191,8 @@ impl Lab {
         self.try_delete(ty, key, state).unwrap();
     }
 
-    /// A machine by SSH, once its sshd answers with the key that the provider told.
+    /// A machine by SSH, once its sshd answers with the key that the provider told and runs a command: the pool may hold a connection to
+    /// what it was before its plug was pulled.
     pub(crate) fn ssh(&self, machine: &Value) -> Host {
         let mut endpoint = Endpoint::new(
             str_of(machine, "ip"),
@@ -202,7 +203,11 @@ impl Lab {
         endpoint.connect_timeout = Duration::from_secs(5);
         let end = Instant::now() + Duration::from_secs(60);
         loop {
-            match self.runtime.block_on(self.pool.host(&endpoint)) {
+            let host = self.runtime.block_on(async {
+                let host = self.pool.host(&endpoint).await?;
+                host.exec(Exec::new("true")).await.map(|_| host)
+            });
+            match host {
                 Ok(host) => return host,
                 Err(error) if Instant::now() > end => panic!("no SSH after 60 s: {error}"),
                 Err(_) => pause(Duration::from_millis(50)),
@@ -215,6 +220,11 @@ impl Lab {
         let output = self.runtime.block_on(host.exec(Exec::new(script))).unwrap();
         assert!(output.success(), "{script}: {}", output.stderr_str());
         output.stdout_str().trim().to_owned()
+    }
+
+    /// Turns a machine off from inside; the connection may end before the command's answer.
+    pub(crate) fn power_off(&self, host: &Host) {
+        let _ = self.runtime.block_on(host.exec(Exec::new("systemctl --force poweroff")));
     }
 }
 
