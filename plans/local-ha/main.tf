@@ -54,6 +54,7 @@ resource "host_machine" "this" {
 
   address          = each.value
   instance         = local_machine.this[each.key].id
+  host_key         = local_machine.this[each.key].host_key
   private_key_file = local_sensitive_file.key.filename
 }
 

@@ -55,12 +55,19 @@ pub struct Options {
     pub reads: usize,
     /// When something that may pass is tried again.
     pub retry: RetryPolicy,
+    /// The same for readings.
+    pub read_retry: RetryPolicy,
 }
 
 impl Default for Options {
     /// Ten operations, forty readings.
     fn default() -> Self {
-        Options { parallelism: 10, reads: 40, retry: RetryPolicy::default() }
+        Options {
+            parallelism: 10,
+            reads: 40,
+            retry: RetryPolicy::default(),
+            read_retry: RetryPolicy::of_reads(),
+        }
     }
 }
 

@@ -45,7 +45,7 @@ pub struct Known<'a> {
 
 /// Calls `planner` until it has what it needs.
 ///
-/// What could not be read for the moment is planned as the state remembers it; the plan only stands where it deletes that.
+/// What could not be read is planned as the state remembers it; the plan only stands where it deletes that.
 pub(crate) async fn plan(
     engine: &Engine,
     ledger: &Ledger,
@@ -177,7 +177,7 @@ async fn read(
                 key,
                 client,
                 registry: engine.registry.clone(),
-                retry: engine.options.retry,
+                retry: engine.options.read_retry,
                 stop: engine.cancel.hard.clone(),
                 reporter: reporter.clone(),
             };
@@ -206,7 +206,7 @@ async fn read(
                 refreshed.insert(object.addr, Reading::NotRead);
             }
             Some(Ok((Target::Object(object), Err(stopped))))
-                if mode == PlanMode::Normal && stopped.why == Why::Uncertain =>
+                if mode == PlanMode::Normal && stopped.why != Why::NotBegun =>
             {
                 refreshed.insert(object.addr.clone(), Reading::NotRead);
                 silent.insert(object.addr, stopped.failure);

@@ -25,6 +25,12 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// For readings: four tries, after 1, 2 and 4 seconds. Somebody waits for the plan, and what is dead stays so.
+    #[must_use]
+    pub fn of_reads() -> Self {
+        RetryPolicy { tries: 4, ..RetryPolicy::default() }
+    }
+
     /// How long to wait after the try with this number (from 1) failed like this; `None` where it is not tried again.
     #[must_use]
     pub fn wait(&self, attempt: u32, fault: &Fault) -> Option<Duration> {

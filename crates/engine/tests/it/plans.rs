@@ -168,6 +168,7 @@ impl Bench {
             store: LocalStore::with_sealer(dir.join("state"), sealer),
             options: Options {
                 retry: RetryPolicy { jitter: 0.0, ..RetryPolicy::default() },
+                read_retry: RetryPolicy { jitter: 0.0, ..RetryPolicy::of_reads() },
                 ..Options::default()
             },
             cancel: Cancel::default(),

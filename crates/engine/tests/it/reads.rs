@@ -95,7 +95,7 @@ async fn what_can_t_be_read_stops_a_plan_but_not_a_destroy() {
 async fn what_does_not_answer_may_only_leave() {
     let dir = tempfile::tempdir().unwrap();
     let mut bench = bench(&dir).await;
-    bench.options.retry.first = std::time::Duration::from_millis(1);
+    bench.options.read_retry.first = std::time::Duration::from_millis(1);
     bench.script("read a", std::iter::repeat_with(|| Act::Busy).take(100));
     match plan(&bench, PlanMode::Normal).await.map(|_| ()) {
         Err(error @ RunError::Reads(_)) => assert!(error.to_string().contains("t_thing.a"), "{error}"),
@@ -110,10 +110,21 @@ async fn what_does_not_answer_may_only_leave() {
 }
 
 #[tokio::test]
+async fn what_refuses_to_be_read_may_leave_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = bench(&dir).await;
+    bench.script("read a", [Act::Refuse]);
+    let mut leaving = Plans::default();
+    leaving.delete("t_thing.a", bench.stored("t_thing.a"), &[]);
+    let (_, read) = plan_with(&bench, PlanMode::Normal, leaving).await.unwrap();
+    assert_eq!(read[&addr("t_thing.a")], Reading::NotRead);
+}
+
+#[tokio::test]
 async fn a_busy_far_side_is_asked_again() {
     let dir = tempfile::tempdir().unwrap();
     let mut bench = bench(&dir).await;
-    bench.options.retry.first = std::time::Duration::from_millis(1);
+    bench.options.read_retry.first = std::time::Duration::from_millis(1);
     bench.script("read a", [Act::Busy, Act::Busy]);
     let (_, read) = plan(&bench, PlanMode::Normal).await.unwrap();
     assert!(matches!(read[&addr("t_thing.a")], Reading::Found(_)));

@@ -254,7 +254,7 @@ async fn until<T, F: Future<Output = Result<T, SshError>>>(
     attempt: impl Fn() -> F,
     may_pass: impl Fn(&SshError) -> bool,
 ) -> Result<T, Fault> {
-    let mut pause = Duration::from_secs(1);
+    let mut pause = Duration::from_millis(200);
     loop {
         let result = tokio::select! {
             result = attempt() => result,
@@ -268,7 +268,7 @@ async fn until<T, F: Future<Output = Result<T, SshError>>>(
                     () = tokio::time::sleep(pause) => {}
                     () = ctx.cancelled() => return Err(Session::stopped()),
                 }
-                pause = (pause * 2).min(Duration::from_secs(5));
+                pause = (pause * 3 / 2).min(Duration::from_secs(5));
             }
             Err(error) if error.is_transient() => {
                 // The wait is over, so trying the same again at once is no use: the user decides.

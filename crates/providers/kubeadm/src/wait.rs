@@ -23,8 +23,9 @@ pub async fn until<T, F>(
 where
     F: Future<Output = Result<Result<T, String>, Fault>>,
 {
-    let deadline = Instant::now() + limit;
-    let (mut pause, mut said) = (Duration::from_millis(250), String::new());
+    let start = Instant::now();
+    let deadline = start + limit;
+    let mut said = String::new();
     loop {
         let missing = match ask().await {
             Ok(Ok(answer)) => return Ok(answer),
@@ -39,6 +40,8 @@ where
             ctx.progress(format!("waiting for {what}: {missing}"));
             said = missing;
         }
+        // An eighth of what was waited: late by little, whether it takes seconds or minutes.
+        let pause = (start.elapsed() / 8).clamp(Duration::from_millis(250), Duration::from_secs(3));
         if Instant::now() + pause > deadline {
             let summary = format!("{what}: not within {} s", limit.as_secs());
             return Err(Fault::transient(summary).details(said));
@@ -50,6 +53,5 @@ where
                 return Err(stopped.hint("the next apply goes on from here"));
             }
         }
-        pause = (pause * 2).min(Duration::from_secs(3));
     }
 }
