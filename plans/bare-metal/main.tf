@@ -25,6 +25,7 @@ module "cluster" {
   control_planes = { for name, _ in var.control_planes : name => local.connections[name] }
   workers        = { for name, _ in var.workers : name => local.connections[name] }
 
+  virtual_ip     = var.virtual_ip
   node_cidr      = var.node_cidr
   pod_subnet     = var.pod_subnet
   service_subnet = var.service_subnet

@@ -27,6 +27,15 @@ variable "load_balancers" {
   default     = {}
 }
 
+variable "virtual_ip" {
+  description = "An address that the load balancers hold in turn, by keepalived, and its VRRP router id: nobody else's in their network. The API's endpoint then."
+  type = object({
+    address   = string
+    router_id = optional(number, 51)
+  })
+  default = null
+}
+
 variable "ssh_user" {
   description = "Who logs in. Not root: sudo without a password is needed."
   type        = string

@@ -55,6 +55,14 @@ impl Sandbox {
         sandbox
     }
 
+    /// A folder of one's own, beside this repository's plans and modules.
+    pub(crate) fn beside_plans(main: &str) -> Self {
+        let sandbox = Self::of_plans("own");
+        std::fs::create_dir(sandbox.dir()).unwrap();
+        sandbox.write("main.tf", main);
+        sandbox
+    }
+
     /// The plan folder.
     pub(crate) fn dir(&self) -> PathBuf {
         self.plan.clone()

@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use grappe_diag::Diagnostics;
 use grappe_plan::{
     DataRead, DataResult, ObjectRead, OpAction, Operation, Outcome, Plan, PlanMode, ProviderKey, Reading,
-    Reads,
+    Reads, Reason,
 };
 use grappe_provider::{AnyContext, Fault, Registry, Run, Stream};
 use grappe_state::{Action, Change, Ledger, Pending, State};
@@ -71,20 +71,22 @@ pub(crate) async fn plan(
         thinking += start.elapsed();
         let reads = match outcome {
             Outcome::Ready(plan) => {
-                // What is deleted need not answer: a machine that died must not be in the way of its own replacement.
-                let leaves = |addr: &InstanceAddr| {
-                    let of =
-                        |op: &Operation| matches!(op.action, OpAction::Delete { .. }) && op.addr == *addr;
-                    plan.operations.iter().any(of)
-                };
+                // What is deleted need not answer, nor what went with the machine it was on: one that died must not be in the way of its own
+                // replacement.
                 unread.retain(|addr, failure: &mut Failure| {
-                    if leaves(addr) {
+                    let of_it = |op: &Operation| op.addr == *addr;
+                    if plan
+                        .operations
+                        .iter()
+                        .any(|op| of_it(op) && matches!(op.action, OpAction::Delete { .. }))
+                    {
                         reporter.notice(format!(
                             "{addr} could not be read, and is deleted as the state remembers it: {}",
                             failure.summary
                         ));
+                        return false;
                     }
-                    !leaves(addr)
+                    !plan.changes.iter().any(|c| c.addr == *addr && c.reason == Some(Reason::GoneOutside))
                 });
                 if !unread.is_empty() {
                     return Err(unanswered(unread));

@@ -1,12 +1,12 @@
 //! The planner as a [`Driver`] of the walk: each instance that the walk comes by is decided at once, and its planned value is what those that depend
 //! on it see.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use grappe_diag::{Diagnostic, Diagnostics};
 use grappe_provider::{AnyDataSource, AnyResource};
 use grappe_value::addr::{InstanceAddr, Mode};
-use grappe_value::{Value, wire};
+use grappe_value::{Attribute, OnChange, Schema, Value, wire};
 
 use crate::decide::{Verdict, decide, propose};
 use crate::decided::{Decided, Decision, Managed};
@@ -25,11 +25,20 @@ pub(crate) struct Planner<'a> {
     pub(crate) by_node: HashMap<NodeId, usize>,
     /// Data sources to read before the plan can be made.
     pub(crate) reads: Vec<(DataRead, ProviderConfig)>,
+    /// The ids of homes that were exchanged for others: what lived there is not on the new ones.
+    left: HashSet<String>,
 }
 
 impl<'a> Planner<'a> {
     pub(crate) fn new(input: &'a Input<'a>, world: &'a World<'a>) -> Self {
-        Planner { input, world, decided: Vec::new(), by_node: HashMap::new(), reads: Vec::new() }
+        Planner {
+            input,
+            world,
+            decided: Vec::new(),
+            by_node: HashMap::new(),
+            reads: Vec::new(),
+            left: HashSet::new(),
+        }
     }
 
     fn keep(&mut self, at: &At<'_>, provider: ProviderKey, what: Decision<'a>) {
@@ -49,6 +58,7 @@ impl<'a> Planner<'a> {
         let lifecycle = &at.resource.lifecycle;
         let object = self.world.remembered_as(&at.addr);
         let prior = match object.map(|(addr, _)| self.world.prior(addr)).transpose() {
+            Ok(Some(Prior::There { value, .. })) if self.is_left(kind, &value) => Prior::Gone(value),
             Ok(prior) => prior.unwrap_or(Prior::Absent),
             Err(wrong) => {
                 found.extend(wrong);
@@ -67,6 +77,11 @@ impl<'a> Planner<'a> {
             }
         }
         let decision = decide(kind, prior.value(), &config, &lifecycle.ignore_changes, force.is_some());
+        if let Some(home) =
+            prior.value().and_then(|before| exchanged(kind.schema(), before, &decision.planned))
+        {
+            self.left.insert(home.to_owned());
+        }
         let (mut resume, mut abandon) = (None, None);
         if decision.verdict == Verdict::Create
             && let Some(begun) = self.world.begun(&at.addr)
@@ -111,6 +126,10 @@ impl<'a> Planner<'a> {
         );
         with_addr(&mut found, &at.addr);
         Made { value: (!found.has_errors()).then_some(value), deps, found }
+    }
+
+    fn is_left(&self, kind: &dyn AnyResource, object: &Value) -> bool {
+        kind.schema().home(object).is_some_and(|home| self.left.contains(home))
     }
 
     fn data(&mut self, walk: &Walk<'_>, at: &At<'_>, kind: &'a dyn AnyDataSource) -> Made<Value> {
@@ -169,13 +188,20 @@ impl<'a> Planner<'a> {
     }
 }
 
+/// The home that an object is taken from, because another one is known to be there by now: a run was cut off between the two.
+fn exchanged<'v>(schema: &Schema, before: &'v Value, planned: &Value) -> Option<&'v str> {
+    let of_itself = |a: &Attribute| a.home && a.on_change == OnChange::Replace;
+    let (old, new) = (schema.home(before)?, schema.home(planned)?);
+    (old != new && schema.attributes.values().any(of_itself)).then_some(old)
+}
+
 /// Whether an interrupted creation was going to make what is planned now, as far as can be told: nothing differs that would ask for a
 /// replacement.
 fn same_object(kind: &dyn AnyResource, begun: &grappe_state::Pending, planned: &Value) -> bool {
     let Ok(before) = wire::decode(&begun.planned, kind.ty()) else { return false };
     kind.schema().attributes.iter().all(|(name, attribute)| {
         let (Some(before), Some(now)) = (before.get(name), planned.get(name)) else { return true };
-        let fixed = attribute.on_change == grappe_value::OnChange::Replace;
+        let fixed = attribute.on_change == OnChange::Replace;
         !fixed || !before.is_wholly_known() || !now.is_wholly_known() || before.same(now)
     })
 }

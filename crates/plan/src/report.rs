@@ -10,7 +10,7 @@ use grappe_value::{Value, wire};
 use crate::decide::Verdict;
 use crate::decided::{Decided, Decision, Going, Gone};
 use crate::diff::diff;
-use crate::input::{Input, Reading};
+use crate::input::Input;
 use crate::model::{Action, Change, Drift, OutputChange};
 use crate::walk::{NodeId, Walk};
 use crate::world::{Prior, World};
@@ -69,10 +69,7 @@ pub(crate) fn going(gone: Gone<'_>) -> Change {
 /// What was found different from what the state remembers.
 pub(crate) fn drift(input: &Input<'_>, world: &World<'_>) -> Result<Vec<Drift>, Diagnostics> {
     let mut drift = Vec::new();
-    for (addr, reading) in input.refreshed {
-        if *reading == Reading::NotRead || !input.state.objects.contains_key(addr) {
-            continue;
-        }
+    for addr in input.refreshed.keys().filter(|addr| input.state.objects.contains_key(*addr)) {
         match world.prior(addr)? {
             Prior::Gone(before) => {
                 drift.push(Drift {

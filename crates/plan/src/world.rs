@@ -1,6 +1,6 @@
 //! What the state remembers and what was read since: the side of the planner that is not the configuration.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use grappe_diag::{Diagnostic, Diagnostics};
 use grappe_provider::AnyResource;
@@ -41,6 +41,8 @@ pub(crate) struct World<'a> {
     input: &'a Input<'a>,
     /// The managed objects of known types, decoded once.
     remembered: HashMap<&'a InstanceAddr, Result<Value, Diagnostics>>,
+    /// The ids of objects that were found to be gone: whatever lives on them is gone too.
+    gone: HashSet<String>,
     /// Interrupted creations.
     creations: BTreeMap<&'a InstanceAddr, &'a Pending>,
 }
@@ -59,8 +61,13 @@ impl<'a> World<'a> {
                 remembered.insert(addr, decode(kind, addr, object));
             }
         }
+        let gone = |(addr, reading): (&InstanceAddr, &Reading)| {
+            let object = remembered.get(addr)?.as_ref().ok()?;
+            (*reading == Reading::Gone).then(|| object.get("id")?.as_str().map(str::to_owned))?
+        };
         World {
             input,
+            gone: input.refreshed.iter().filter_map(gone).collect(),
             remembered,
             creations: input.pending.iter().filter(begun).map(|p| (&p.addr, p)).collect(),
         }
@@ -109,12 +116,20 @@ impl<'a> World<'a> {
         })
     }
 
+    /// The `id` of what an object lives on.
+    fn home<'v>(&self, addr: &InstanceAddr, object: &'v Value) -> Option<&'v str> {
+        self.input.registry.resource(&addr.resource.ty)?.schema().home(object)
+    }
+
     /// What is there now, by the address in the state.
     ///
     /// # Errors
     /// As [`World::remembered`].
     pub(crate) fn prior(&self, addr: &InstanceAddr) -> Result<Prior, Diagnostics> {
         let remembered = self.remembered(addr)?;
+        if self.home(addr, &remembered).is_some_and(|home| self.gone.contains(home)) {
+            return Ok(Prior::Gone(remembered));
+        }
         Ok(match self.input.refreshed.get(addr) {
             Some(Reading::Gone) => Prior::Gone(remembered),
             Some(Reading::Found(value)) if !value.same(&remembered) => {

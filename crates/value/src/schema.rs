@@ -45,13 +45,23 @@ pub struct Attribute {
     pub sensitive: bool,
     /// What a change means.
     pub on_change: OnChange,
+    /// Whether it names what the object lives on, by that one's `id`: a machine. When that is gone, so is the object.
+    pub home: bool,
     /// One or two sentences for its user.
     pub description: &'static str,
 }
 
 impl Attribute {
     fn new(ty: Type, presence: Presence, description: &'static str) -> Self {
-        Attribute { ty, presence, default: None, sensitive: false, on_change: OnChange::Update, description }
+        Attribute {
+            ty,
+            presence,
+            default: None,
+            sensitive: false,
+            on_change: OnChange::Update,
+            home: false,
+            description,
+        }
     }
 
     /// One that the configuration must give.
@@ -110,6 +120,14 @@ impl Attribute {
     #[must_use]
     pub fn record(mut self) -> Self {
         self.on_change = OnChange::Record;
+        self
+    }
+
+    /// The object lives on what this names, by that one's `id`, and is gone when that is. Where a change of one member replaces the object, that
+    /// member is the name.
+    #[must_use]
+    pub fn home(mut self) -> Self {
+        self.home = true;
         self
     }
 
@@ -182,6 +200,17 @@ impl Schema {
     pub fn block(mut self, name: &str, nesting: Nesting, schema: Schema) -> Self {
         self.blocks.insert(name.into(), Block { nesting, schema, min: 0, max: None });
         self
+    }
+
+    /// The `id` of what an object lives on, where it says.
+    #[must_use]
+    pub fn home<'v>(&self, object: &'v Value) -> Option<&'v str> {
+        let (name, attribute) = self.attributes.iter().find(|(_, attribute)| attribute.home)?;
+        let value = object.get(name)?;
+        match attribute.on_change {
+            OnChange::ReplaceWhen(member) => value.get(member)?.as_str(),
+            _ => value.as_str(),
+        }
     }
 
     /// The object type that values of this schema have.

@@ -8,6 +8,11 @@ locals {
   # HAProxy stands on machines of its own, or on every node, where each speaks to its own.
   proxies = length(var.load_balancers) > 0 ? var.load_balancers : local.nodes
   on_node = length(var.load_balancers) == 0
+
+  # Several machines with HAProxy stand in for each other by an address that moves between them.
+  pair     = var.virtual_ip == null || local.on_node ? {} : var.load_balancers
+  ranks    = { for rank, name in sort(keys(local.pair)) : name => rank }
+  endpoint = local.on_node ? "127.0.0.1:7443" : haproxy_proxy.api[sort(keys(local.proxies))[0]].endpoint
 }
 
 resource "haproxy_proxy" "api" {
@@ -16,6 +21,19 @@ resource "haproxy_proxy" "api" {
   host     = each.value
   bind     = local.on_node ? ["127.0.0.1:7443"] : null
   backends = [for name, connection in var.control_planes : { name = name, address = connection.address }]
+}
+
+resource "keepalived_vip" "api" {
+  for_each = local.pair
+
+  host              = each.value
+  vip               = var.virtual_ip.address
+  cidr              = var.node_cidr
+  virtual_router_id = var.virtual_ip.router_id
+  priority          = 200 - local.ranks[each.key]
+  unicast_peers     = [for name, connection in local.pair : connection.address]
+
+  depends_on = [haproxy_proxy.api] # it holds the address where HAProxy accepts connections
 }
 
 resource "kubeadm_host" "node" {
@@ -35,7 +53,7 @@ resource "kubeadm_cluster" "this" {
   host                   = var.control_planes[local.first]
   node_ip                = kubeadm_host.node[local.first].node_ip
   control_planes         = values(var.control_planes)
-  control_plane_endpoint = local.on_node ? "127.0.0.1:7443" : haproxy_proxy.api[sort(keys(local.proxies))[0]].endpoint
+  control_plane_endpoint = length(local.pair) == 0 ? local.endpoint : "${values(keepalived_vip.api)[0].address}:6443"
   cert_sans              = concat(var.cert_sans, local.on_node ? ["127.0.0.1"] : [])
   pod_subnet             = var.pod_subnet
   service_subnet         = var.service_subnet

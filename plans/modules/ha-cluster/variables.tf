@@ -30,6 +30,15 @@ variable "load_balancers" {
   default     = {}
 }
 
+variable "virtual_ip" {
+  description = "An address that the load balancers hold in turn, by keepalived, and its VRRP router id: nobody else's in their network. The API's endpoint then."
+  type = object({
+    address   = string
+    router_id = optional(number, 51)
+  })
+  default = null
+}
+
 variable "cni_manifest" {
   description = "The pod network's manifest, as text. By default kube-router."
   type        = string

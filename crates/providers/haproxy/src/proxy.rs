@@ -163,7 +163,7 @@ impl Resource for HaproxyProxy {
             "HAProxy on a host, in front of the API servers of a cluster. It owns the configuration file and the service; the \
              package is installed where it is missing. A change of the servers behind it keeps open connections.",
         )
-        .attr("host", Connection::attribute())
+        .attr("host", Connection::attribute().home())
         .attr("name", Attribute::optional(Type::String, "The name of the frontend and of the backend.").default("api"))
         .attr(
             "bind",

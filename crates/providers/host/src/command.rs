@@ -60,7 +60,7 @@ impl Resource for HostCommand {
             "A command on a host, for what no other type does. `run` runs at creation and when it changes; `unless` says by exit \
              status 0 that there is nothing to do, and is asked at each refresh; `undo` runs at destruction.",
         )
-        .attr("host", Connection::attribute())
+        .attr("host", Connection::attribute().home())
         .attr("run", Attribute::required(Type::String, "A POSIX sh script. It should do no harm when it runs again."))
         .attr(
             "unless",

@@ -59,7 +59,7 @@ impl Resource for HostFile {
             "A file on a host. It is replaced in one step, and what is changed on the host is shown as a difference. Give one of \
              `content`, `sensitive_content`, `content_base64`; missing folders are made.",
         )
-        .attr("host", Connection::attribute())
+        .attr("host", Connection::attribute().home())
         .attr("path", Attribute::required(Type::String, "Its absolute path.").replace())
         .attr("content", Attribute::optional(Type::String, "Its content as text."))
         .attr("sensitive_content", Attribute::optional(Type::String, "Its content as text that is never shown.").sensitive())

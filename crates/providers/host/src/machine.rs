@@ -125,7 +125,8 @@ impl Resource for HostMachine {
                 Type::String,
                 "The id of the virtual machine behind the address. Another one is another machine, on which everything is new.",
             )
-            .replace(),
+            .replace()
+            .home(),
         )
         .attr(
             "wait_timeout",

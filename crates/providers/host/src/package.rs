@@ -51,7 +51,7 @@ impl Resource for HostPackage {
             "Packages that are installed on a host, with apt, dnf or tdnf, whichever it has. Destroying it removes those that were not \
              there before.",
         )
-        .attr("host", Connection::attribute())
+        .attr("host", Connection::attribute().home())
         .attr("names", Attribute::required(Type::set(Type::String), "The packages' names."))
         .attr(
             "version",

@@ -152,7 +152,7 @@ impl Resource for KeepalivedVip {
              each host one, with the same `vip` and `virtual_router_id` and a `priority` of its own. It owns the configuration \
              file and the service; the package is installed where it is missing.",
         )
-        .attr("host", Connection::attribute())
+        .attr("host", Connection::attribute().home())
         .attr("name", Attribute::optional(Type::String, "The name of the VRRP instance.").default("api"))
         .attr("vip", Attribute::required(Type::String, "The address: `10.0.0.100`, or `10.0.0.100/24` to bring its network's route along."))
         .attr(

@@ -171,7 +171,7 @@ fn schema() -> Schema {
         "A machine prepared for kubeadm: container runtime, packages, kernel and network settings. Debian and Ubuntu; the \
          RHEL family and Photon by recorded transcripts of their commands only, since neither could be run in the tests.",
     )
-    .attr("host", Connection::attribute())
+    .attr("host", Connection::attribute().home())
     .attr("version", Attribute::required(Type::String, "The Kubernetes release of its packages: `1.34.2`, or `1.34` for the newest of that minor. On a node of a cluster a new one sets the package source, no more: the packages follow in the cluster's upgrade."))
     .attr(
         "package_source",

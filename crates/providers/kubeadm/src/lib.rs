@@ -26,6 +26,7 @@ pub mod snapshot;
 pub mod standing;
 pub mod static_pods;
 pub mod taints;
+mod timeouts;
 pub mod wait;
 
 use std::sync::Arc;

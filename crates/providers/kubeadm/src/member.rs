@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use grappe_kubeadm::config::{LocalEndpoint, NodeRegistration};
+use grappe_kubeadm::config::{self, LocalEndpoint, NodeRegistration};
 use grappe_kubeadm::upgrade::is_behind;
 use grappe_kubeadm::version::KubernetesVersion;
 use grappe_provider::{Change, Context, Fault, Problem, Resource, Timeouts};
@@ -26,6 +26,7 @@ use crate::node::{self, Joining, Known, Leaving, Role};
 use crate::places;
 use crate::standing::Standing;
 use crate::taints::{self, Taint};
+use crate::timeouts::{self, Waits};
 
 /// What a part says of itself when nothing is to be done.
 const AS_WANTED: &str = "as wanted";
@@ -50,6 +51,7 @@ pub struct Args {
     node_ip: Option<String>,
     advertise_address: Option<String>,
     bind_port: Option<u16>,
+    cri_socket: Option<String>,
     #[serde(default)]
     kubelet_extra_args: BTreeMap<String, String>,
     taints: Option<Vec<Taint>>,
@@ -58,6 +60,7 @@ pub struct Args {
     patches: Option<String>,
     #[serde(default)]
     ignore_preflight_errors: Vec<String>,
+    timeouts: Option<Waits>,
     #[serde(default)]
     drain_policy: Policy,
     drain_timeout: Option<String>,
@@ -112,11 +115,19 @@ impl Resource for Member {
             .attr("host", Connection::attribute())
             .attr("node_name", Attribute::optional_computed(Type::String, "The node's name; the machine's host name by default.").replace())
             .attr("node_ip", Attribute::optional(Type::String, "The node's address, on machines with several; the host's address by default.").replace())
+            .attr("cri_socket", Attribute::optional(Type::String, "The socket of its container runtime; containerd's, `/run/containerd/containerd.sock`, by default.").record())
             .attr("kubelet_extra_args", Attribute::optional(Type::map(Type::String), "Arguments of this node's kubelet, by name without dashes.").replace())
             .attr("taints", Attribute::optional(Type::list(taints::ty()), "The taints it registers with; by default kubeadm's own on control planes, none on workers. Later changes are `kube_node`'s.").record())
             .attr("skip_phases", Attribute::optional(strings(), "Phases of join to leave out.").record())
             .attr("patches", Attribute::optional(Type::String, "A folder on the machine with patches for its static pods and kubelet.").record())
             .attr("ignore_preflight_errors", Attribute::optional(strings(), "Preflight checks whose errors are only warnings.").record())
+            .attr(
+                timeouts::ATTRIBUTE,
+                Waits::attribute(
+                    "How long join waits, such as `{ discovery = \"10m\" }`; before 1.31 that is the only one. The others are those of \
+                     `kubeadm_cluster`.",
+                ),
+            )
             .attr("drain_policy", Attribute::optional(Type::String, "What becomes of pods that will not go when the node leaves: `fail` (give up, and open the node again), `force` (delete them), `skip` (do not drain).").default("fail").record())
             .attr("drain_timeout", Attribute::optional(Type::String, "How long pods have to go.").default("5m").record())
             .attr("id", Attribute::computed(Type::String, "The cluster's id and the node's name."))
@@ -144,6 +155,11 @@ impl Resource for Member {
         }
         if let Some(Err(problem)) = text("drain_timeout").map(duration::parse) {
             problems.push(Problem::new("drain_timeout", problem));
+        }
+        if let Some(Err(problem)) =
+            config.get(timeouts::ATTRIBUTE).map(|times| Waits::known(times).to_config())
+        {
+            problems.push(Problem::new(timeouts::ATTRIBUTE, problem));
         }
         for name in ["node_ip", "advertise_address"] {
             if let Some(address) = text(name).filter(|address| address.parse::<IpAddr>().is_err()) {
@@ -202,6 +218,7 @@ impl Resource for Member {
             node: args.node_registration(&name),
             skip_phases: args.skip_phases.clone(),
             patches: args.patches.clone(),
+            timeouts: args.waits()?,
         };
         let known = joining.run().await?;
         let known = match self {
@@ -318,6 +335,13 @@ impl Args {
         duration::parse(self.drain_timeout.as_deref().unwrap_or("5m")).map_err(Fault::permanent)
     }
 
+    fn waits(&self) -> Result<config::Timeouts, Fault> {
+        let waits = self.timeouts.as_ref().map(Waits::to_config).transpose();
+        waits
+            .map(Option::unwrap_or_default)
+            .map_err(|why| Fault::permanent(why).attribute(timeouts::ATTRIBUTE))
+    }
+
     fn state(&self, name: &str) -> State {
         State {
             id: format!("{}/{name}", self.cluster.id),
@@ -343,6 +367,7 @@ impl Args {
         }
         NodeRegistration {
             name: Some(name.into()),
+            cri_socket: self.cri_socket.clone(),
             taints: self.taints.as_ref().map(|taints| taints.iter().map(Taint::to_config).collect()),
             kubelet_extra_args,
             ignore_preflight_errors: self.ignore_preflight_errors.clone(),

@@ -16,7 +16,7 @@ use serde_json::{Map, Value as Json};
 
 pub(super) use self::schema::schema;
 pub use self::settings::EtcdSettings;
-use self::settings::{Mistake, Settings, TIMEOUTS, attribute, installs_kube_proxy};
+use self::settings::{Mistake, Settings, attribute, installs_kube_proxy};
 use crate::access::ClusterRef;
 use crate::client::Machine;
 use crate::node;

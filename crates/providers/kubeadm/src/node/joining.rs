@@ -59,6 +59,8 @@ pub struct Joining<'a> {
     pub skip_phases: Vec<String>,
     /// Folder of patches.
     pub patches: Option<String>,
+    /// How long kubeadm waits.
+    pub timeouts: config::Timeouts,
 }
 
 impl Joining<'_> {
@@ -297,7 +299,7 @@ impl Joining<'_> {
             node: self.node.clone(),
             skip_phases: self.skip_phases.clone(),
             patches: self.patches.clone(),
-            timeouts: config::Timeouts::default(),
+            timeouts: self.timeouts,
         };
         let file = config::join(&model, version).map_err(|error| Fault::permanent(error.to_string()))?;
         let command =

@@ -4,6 +4,7 @@ use grappe_provider_host::Connection;
 use grappe_value::{Attribute, ObjectType, Schema, Type};
 
 use crate::taints;
+use crate::timeouts::{self, Waits};
 
 /// The arguments; the computed attributes are the resource's.
 pub(in crate::cluster) fn schema() -> Schema {
@@ -93,13 +94,11 @@ fn first_node(schema: Schema) -> Schema {
         .attr("patches", Attribute::optional(Type::String, "A folder on the machine with patches for its static pods (1.19 and later).").record())
         .attr("ignore_preflight_errors", Attribute::optional(strings(), "Preflight checks whose errors are only warnings.").record())
         .attr(
-            "timeouts",
-            Attribute::optional(
-                Type::optional_object(super::TIMEOUTS.map(|name| (name, Type::String))),
+            timeouts::ATTRIBUTE,
+            Waits::attribute(
                 "How long init waits, such as `{ control_plane_component_health_check = \"6m\" }`; before 1.31 that is the only one. The others: \
                  `kubelet_health_check`, `kubernetes_api_call`, `etcd_api_call`, `tls_bootstrap`, `discovery`, `upgrade_manifests`.",
-            )
-            .record(),
+            ),
         )
 }
 

@@ -14,17 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use crate::taints::Taint;
-
-/// The names in `timeouts`, in the order of kubeadm's own section.
-pub(super) const TIMEOUTS: [&str; 7] = [
-    "control_plane_component_health_check",
-    "kubelet_health_check",
-    "kubernetes_api_call",
-    "etcd_api_call",
-    "tls_bootstrap",
-    "discovery",
-    "upgrade_manifests",
-];
+use crate::timeouts::{self, Waits};
 
 /// A value that cannot be taken.
 #[derive(Debug)]
@@ -84,7 +74,7 @@ pub(in crate::cluster) struct Settings {
     ignore_preflight_errors: Vec<String>,
     pub(super) max_unavailable: Option<usize>,
     pub(super) renew_before: Option<String>,
-    timeouts: BTreeMap<String, Option<String>>,
+    timeouts: Waits,
 }
 
 /// What etcd's static pods are made of.
@@ -237,22 +227,11 @@ impl Settings {
             token_ttl: Some(Duration::from_secs(15 * 60)),
             skip_phases: self.skip_phases.clone(),
             patches: self.patches.clone(),
-            timeouts: self.timeouts()?,
+            timeouts: self
+                .timeouts
+                .to_config()
+                .map_err(|problem| Mistake { attribute: timeouts::ATTRIBUTE, problem })?,
             ..config::Init::default()
-        })
-    }
-
-    fn timeouts(&self) -> Result<config::Timeouts, Mistake> {
-        let of = |name: &str| time("timeouts", self.timeouts.get(name).and_then(Option::as_deref));
-        let [control_plane, kubelet, api, etcd, tls, discovery, upgrade] = TIMEOUTS;
-        Ok(config::Timeouts {
-            control_plane_health: of(control_plane)?,
-            kubelet_health: of(kubelet)?,
-            kubernetes_api_call: of(api)?,
-            etcd_api_call: of(etcd)?,
-            tls_bootstrap: of(tls)?,
-            discovery: of(discovery)?,
-            upgrade_manifests: of(upgrade)?,
         })
     }
 
