@@ -169,6 +169,75 @@ fn what_is_gone_comes_again() {
 }
 
 #[test]
+fn what_lived_on_what_is_gone_is_gone_too() {
+    let mut lab = Lab::new();
+    let plan = |more: &str| {
+        format!(
+            r#"
+            resource "lab_thing" "machine" {{}}
+            resource "lab_place" "host" {{ instance = lab_thing.machine.id }}
+            resource "lab_thing" "on" {{ host = {{ id = lab_place.host.id }} }}
+            {more}
+            "#
+        )
+    };
+    let other = r#"resource "lab_thing" "other" { host = { id = lab_place.host.id } }"#;
+    lab.apply(&plan(other)).main(&plan(""));
+    lab.real.insert(addr("lab_thing.machine"), None);
+    let gone = lab.plan();
+    assert_snapshot!(text(&gone), @r"
+    + lab_place.host [GoneOutside]
+    + lab_thing.machine [GoneOutside]
+    + lab_thing.on [GoneOutside]
+    . lab_thing.other [GoneOutside]
+    drift lab_place.host: gone
+    drift lab_thing.machine: gone
+    drift lab_thing.on: gone
+    drift lab_thing.other: gone
+    0 create lab_thing.machine
+    1 create lab_place.host <- 0
+    2 create lab_thing.on <- 1
+    3 forget lab_thing.other
+    ");
+    lab.options.mode = PlanMode::Destroy;
+    assert_snapshot!(text(&lab.plan()), @r"
+    . lab_place.host [GoneOutside]
+    . lab_thing.machine [GoneOutside]
+    . lab_thing.on [GoneOutside]
+    . lab_thing.other [GoneOutside]
+    drift lab_place.host: gone
+    drift lab_thing.machine: gone
+    drift lab_thing.on: gone
+    drift lab_thing.other: gone
+    0 forget lab_thing.on
+    1 forget lab_thing.other
+    2 forget lab_place.host <- 0 1
+    3 forget lab_thing.machine <- 2
+    ");
+}
+
+#[test]
+fn what_lived_on_what_was_exchanged_is_not_on_the_other() {
+    let mut lab = Lab::new();
+    let plan = |instance: &str| {
+        format!(
+            r#"
+            resource "lab_place" "host" {{ instance = "{instance}" }}
+            resource "lab_thing" "on" {{ host = {{ id = lab_place.host.id }} }}
+            "#
+        )
+    };
+    lab.apply(&plan("one")).main(&plan("two"));
+    assert_snapshot!(text(&lab.plan()), @r#"
+    -/+ lab_place.host id instance [Attributes([Path([Attr("instance")])])]
+    + lab_thing.on [GoneOutside]
+    0 delete lab_place.host
+    1 create lab_place.host <- 0
+    2 create lab_thing.on <- 1
+    "#);
+}
+
+#[test]
 fn tainted_requested_and_triggered_objects_are_replaced() {
     let mut lab = Lab::new();
     let plan = |size: u64| {

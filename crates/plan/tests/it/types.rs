@@ -39,7 +39,7 @@ impl Resource for Thing {
             .attr("input", Attribute::optional(Type::Any, ""))
             .attr("labels", Attribute::optional(Type::map(Type::String), ""))
             .attr("note", Attribute::optional(Type::String, "").record())
-            .attr("host", Attribute::optional(host, "").replace_when("id"))
+            .attr("host", Attribute::optional(host, "").replace_when("id").home())
             .attr("secret", Attribute::optional(Type::String, "").sensitive())
             .attr("zone", Attribute::optional_computed(Type::String, ""))
             .attr("id", Attribute::computed(Type::String, ""))
@@ -64,6 +64,40 @@ impl Resource for Thing {
         if change.prior.is_some() && change.changes("size") {
             change.set_unknown("address");
         }
+    }
+
+    async fn read(&self, _: &Context<()>, _: Nothing) -> Result<Option<Nothing>, Fault> {
+        never()
+    }
+    async fn create(&self, _: &Context<()>, _: Nothing) -> Result<Nothing, Fault> {
+        never()
+    }
+    async fn delete(&self, _: &Context<()>, _: Nothing) -> Result<(), Fault> {
+        never()
+    }
+}
+
+/// `lab_place`: a machine behind an address, whose id is the instance's.
+struct Place;
+
+impl Resource for Place {
+    type Client = ();
+    type Args = Nothing;
+    type State = Nothing;
+
+    fn name(&self) -> &'static str {
+        "lab_place"
+    }
+
+    fn schema(&self) -> Schema {
+        Schema::new("")
+            .attr("instance", Attribute::required(Type::String, "").replace().home())
+            .attr("id", Attribute::computed(Type::String, ""))
+    }
+
+    fn plan(&self, change: &mut Change<'_>) {
+        let instance = change.planned().get("instance").cloned().unwrap_or(Value::NULL);
+        change.set("id", instance);
     }
 
     async fn read(&self, _: &Context<()>, _: Nothing) -> Result<Option<Nothing>, Fault> {
@@ -115,7 +149,7 @@ impl Provider for Lab {
     }
 
     fn resources(&self) -> Vec<Box<dyn AnyResource>> {
-        vec![erased::resource(Thing)]
+        vec![erased::resource(Thing), erased::resource(Place)]
     }
 
     fn data_sources(&self) -> Vec<Box<dyn AnyDataSource>> {

@@ -54,3 +54,21 @@ impl Waits {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn of(name: &'static str, time: Value) -> Result<config::Timeouts, String> {
+        Waits::known(&Value::object([(name, time)])).to_config()
+    }
+
+    #[test]
+    fn what_is_known_is_read_and_what_is_no_duration_named() {
+        assert_eq!(of("discovery", "10m".into()).unwrap().discovery, Some(Duration::from_secs(600)));
+        assert_eq!(of("discovery", Value::unknown(Type::String)), Ok(config::Timeouts::default()));
+        assert!(of("tls_bootstrap", "soon".into()).unwrap_err().contains("soon"));
+    }
+}
