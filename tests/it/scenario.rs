@@ -3,6 +3,8 @@
 //! A [`World`] brings the plan and what is to be done to machines from outside; all that is looked at is looked at through grappe and kubectl.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::time::Instant;
 
 use serde_json::Value as Json;
 
@@ -31,7 +33,12 @@ pub(crate) trait World {
         let (command, flags) = args.split_first().unwrap();
         let variables = variables.iter().map(String::as_str);
         let all: Vec<&str> = [*command].into_iter().chain(variables).chain(flags.iter().copied()).collect();
-        self.sandbox().expect(code, &all)
+        let start = Instant::now();
+        let ran = self.sandbox().expect(code, &all);
+        // For who watches, or looks at a failure.
+        let _ =
+            writeln!(std::io::stderr(), "{:6.1} s  grappe {}", start.elapsed().as_secs_f64(), args.join(" "));
+        ran
     }
 
     /// What kubectl prints.

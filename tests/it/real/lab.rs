@@ -1,5 +1,7 @@
 //! A laboratory of real machines: a network namespace, the bed's server in it, and grappe with a home of its own.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -18,8 +20,8 @@ pub(super) struct Lab {
     namespace: String,
     bed: bed::Bed,
     more: Vec<String>,
-    /// What had grappe's name before, from labs of others.
-    before: Vec<String>,
+    /// The ids of all machines that were seen in it: others on this computer may have labs too.
+    ids: RefCell<BTreeSet<String>>,
     _server: bed::Server,
     /// One lab at a time: they all take the whole computer.
     _turn: File,
@@ -31,7 +33,6 @@ impl Lab {
         let bed = bed::Bed::open().unwrap_or_else(|e| panic!("{e:#}"));
         let turn = File::open(bed.root()).unwrap();
         turn.lock().unwrap();
-        let before = in_the_kernel();
         let namespace = format!("grappe-test-{}", std::process::id());
         ip(&["netns", "add", &namespace]);
         ip(&["-n", &namespace, "link", "set", "lo", "up"]);
@@ -39,7 +40,7 @@ impl Lab {
         let server = bed.serve(Some(&path), bed::PORT).unwrap_or_else(|e| panic!("{e:#}"));
         let more = more.iter().map(|flag| (*flag).to_owned()).collect();
         let sandbox = Sandbox::of_plans("local-ha");
-        Lab { sandbox, namespace, bed, more, before, _server: server, _turn: turn }
+        Lab { sandbox, namespace, bed, more, ids: RefCell::default(), _server: server, _turn: turn }
     }
 
     /// The records of its machines.
@@ -104,6 +105,8 @@ impl World for Lab {
     }
 
     fn workload(&self, nodes: &[&str]) {
+        let ids = self.machines().into_iter().map(|(_, record)| record["id"].as_str().unwrap().to_owned());
+        self.ids.borrow_mut().extend(ids);
         self.kubectl(&["-n", "kube-system", "rollout", "status", "deploy/coredns", "--timeout=120s"]);
         self.kubectl(&["rollout", "status", "deploy/web", "--timeout=120s"]);
         let wide: Json = serde_json::from_str(&self.kubectl(&["get", "nodes", "-o", "json"])).unwrap();
@@ -161,8 +164,9 @@ impl World for Lab {
         let list = Command::new("ip").args(["-n", &self.namespace, "-o", "link"]).output().unwrap();
         let links = String::from_utf8(list.stdout).unwrap();
         left.extend(links.lines().filter(|l| !l.contains(": lo:")).map(|l| format!("link: {l}")));
-        let others = |name: &String| self.before.contains(name) || name.ends_with(&self.namespace);
-        left.extend(in_the_kernel().into_iter().filter(|name| !others(name)));
+        assert!(!self.ids.borrow().is_empty(), "nothing was ever here");
+        let ours = |name: &String| self.ids.borrow().iter().any(|id| name.contains(id));
+        left.extend(in_the_kernel().into_iter().filter(ours));
         let data = self.sandbox.home().join(".local/share/grappe/local");
         let mut folders = vec![data];
         while let Some(folder) = folders.pop() {
@@ -253,22 +257,20 @@ fn processes() -> impl Iterator<Item = PathBuf> {
     all.filter(|p| p.file_name().unwrap().to_str().is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit())))
 }
 
-/// Network namespaces and cgroups with grappe's name.
+/// Network namespaces and cgroups.
 fn in_the_kernel() -> Vec<String> {
-    ["/run/netns", "/sys/fs/cgroup"].iter().flat_map(|dir| named_after_grappe(Path::new(dir), 3)).collect()
-}
-
-/// What has grappe's name, so many folders down.
-fn named_after_grappe(dir: &Path, depth: u8) -> Box<dyn Iterator<Item = String>> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-    Box::new(entries.flat_map(move |path| {
-        let ours = path.file_name().is_some_and(|n| n.to_string_lossy().contains("grappe"));
-        let below: Box<dyn Iterator<Item = String>> = match path.is_dir() && !path.is_symlink() && depth > 1 {
-            true => named_after_grappe(&path, depth - 1),
-            false => Box::new(std::iter::empty()),
-        };
-        ours.then(|| path.display().to_string()).into_iter().chain(below)
-    }))
+    let mut found = Vec::new();
+    let mut folders: Vec<PathBuf> = ["/run/netns", "/sys/fs/cgroup"].map(PathBuf::from).into();
+    while let Some(folder) = folders.pop() {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        for path in entries.filter(|path| path.starts_with("/run/netns") || path.is_dir()) {
+            found.push(path.display().to_string());
+            if path.is_dir() && !path.is_symlink() {
+                folders.push(path);
+            }
+        }
+    }
+    found
 }
 
 fn ip(args: &[&str]) {
