@@ -31,8 +31,20 @@ pub struct Exec {
     pub(crate) timeout: Duration,
     pub(crate) sudo: bool,
     pub(crate) private: bool,
+    pub(crate) to_its_end: bool,
     pub(crate) on_output: Option<OnOutput>,
 }
+
+/// Runs a script with somebody who always reads what it prints: without, its first word after the connection is lost would be its last
+/// (SIGPIPE). What nobody hears any more is dropped. Both streams come as one.
+const LISTENER: &str = r#"trap '' HUP
+listen() {
+  trap '' PIPE
+  while IFS= read -r line || [ -n "$line" ]; do printf '%s\n' "$line" 2>/dev/null || :; done
+}
+exec 3>&1
+status=$( { { sh -c SCRIPT 2>&1 3>&- 4>&-; echo $? >&4; } | listen >&3; } 4>&1 )
+exit "$status""#;
 
 impl Exec {
     /// Runs `script` with `sh -c`, with empty input, ten minutes at most. The script shows in the host's process list:
@@ -44,6 +56,7 @@ impl Exec {
             timeout: DEFAULT_TIMEOUT,
             sudo: false,
             private: false,
+            to_its_end: false,
             on_output: None,
         }
     }
@@ -72,6 +85,13 @@ impl Exec {
         self
     }
 
+    /// Goes on to its end, within its time, when the connection is lost: for what must not be left half done. It may leave nothing behind that
+    /// holds its output.
+    pub fn to_its_end(mut self) -> Self {
+        self.to_its_end = true;
+        self
+    }
+
     /// Calls `f` for each line of output as it comes, without its newline.
     pub fn on_output(mut self, f: OnOutput) -> Self {
         self.on_output = Some(f);
@@ -87,7 +107,11 @@ impl Exec {
         // no command of ours outlives it. sshd passes no signals on to what root runs.
         let limit = self.timeout.as_secs() + 2;
         let shell = format!("{}timeout -k 2 {limit} sh -c ", if sudo { "sudo -n -- " } else { "" });
-        let command = format!("{shell}{}", quote(&self.script));
+        let script = match self.to_its_end {
+            true => &LISTENER.replace("SCRIPT", &quote(&self.script)),
+            false => &self.script,
+        };
+        let command = format!("{shell}{}", quote(script));
         if !self.private && command.len() <= MAX_COMMAND {
             return Ok((command, self.stdin.clone()));
         }
@@ -97,7 +121,7 @@ impl Exec {
                 "a script that is {why} is sent by stdin, so it cannot have an input of its own"
             ));
         }
-        Ok((format!("{shell}{}", quote(r#"eval "$(cat)""#)), self.script.clone().into_bytes()))
+        Ok((format!("{shell}{}", quote(r#"eval "$(cat)""#)), script.clone().into_bytes()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Golden files for releases of each API, made from the upstream references, and what must be refused.
 //!
-//! Those of 1.20.2 are read by a real kubeadm 1.20.2 in the test bed, which warns of every field that it does not know.
+//! Those of 1.20.2 are read by a real kubeadm 1.20.2 (`tests/it/real/files.rs`), which warns of every field that it does not know.
 
 use serde_json::json;
 

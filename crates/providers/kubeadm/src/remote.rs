@@ -53,13 +53,14 @@ impl Remote {
         self.check(what, output)
     }
 
-    /// Runs a long script to its end, whatever that is.
+    /// Runs a long script to its end, whatever that is, also where the connection is lost meanwhile: a control plane whose join is cut off
+    /// between its etcd's announcement and its start takes the majority, and with it the cluster.
     ///
     /// # Errors
     /// The host could not be asked.
     pub async fn watch(&self, exec: Exec) -> Result<Output, Fault> {
         let run = self.run.clone();
-        self.ask(exec.timeout(LONG).on_output(Arc::new(move |kind, line| {
+        self.ask(exec.timeout(LONG).to_its_end().on_output(Arc::new(move |kind, line| {
             let stream = if kind == StreamKind::Stdout { Stream::Stdout } else { Stream::Stderr };
             run.output(stream, &join::redact(line));
         })))
@@ -111,7 +112,10 @@ impl Remote {
         let path = quote(path);
         let script = format!(
             "umask 077\nrm -f {path}\ncat > {path} || exit 1\n\
-             trap 'rm -f {path}' EXIT HUP TERM\n{command} {path}\nrc=$?\nrm -f {path}\nexit $rc"
+             trap 'rm -f {path}' EXIT TERM\n\
+             if [ \"$(wc -c < {path})\" -ne {} ]; then echo 'the file did not arrive' >&2; exit 1; fi\n\
+             {command} {path}\nrc=$?\nrm -f {path}\nexit $rc",
+            content.len()
         );
         self.watch(Exec::new(script).stdin(content)).await
     }

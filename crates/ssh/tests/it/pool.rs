@@ -54,6 +54,39 @@ async fn killed_in_mid_command_may_have_run_and_the_next_one_dials_again() {
 }
 
 #[tokio::test]
+async fn what_must_not_be_cut_off_goes_on_without_its_connection() {
+    let sshd = Sshd::start();
+    let host = host(&sshd).await;
+    let dir = tempfile::tempdir().unwrap();
+    let talk = |file: &str| {
+        let file = dir.path().join(file);
+        Exec::new(format!(
+            "for i in 1 2 3 4 5 6; do /bin/echo $i || exit 1; sleep 0.3; done; echo $i > {}",
+            file.display()
+        ))
+    };
+    let (cut, whole) = (host.exec(talk("cut")), host.exec(talk("whole").to_its_end()));
+    let killed = async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        sshd.kill_connections();
+    };
+    let (cut, whole, ()) = tokio::join!(cut, whole, killed);
+    assert!(cut.unwrap_err().may_have_run() && whole.unwrap_err().may_have_run());
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(std::fs::read_to_string(dir.path().join("whole")).unwrap(), "6\n");
+    assert!(!dir.path().join("cut").exists(), "an ordinary command ends with its connection");
+    // With a connection it is as any other, but for its streams, which are one.
+    let said = host.exec(
+        Exec::new("read x; echo $x; echo two >&2; printf 'thr%s' ee; exit 7").stdin("one\n").to_its_end(),
+    );
+    let said = said.await.unwrap();
+    assert_eq!(
+        (said.code(), said.stdout_str().as_str(), said.stderr_str().as_str()),
+        (Some(7), "one\ntwo\nthree", "")
+    );
+}
+
+#[tokio::test]
 async fn a_server_that_is_gone_is_refused_and_did_not_run() {
     let mut sshd = Sshd::start();
     let host = host(&sshd).await;

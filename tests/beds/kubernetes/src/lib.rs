@@ -64,6 +64,11 @@ impl Bed {
         &self.root
     }
 
+    /// A package of Kubernetes, such as `kubeadm`, as a `.deb` file.
+    pub fn package(&self, name: &str, version: &str) -> PathBuf {
+        self.k8s.join(format!("{name}_{version}-00_amd64.deb"))
+    }
+
     /// Serves packages and images on this port of every address in a network namespace (a file such as `/run/netns/NAME`), or in our own.
     /// Port 0 is any free one. Machines expect it at [`MIRROR`].
     ///
