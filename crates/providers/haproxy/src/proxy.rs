@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use grappe_kubeadm::haproxy::{self, Backend, Balance, Check, Proxy};
 use grappe_provider::{Change, Context, Fault, Limit, Problem, Resource};
+use grappe_provider_host::service_file::{ServiceFile, Then};
 use grappe_provider_host::{Connection, Hosts, Session, package};
-use grappe_ssh::{WriteFile, quote};
+use grappe_ssh::quote;
 use grappe_value::{Attribute, ObjectType, Schema, Type, Value, json};
 use serde::{Deserialize, Serialize};
 
@@ -284,7 +285,7 @@ impl Resource for HaproxyProxy {
         let stop = format!(
             "if systemctl cat {service} >/dev/null 2>&1; then systemctl disable --now {service}; fi && rm -f {} {}",
             quote(&state.config_file),
-            quote(&staged(&state.config_file)),
+            quote(&ServiceFile::staged(&state.config_file)),
         );
         session.run("stop HAProxy", stop).await.map(drop)
     }
@@ -302,36 +303,16 @@ async fn put(ctx: &Context<Hosts>, args: Args, down: BTreeMap<String, String>) -
     if settings.package && !session.ask("command -v haproxy").await?.success() {
         package::ensure(&session, &["haproxy"]).await?;
     }
-    session.progress("checking the configuration");
-    let stage = staged(&settings.config_file);
-    let file = WriteFile {
-        path: stage.clone(),
-        content: config.clone().into(),
+    let file = ServiceFile {
+        path: &settings.config_file,
+        content: &config,
         mode: 0o644,
-        owner: None,
-        group: None,
+        service: &settings.service,
+        name: "HAProxy",
+        check: Some("haproxy -c -f"),
+        then: Then::Reload,
     };
-    session.write_file(&file).await?;
-    let checked =
-        session.run("check the configuration with haproxy -c", format!("haproxy -c -f {}", quote(&stage)));
-    if let Err(fault) = checked.await {
-        session.remove_file(&stage).await?;
-        return Err(fault.hint("the file that was there is still in use"));
-    }
-    session.progress("reloading HAProxy");
-    let (file, service, new) = (quote(&settings.config_file), quote(&settings.service), quote(&stage));
-    let copy = quote(&format!("{stage}.copy"));
-    // The staged file stays until the service runs by its content: see the crate's documentation.
-    let swap = format!(
-        "cp -p {new} {copy} && mv -f {copy} {file} && systemctl enable {service} && \
-         if systemctl is-active --quiet {service}; then systemctl reload {service}; \
-         else systemctl restart {service}; fi && \
-         systemctl is-active --quiet {service} && rm -f {new}"
-    );
-    if let Err(fault) = session.run("reload HAProxy", swap).await {
-        let log = session.ask(format!("journalctl -u {service} -n 15 --no-pager -o cat")).await?;
-        return Err(fault.details(log.stdout_str()));
-    }
+    file.put(&session).await?;
     let endpoint = settings.bind.first().map(|bind| endpoint(bind, &host.address)).unwrap_or_default();
     let Settings { config_file, service, name, stats_socket, .. } = settings;
     Ok(State {
@@ -345,11 +326,6 @@ async fn put(ctx: &Context<Hosts>, args: Args, down: BTreeMap<String, String>) -
         endpoint,
         down,
     })
-}
-
-/// Where a new file waits until the service has it.
-fn staged(config_file: &str) -> String {
-    format!("{config_file}.grappe-new")
 }
 
 /// Asks a socket for `show stat`, with whichever program the machine has for that. Debian has perl, RHEL python.
@@ -379,7 +355,7 @@ async fn status(
     let script = format!(
         "{ASK}systemctl is-active --quiet {service} && echo active; systemctl is-enabled --quiet {service} && echo enabled; \
          if [ -e {} ]; then echo staged; fi; echo '== stat'; ask {} 2>/dev/null; true",
-        quote(&staged(config_file)),
+        quote(&ServiceFile::staged(config_file)),
         quote(socket),
     );
     let output = session.ask(script).await?;

@@ -19,6 +19,7 @@ mod hosts;
 pub mod machine;
 pub mod package;
 pub mod packages;
+pub mod service_file;
 mod session;
 #[cfg(feature = "testing")]
 pub mod testing;

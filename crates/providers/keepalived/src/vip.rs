@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use grappe_kubeadm::Secret;
 use grappe_kubeadm::keepalived::{self, Error, Vip};
 use grappe_provider::{Change, Context, Fault, Limit, Problem, Resource};
+use grappe_provider_host::service_file::{ServiceFile, Then};
 use grappe_provider_host::{Connection, Hosts, Session, package};
-use grappe_ssh::{WriteFile, quote};
+use grappe_ssh::quote;
 use grappe_value::{Attribute, Schema, Type, Value, json};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -280,7 +281,7 @@ impl Resource for KeepalivedVip {
         let stop = format!(
             "if systemctl cat {service} >/dev/null 2>&1; then systemctl disable --now {service}; fi && rm -f {} {}",
             quote(&state.config_file),
-            quote(&staged(&state.config_file)),
+            quote(&ServiceFile::staged(&state.config_file)),
         );
         session.run("stop keepalived", stop).await.map(drop)
     }
@@ -303,35 +304,17 @@ async fn put(ctx: &Context<Hosts>, args: Args) -> Result<State, Fault> {
     if settings.package && !session.ask("command -v keepalived").await?.success() {
         package::ensure(&session, &["keepalived"]).await?;
     }
-    session.progress("checking the configuration");
-    let stage = staged(&settings.config_file);
-    // Only root's: the password is in it, and keepalived distrusts scripts that others could change.
-    let file = WriteFile {
-        path: stage.clone(),
-        content: config.clone().into(),
+    let file = ServiceFile {
+        path: &settings.config_file,
+        content: &config,
+        // Only root's: the password is in it, and keepalived distrusts scripts that others could change.
         mode: 0o600,
-        owner: None,
-        group: None,
+        service: &settings.service,
+        name: "keepalived",
+        check: Some("keepalived -t -f"),
+        then: Then::Reload,
     };
-    session.write_file(&file).await?;
-    let check = format!("keepalived -t -f {}", quote(&stage));
-    if let Err(fault) = session.run("check the configuration with keepalived -t", check).await {
-        session.remove_file(&stage).await?;
-        return Err(fault.hint("the file that was there is still in use"));
-    }
-    session.progress("reloading keepalived");
-    let (file, service, new) = (quote(&settings.config_file), quote(&settings.service), quote(&stage));
-    let copy = quote(&format!("{stage}.copy"));
-    let swap = format!(
-        "cp -p {new} {copy} && mv -f {copy} {file} && systemctl enable {service} && \
-         if systemctl is-active --quiet {service}; then systemctl reload {service}; \
-         else systemctl restart {service}; fi && \
-         systemctl is-active --quiet {service} && rm -f {new}"
-    );
-    if let Err(fault) = session.run("reload keepalived", swap).await {
-        let log = session.ask(format!("journalctl -u {service} -n 15 --no-pager -o cat")).await?;
-        return Err(fault.details(log.stdout_str()));
-    }
+    file.put(&session).await?;
     let seen = look(&session, &settings.config_file, &settings.service, &settings.vip).await?;
     let config = shown(&config, Some(&settings));
     let Settings { vip, config_file, service, auth_pass, .. } = settings;
@@ -401,7 +384,7 @@ async fn look(session: &Session, config_file: &str, service: &str, vip: &str) ->
     let script = format!(
         "systemctl is-active --quiet {service} && echo active; systemctl is-enabled --quiet {service} && echo enabled; \
          if [ -e {} ]; then echo staged; fi; ip -o addr show scope global",
-        quote(&staged(config_file)),
+        quote(&ServiceFile::staged(config_file)),
     );
     let output = session.ask(script).await?;
     if !output.success() {
@@ -419,11 +402,6 @@ async fn look(session: &Session, config_file: &str, service: &str, vip: &str) ->
     let here =
         told.split_whitespace().any(|word| word.split('/').next() == Some(address) && word.contains('/'));
     Ok(Seen { status: status.into(), state: if here { "MASTER" } else { "BACKUP" }.into() })
-}
-
-/// Where a new file waits until the service has it.
-fn staged(config_file: &str) -> String {
-    format!("{config_file}.grappe-new")
 }
 
 /// The settings in a value, where all that decides the file is known. The card may be open.

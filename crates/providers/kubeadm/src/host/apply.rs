@@ -10,6 +10,7 @@ use grappe_kubeadm::hosts::source::{
 use grappe_kubeadm::hosts::{self, firewall, proxy};
 use grappe_provider::{Context, Fault};
 use grappe_provider_host::packages::{Manager, Wanted};
+use grappe_provider_host::service_file::{ServiceFile, Then};
 use grappe_provider_host::{Session, package};
 use grappe_ssh::{Exec, WriteFile, quote};
 
@@ -286,20 +287,20 @@ async fn runtime(session: &Session, args: &Args, found: &Observed) -> Result<(),
         || found.has(&format!("file {STAGED}"))
         || !found.is_active("containerd")
         || !found.is_enabled("containerd");
-    if restart {
-        files.push(file(STAGED, config));
-    }
     put(session, 0o644, files).await?;
     if !restart {
         return Ok(());
     }
-    // The staged file stays until the service runs by its content.
-    let path = containerd::CONFIG_PATH;
-    let script = format!(
-        "cp -p {STAGED} {STAGED}.copy && mv -f {STAGED}.copy {path} && systemctl enable -q containerd && \
-         systemctl restart containerd && rm -f {STAGED}"
-    );
-    session.run("restart containerd", script).await.map(drop)
+    let file = ServiceFile {
+        path: containerd::CONFIG_PATH,
+        content: &config,
+        mode: 0o644,
+        service: "containerd",
+        name: "containerd",
+        check: None,
+        then: Then::Restart,
+    };
+    file.put(session).await
 }
 
 /// Takes back what would surprise on a machine that stays.
