@@ -26,6 +26,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("nft", "nftables"),
     ("podman", "podman"),
     ("runc", "runc"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("mke2fs", "e2fsprogs"),
 ];
 
 /// Installs what is missing where it can, and says what is missing where it can't.

@@ -118,12 +118,17 @@ impl Bench {
         self.try_create(ty, given).unwrap()
     }
 
+    /// Updates, and checks that what was promised is what came.
+    pub fn try_update(&self, ty: &str, prior: &Value, given: &Value) -> Result<Value, Fault> {
+        let planned = self.plan(ty, Some(prior), given);
+        let made = self.runtime.block_on(self.resource(ty).update(self.ctx(), prior, &planned))?;
+        promised(&planned, &made);
+        Ok(made)
+    }
+
     /// Updates.
     pub fn update(&self, ty: &str, prior: &Value, given: &Value) -> Value {
-        let planned = self.plan(ty, Some(prior), given);
-        let made = self.runtime.block_on(self.resource(ty).update(self.ctx(), prior, &planned)).unwrap();
-        promised(&planned, &made);
-        made
+        self.try_update(ty, prior, given).unwrap()
     }
 
     /// Reads.

@@ -1,9 +1,10 @@
 //! `provider "local"`: what is on this very computer: files, and machines.
 //!
-//! A `machine` is a Debian (or another system with systemd) that boots in seconds, in namespaces of this computer's kernel. It lies on
-//! an `image` and is plugged into a `network`. What exists is on disk under the provider's `directory`, one folder an object with a
-//! small record in it (`store`); whatever is done to this computer is written there first. So nothing that a killed run left is lost: its
-//! name follows from the object's idempotency key, and the next run finds it and goes on, or removes it.
+//! A `machine` is a Debian (or another system with systemd) that boots in seconds, in namespaces of this computer's kernel, or longer, with
+//! a kernel of its own in a virtual machine. It lies on an `image` and is plugged into a `network`. What exists is on disk under the
+//! provider's `directory`, one folder an object with a small record in it (`store`); whatever is done to this computer is written there
+//! first. So nothing that a killed run left is lost: its name follows from the object's idempotency key, and the next run finds it and goes
+//! on, or removes it.
 //!
 //! The computer itself stays as it is: bridges and addresses live in network namespaces, mounts in mount namespaces, device nodes are the
 //! machine's own, and sysctls outside of `net` are read-only in a machine.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use grappe_provider::Fault;
 
 /// Programs that are not in every system, and Debian's package of each.
-const PACKAGES: [(&str, &str); 11] = [
+const PACKAGES: [(&str, &str); 13] = [
     ("ip", "iproute2"),
     ("flock", "util-linux"),
     ("nsenter", "util-linux"),
@@ -19,6 +19,8 @@ const PACKAGES: [(&str, &str); 11] = [
     ("nft", "nftables"),
     ("zstd", "zstd"),
     ("xz", "xz-utils"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("mke2fs", "e2fsprogs"),
 ];
 
 /// Where programs of an administrator are, which a user's `PATH` may lack.

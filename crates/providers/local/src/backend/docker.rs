@@ -12,10 +12,10 @@ use nix::sys::resource::{Resource, getrlimit};
 use serde_json::{Value as Json, json};
 
 use super::http::{Body, Response, request};
-use super::{Backend, Place, root};
+use super::{Backend, Place, installed, root};
 use crate::network::{Network, link};
 use crate::rootfs::folder;
-use crate::run::{command, missing, not_run, run};
+use crate::run::{command, not_run, run};
 
 pub(super) struct Docker;
 
@@ -194,10 +194,7 @@ impl Backend for Docker {
             return Err(Fault::permanent("neither Docker nor Podman serves Docker's API on a Unix socket here")
                 .hint("start one (podman system service --time=0), or name its socket in the provider block's docker_host"));
         };
-        if let Some((program, package)) = missing(&["ip", "tar"]) {
-            return Err(Fault::permanent(format!("{program} is not installed"))
-                .hint(format!("on Debian or Ubuntu: apt-get install {package}")));
-        }
+        installed(&["ip", "tar"])?;
         must(socket, "GET", "/_ping", Body::None, &[]).map(drop)
     }
 
@@ -208,7 +205,7 @@ impl Backend for Docker {
         Ok(pid.is_some_and(|pid| link::is_namespace_of(&name, pid)) && link::exists(&name, "eth0")?)
     }
 
-    fn start(&self, place: &Place<'_>, network: &Network) -> Result<(), Fault> {
+    fn start(&self, place: &Place<'_>, network: &Network, _: &dyn Fn(&str)) -> Result<(), Fault> {
         let container = Container::of(place)?;
         if container.inspect()?.is_none() {
             container.create()?;

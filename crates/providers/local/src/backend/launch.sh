@@ -1,6 +1,7 @@
-# launch.sh DIR NETNS CGROUP IMAGE [TMPFS...]: the outside of a machine. Becomes `unshare`, whose child is the machine's PID 1.
+# launch.sh DIR NETNS CGROUP [OPTION...] PROGRAM [ARG...]: the outside of a machine. Becomes `unshare` with these options beside those for the
+# mounts, and that the program: the machine, or the parent of its PID 1.
 set -eu
-dir=$1 netns=$2 cgroup=$3; shift 3   # left: IMAGE [TMPFS...], for boot.sh
+dir=$1 netns=$2 cgroup=$3; shift 3
 # Held by this process, not by the machine's own, as long as the machine lives: whether it runs is whether somebody holds the lock.
 exec 9>>"$dir/lock"
 flock -w 5 9
@@ -12,5 +13,4 @@ printf '%s %s\n' $$ "$(started $stat)" > "$dir/pid.new"; mv "$dir/pid.new" "$dir
 for procs in /sys/fs/cgroup/"$cgroup"/cgroup.procs /sys/fs/cgroup/*/"$cgroup"/cgroup.procs; do
   [ ! -e "$procs" ] || echo $$ > "$procs"
 done
-exec nsenter --net="$netns" unshare --mount --uts --ipc --pid --cgroup --fork --kill-child=SIGKILL --propagation private \
-  sh "$dir/boot.sh" "$dir" "$@"
+exec nsenter --net="$netns" unshare --mount --propagation private "$@"

@@ -3,7 +3,9 @@
 mod cgroups;
 mod docker;
 mod http;
+mod launch;
 mod namespaces;
+mod qemu;
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +15,7 @@ pub(crate) use self::cgroups::Limits;
 pub(crate) use self::docker::socket;
 use crate::machine::Machine;
 use crate::network::Network;
+use crate::run::missing;
 
 /// A way to run machines. Each operation may be called again after it was cut off at any point, and blocks its thread.
 pub(crate) trait Backend: Send + Sync {
@@ -22,9 +25,9 @@ pub(crate) trait Backend: Send + Sync {
     fn probe(&self, directory: &Path, socket: Option<&Path>) -> Result<(), Fault>;
     /// Whether a machine runs.
     fn is_running(&self, place: &Place<'_>) -> Result<bool, Fault>;
-    /// Boots it; one that runs already is left alone.
-    fn start(&self, place: &Place<'_>, network: &Network) -> Result<(), Fault>;
-    /// Lays its record's limits on it.
+    /// Boots it, and tells how; one that runs already is left alone.
+    fn start(&self, place: &Place<'_>, network: &Network, tell: &dyn Fn(&str)) -> Result<(), Fault>;
+    /// Lays its record's limits on it, while it runs.
     fn limit(&self, place: &Place<'_>) -> Result<(), Fault>;
     /// Ends it at once, and removes whatever it has outside of its folder.
     fn remove(&self, place: &Place<'_>) -> Result<(), Fault>;
@@ -47,7 +50,7 @@ fn cable(place: &Place<'_>) -> String {
 }
 
 /// All backends, in the order in which they are tried.
-static BACKENDS: [&dyn Backend; 2] = [&namespaces::Namespaces, &docker::Docker];
+static BACKENDS: [&dyn Backend; 3] = [&namespaces::Namespaces, &docker::Docker, &qemu::Qemu];
 
 /// Their names.
 pub(crate) fn names() -> Vec<&'static str> {
@@ -94,4 +97,13 @@ pub(crate) fn root() -> Result<(), Fault> {
     }
     Err(Fault::permanent("images, networks and machines of this computer need root")
         .hint("run grappe as root: sudo -E grappe …"))
+}
+
+/// What backends do with other programs needs them here.
+fn installed(programs: &[&str]) -> Result<(), Fault> {
+    match missing(programs) {
+        None => Ok(()),
+        Some((program, package)) => Err(Fault::permanent(format!("{program} is not installed"))
+            .hint(format!("on Debian or Ubuntu: apt-get install {package}"))),
+    }
 }

@@ -25,6 +25,7 @@ use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::prepare::masked;
 use crate::files::write;
 use crate::run::hex;
 use crate::store::{self, Record, on};

@@ -1,7 +1,7 @@
 //! What a root needs to be a machine beside others on one kernel.
 
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use grappe_provider::Fault;
 
@@ -33,19 +33,10 @@ pub(super) fn prepare(root: &Path) -> Result<(), Fault> {
         return Err(Fault::permanent("the image has no /sbin/init: nothing to boot")
             .hint("it needs systemd: on Debian and Ubuntu the package systemd-sysv"));
     }
-    let units = root.join("etc/systemd/system");
     folder(root, "etc/systemd/system".as_ref(), 0o755)?;
     folder(root, "etc/sysctl.d".as_ref(), 0o755)?;
-    for unit in MASKED {
-        mask(&units.join(unit))?;
-    }
-    // Sysctls outside of net are this computer's: a machine may read them only, and a file that sets them would fail the boot.
-    for folder in ["usr/lib/sysctl.d", "lib/sysctl.d"] {
-        let Ok(files) = std::fs::read_dir(root.join(folder)) else { continue };
-        for file in files.flatten().map(|f| f.file_name()).filter(|f| f.to_string_lossy().ends_with(".conf"))
-        {
-            mask(&root.join("etc/sysctl.d").join(file))?;
-        }
+    for path in masked(root) {
+        mask(&root.join(path))?;
     }
     let put = |name: &str, text: &str| put(root, name, text, 0o644, 0o755);
     // A container that ignores SIGTERM holds a power-off up for 90 s otherwise.
@@ -69,6 +60,20 @@ pub(super) fn prepare(root: &Path) -> Result<(), Fault> {
     }
     chmod(root, 0o755)?;
     chmod(&root.join("tmp"), 0o1777)
+}
+
+/// What is masked in a root, by paths relative to it: a machine with a kernel of its own needs it again.
+pub(crate) fn masked(root: &Path) -> Vec<PathBuf> {
+    let mut all: Vec<_> = MASKED.iter().map(|unit| Path::new("etc/systemd/system").join(unit)).collect();
+    // Sysctls outside of net are this computer's: a machine may read them only, and a file that sets them would fail the boot.
+    for folder in ["usr/lib/sysctl.d", "lib/sysctl.d"] {
+        let Ok(files) = std::fs::read_dir(root.join(folder)) else { continue };
+        let names = files.flatten().map(|f| f.file_name()).filter(|f| f.to_string_lossy().ends_with(".conf"));
+        all.extend(names.map(|name| Path::new("etc/sysctl.d").join(name)));
+    }
+    all.sort();
+    all.dedup();
+    all
 }
 
 fn mask(unit: &Path) -> Result<(), Fault> {

@@ -81,8 +81,8 @@ impl Machine {
     }
 
     /// Boots it, if it does not run.
-    fn start(&self, client: &Client) -> Result<(), Fault> {
-        self.backend()?.start(&self.place(client), &self.network(client)?)
+    fn start(&self, client: &Client, tell: &dyn Fn(&str)) -> Result<(), Fault> {
+        self.backend()?.start(&self.place(client), &self.network(client)?, tell)
     }
 
     fn state(self, client: &Client) -> Result<State, Fault> {
@@ -248,9 +248,11 @@ impl Resource for LocalMachine {
         .attr("ip", Attribute::required(Type::String, "Its IPv4 address in the network's range; nobody else's.").replace())
         .attr("authorized_keys", Attribute::optional(Type::list(Type::String), "SSH public keys of who may log in as root.").replace())
         .attr("user_data", Attribute::optional(Type::String, "What cloud-init does at the first boot: `#cloud-config` or a script. The image must have cloud-init.").replace())
-        .attr("limits", Attribute::optional(limits::ty(), "What it may use at most: an object with, as needed, `cpus` (also in part: 1.5), `memory` (`512Mi`, `2Gi`, or bytes) and `pids`."))
+        .attr("limits", Attribute::optional(limits::ty(), "What it may use at most: an object with, as needed, `cpus` (also in part: 1.5), `memory` (`512Mi`, `2Gi`, or bytes) and `pids`. A virtual machine takes them when it starts: whole processors (all, if not said), memory (`2Gi`, if not said), no `pids`."))
         .attr("tmpfs", Attribute::optional(Type::list(Type::String), "Folders that lie in memory and are empty after a boot, such as `/var/lib/etcd` where its disk is slow.").replace())
-        .attr("backend", Attribute::optional_computed(Type::String, "How it runs: `namespaces`, or `docker` (a privileged container of Docker's or Podman's); both need root. The first that works here by default.").replace())
+        .attr("backend", Attribute::optional_computed(Type::String, "How it runs: `namespaces`; `docker` (a privileged container of Docker's or Podman's); or `qemu` (a virtual machine on x86_64, with the \
+             kernel that its image must have, such as Debian's `linux-image-cloud-amd64`; its disk grows up to 32 GiB; emulated, and slow, where KVM does \
+             not work). All need root. The first that works here by default.").replace())
         .attr("id", Attribute::computed(Type::String, "Its id, another one after each creation: the `instance` of its `host_machine`."))
         .attr("status", Attribute::computed(Type::String, "`running`, or `stopped`: it is started again then, with its disk as it was."))
         .attr("host_key", Attribute::computed(Type::String, "Its SSH host key, as an OpenSSH public key line: the `host_key` of its `host_machine`."))
@@ -319,7 +321,7 @@ impl Resource for LocalMachine {
                 client.store.put(&machine)?;
             }
             run.progress("booting");
-            machine.start(client)?;
+            machine.start(client, &|how| run.progress(how))?;
             machine.state(client)
         })
         .await
@@ -331,16 +333,19 @@ impl Resource for LocalMachine {
             let found = client.store.get::<Machine>(&prior.id)?;
             let mut machine = found.ok_or_else(|| Fault::gone("the local machine is gone"))?;
             let limits = limits::parse(args.limits.as_ref())?;
-            let (backend, changed) = (machine.backend()?, machine.limits != limits);
-            if changed {
+            let backend = machine.backend()?;
+            let running = backend.is_running(&machine.place(client))?;
+            if machine.limits != limits {
                 machine.limits = limits;
+                if running {
+                    backend.limit(&machine.place(client))?;
+                }
+                // Only now: what could not be laid on it is tried again.
                 client.store.put(&machine)?;
             }
-            if !backend.is_running(&machine.place(client))? {
+            if !running {
                 run.progress("starting it again");
-                machine.start(client)?;
-            } else if changed {
-                backend.limit(&machine.place(client))?;
+                machine.start(client, &|how| run.progress(how))?;
             }
             machine.state(client)
         })

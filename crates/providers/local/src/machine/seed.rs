@@ -1,7 +1,7 @@
 //! What a machine has on its disk before its first boot: its name, who may log in, its host key, and cloud-init's orders.
 //!
-//! It is written into the layer over the image, whose folders keep the image's other files. A second call puts the same there again,
-//! and keeps the host key and the machine-id.
+//! It is written into the layer over the image (or what a virtual machine's disk is made of), whose folders keep the image's other files. A
+//! second call puts the same there again, and keeps the host key and the machine-id.
 
 use std::net::Ipv4Addr;
 use std::path::Path;

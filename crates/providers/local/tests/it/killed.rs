@@ -29,7 +29,7 @@ fn creator() {
 }
 
 /// Starts a creation in a process of its own, and kills it as soon as `point` is reached.
-fn killed_at(key: &str, ty: &str, args: &Value, point: &dyn Fn() -> bool) {
+pub(crate) fn killed_at(key: &str, ty: &str, args: &Value, point: &dyn Fn() -> bool) {
     let json = grappe_value::json::to_args(args).to_string();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "killed::creator", "--nocapture"])
@@ -181,7 +181,7 @@ fn an_images_creation_goes_on_where_it_was_killed() {
 }
 
 /// The id of what is made under a key.
-fn id_of(key: &str) -> String {
+pub(crate) fn id_of(key: &str) -> String {
     use sha2::Digest;
     let digest = sha2::Sha256::digest(key.as_bytes());
     digest.iter().map(|b| format!("{b:02x}")).collect::<String>()[..10].to_owned()

@@ -138,8 +138,18 @@ impl Lab {
 
     /// A Debian with systemd and sshd: built once, and kept in the user's cache folder and in the labs' directory.
     pub(crate) fn image(&mut self) -> Value {
-        let debian = Value::object([("suite", Value::from("bookworm"))]);
-        self.bench.key = "kept for the next test".to_owned();
+        self.kept_image("kept for the next test", &[("suite", "bookworm".into())])
+    }
+
+    /// The same, with a kernel.
+    pub(crate) fn image_with_kernel(&mut self) -> Value {
+        let include = Value::tuple([Value::from("linux-image-cloud-amd64")]);
+        self.kept_image("kept with a kernel", &[("suite", "bookworm".into()), ("include", include)])
+    }
+
+    fn kept_image(&mut self, key: &str, debian: &[(&str, Value)]) -> Value {
+        let debian = Value::object(debian.iter().cloned());
+        self.bench.key = key.to_owned();
         self.bench.create("local_image", &Value::object([("debian", debian)]))
     }
 
@@ -200,8 +210,9 @@ impl Lab {
             Auth::key_file(self.path().join("id")),
             HostKeyCheck::Pinned(str_of(machine, "host_key").to_owned()),
         );
-        endpoint.connect_timeout = Duration::from_secs(5);
-        let end = Instant::now() + Duration::from_secs(60);
+        // An emulated machine on a busy computer takes its time.
+        endpoint.connect_timeout = Duration::from_secs(15);
+        let end = Instant::now() + Duration::from_secs(120);
         loop {
             let host = self.runtime.block_on(async {
                 let host = self.pool.host(&endpoint).await?;
@@ -209,7 +220,7 @@ impl Lab {
             });
             match host {
                 Ok(host) => return host,
-                Err(error) if Instant::now() > end => panic!("no SSH after 60 s: {error}"),
+                Err(error) if Instant::now() > end => panic!("no SSH after 120 s: {error}"),
                 Err(_) => pause(Duration::from_millis(50)),
             }
         }
@@ -259,11 +270,11 @@ pub(crate) fn sh(script: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Waits for what must become true within half a minute.
+/// Waits for what must become true within a minute.
 pub(crate) fn eventually(what: &str, mut is: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + Duration::from_secs(60);
     while !is() {
-        assert!(Instant::now() < end, "not within 30 s: {what}");
+        assert!(Instant::now() < end, "not within 60 s: {what}");
         pause(Duration::from_millis(20));
     }
 }

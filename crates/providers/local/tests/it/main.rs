@@ -6,4 +6,5 @@ mod image;
 mod killed;
 mod lab;
 mod machine;
+mod qemu;
 mod refused;
