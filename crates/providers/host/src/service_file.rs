@@ -82,7 +82,7 @@ impl ServiceFile<'_> {
             "umask 077\ncat > {new} || exit 1\n\
              if [ \"$(wc -c < {new})\" -ne {length} ]; then rm -f {new}; echo 'the file did not arrive' >&2; exit 1; fi\n\
              chmod {mode:o} {new}\n\
-             {check}cp -p {new} {copy} && mv -f {copy} {path} && systemctl enable {service} && \
+             {check}cp -p {new} {copy} && mv -f {copy} {path} && systemctl enable -q {service} && \
              if systemctl is-active --quiet {service}; then systemctl {doing} {service}; \
              else systemctl restart {service}; fi && \
              systemctl is-active --quiet {service} && rm -f {new}",

@@ -15,8 +15,9 @@ use grappe_ssh::testing::{Sshd, write};
 use serde_json::Value as Json;
 
 /// The plain programs that every system has, taken from this one.
-const PLAIN: [&str; 31] = [
+const PLAIN: [&str; 32] = [
     "sh",
+    "flock",
     "bash",
     "cat",
     "grep",
