@@ -46,23 +46,7 @@ else
     esac
   done
 fi
-# Sysctls outside of net are this computer's: read-only here, with the values that kubelet would write laid over them.
-for d in abi debug dev fs kernel vm; do
-  [ -d "$root/proc/sys/$d" ] || continue
-  mount --bind "$root/proc/sys/$d" "$root/proc/sys/$d"; mount -o remount,bind,ro "$root/proc/sys/$d"
-done
-mkdir "$root/run/sysctl"
-while read -r key value; do
-  name=$(echo "$key" | tr / .)
-  echo "$value" > "$root/run/sysctl/$name"; mount --bind "$root/run/sysctl/$name" "$root/proc/sys/$key"
-done <<L
-vm/overcommit_memory 1
-vm/panic_on_oom 0
-kernel/panic 10
-kernel/panic_on_oops 1
-kernel/keys/root_maxkeys 1000000
-kernel/keys/root_maxbytes 25000000
-L
+. "$dir/sysctls.sh"
 # A container runtime needs a real file system: an overlay on an overlay is refused. etcd does without the overlay's detour too.
 for p in containerd kubelet etcd; do
   mkdir -p "$dir/lib/$p"; mkdir -p "$root/var/lib/$p"

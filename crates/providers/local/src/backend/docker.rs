@@ -12,7 +12,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use serde_json::{Value as Json, json};
 
 use super::http::{Body, Response, request};
-use super::{Backend, Place, installed, root};
+use super::{Backend, Place, SYSCTLS, installed, root};
 use crate::network::{Network, link};
 use crate::rootfs::folder;
 use crate::run::{command, not_run, run};
@@ -174,8 +174,10 @@ impl<'a> Container<'a> {
         if let (Some(host), Json::Object(limits)) = (host.as_object_mut(), self.limits()) {
             host.extend(limits.into_iter().filter(|(_, value)| value.as_i64() != Some(0)));
         }
+        // A privileged container may write all of /proc/sys, and its systemd does.
+        let init = format!("root=\n{SYSCTLS}exec /sbin/init");
         let body = json!({
-            "Image": image, "Hostname": machine.name, "Cmd": ["/sbin/init"], "Env": ["container=docker"],
+            "Image": image, "Hostname": machine.name, "Cmd": ["/bin/sh", "-euc", init], "Env": ["container=docker"],
             "StopSignal": "SIGRTMIN+3", "Labels": { "grappe-id": machine.id }, "HostConfig": host,
         });
         must(self.socket, "POST", &format!("/containers/create?name={}", self.name), Body::Json(&body), &[])?;

@@ -33,6 +33,9 @@ pub(crate) trait Backend: Send + Sync {
     fn remove(&self, place: &Place<'_>) -> Result<(), Fault>;
 }
 
+/// A part of the script that becomes PID 1 of a machine which shares this computer's kernel.
+const SYSCTLS: &str = include_str!("sysctls.sh");
+
 /// A machine, and its folder.
 pub(crate) struct Place<'a> {
     pub(crate) machine: &'a Machine,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use grappe_provider::Fault;
 
-use super::{Backend, Place, cable, cgroups, installed, launch, namespace, root};
+use super::{Backend, Place, SYSCTLS, cable, cgroups, installed, launch, namespace, root};
 use crate::network::{Network, link};
 use crate::rootfs::put;
 use crate::run::{command, output, run};
@@ -53,6 +53,7 @@ impl Backend for Namespaces {
             link::plug(network, &namespace, &cable(place), machine.ip)?;
             cgroups::prepare(&machine.id, &machine.limits)?;
             put(dir, "boot.sh", BOOT, 0o600, 0o700)?;
+            put(dir, "sysctls.sh", SYSCTLS, 0o600, 0o700)?;
             let mut launch = launch::launcher(place, &namespace, &cgroups::inner(&machine.id))?;
             launch.args(OWN).args(["--fork", "--kill-child=SIGKILL", "sh"]).arg(dir.join("boot.sh")).arg(dir);
             output(launch.arg(&machine.root).args(&machine.tmpfs))?;

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use grappe_value::Value;
 
-use crate::host::traces;
+use crate::host::{assert_same_sysctls, sysctls, traces};
 use crate::lab::{Lab, eventually, shared, str_of};
 
 /// A Podman with a storage of its own, serving the API.
@@ -70,6 +70,7 @@ fn a_container_is_a_machine() {
     let mut lab = Lab::configured(&shared(), &format!("unix://{}", podman.socket().display()));
     let image = lab.image();
     let network = lab.network("10.205.1.0/24");
+    let before = sysctls();
     let mut args = lab.machine_args(&image, &network, "a", "10.205.1.11");
     args.push(("backend", "docker".into()));
     args.push(("limits", Value::object([("pids", Value::from(300))])));
@@ -78,6 +79,11 @@ fn a_container_is_a_machine() {
     let host = lab.ssh(&a);
     assert_eq!(lab.on(&host, "hostname; cat /proc/1/comm; ls /sys/class/net"), "a\nsystemd\neth0\nlo");
     assert_ne!(lab.on(&host, "stat -f -c %T /var/lib/containerd"), "overlayfs");
+    // It can't set this computer's sysctls, and did not while it booted.
+    let refused = "echo 1 2>/dev/null > /proc/sys/kernel/panic_on_warn || echo refused";
+    assert_eq!(lab.on(&host, refused), "refused");
+    assert_eq!(lab.on(&host, "sysctl -n -w net.ipv4.ip_forward=1; sysctl -n vm.overcommit_memory"), "1\n1");
+    assert_same_sysctls(&before);
     // A machine of the other kind on the same network reaches it.
     let b = lab.machine(&image, &network, "b", "10.205.1.12");
     assert_eq!(str_of(&b, "backend"), "namespaces");
