@@ -1,5 +1,7 @@
 //! Processes by pid *and* start time: a pid alone may long be another one's.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use grappe_provider::Fault;
@@ -32,15 +34,32 @@ impl Process {
         stat(self.pid).is_some_and(|s| s.started == self.started && s.state != 'Z')
     }
 
+    /// Those of these programs that have a word among their arguments.
+    pub(crate) fn with_word(programs: &[&str], word: impl AsRef<OsStr>) -> Vec<Process> {
+        let word = word.as_ref().as_bytes();
+        let of_it = |pid: &i32| {
+            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let mut words = command.split(|byte| *byte == 0);
+            words.next().is_some_and(|program| programs.iter().any(|name| name.as_bytes() == program))
+                && words.any(|w| w == word)
+        };
+        all().filter(of_it).filter_map(|pid| Some(Process { pid, started: stat(pid)?.started })).collect()
+    }
+
+    /// Those that run a script of ours, or are about to: what a killed run launched may not have come to its lock yet. Whoever reads the
+    /// script with another program is left alone.
+    pub(crate) fn of_script(script: &Path) -> Vec<Process> {
+        Process::with_word(&["sh", "setsid"], script)
+    }
+
     /// Its children.
     pub(crate) fn children(&self) -> Vec<Process> {
-        let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        let pids = all.filter_map(|e| e.file_name().to_str()?.parse().ok());
-        pids.filter_map(|pid| {
-            let s = stat(pid)?;
-            (s.parent == self.pid).then_some(Process { pid, started: s.started })
-        })
-        .collect()
+        all()
+            .filter_map(|pid| {
+                let s = stat(pid)?;
+                (s.parent == self.pid).then_some(Process { pid, started: s.started })
+            })
+            .collect()
     }
 
     /// Ends it, if it lives.
@@ -50,6 +69,12 @@ impl Process {
             let _ = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
         }
     }
+}
+
+/// The pids of all processes.
+fn all() -> impl Iterator<Item = i32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|e| e.file_name().to_str()?.parse().ok())
 }
 
 /// Ends a process of a cgroup: its pid was read there just now.
@@ -87,6 +112,31 @@ mod tests {
         let text = "7 (a) b (c) S 3 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 1000 200";
         let s = parse(text).unwrap();
         assert_eq!((s.state, s.parent, s.started), ('S', 3, 4711));
+    }
+
+    #[test]
+    fn a_script_is_found_by_its_shell_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = dir.path().join("wait.sh");
+        crate::rootfs::put(dir.path(), "wait.sh", "read -r _\n", 0o600, 0o700).unwrap();
+        let run = |program: &str, args: &[&str]| {
+            let mut command = std::process::Command::new(program);
+            command
+                .args(args)
+                .arg(&script)
+                .stdin(std::process::Stdio::piped())
+                .stdout(std::process::Stdio::null());
+            command.spawn().unwrap()
+        };
+        let mut shell = run("sh", &[]);
+        let mut reader = run("tail", &["-f"]);
+        let found: Vec<i32> = Process::of_script(&script).iter().map(|p| p.pid).collect();
+        assert_eq!(found, [i32::try_from(shell.id()).unwrap()]);
+        Process::of_script(&script).iter().for_each(Process::kill);
+        shell.wait().unwrap();
+        assert_eq!(Process::of_script(&script), []);
+        reader.kill().unwrap();
+        reader.wait().unwrap();
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::run::{command, wait_for};
 use crate::store::{held, log_file};
 
 const LAUNCH: &str = include_str!("launch.sh");
+const SCRIPT_NAME: &str = "launch.sh";
 /// What the scripts of both kinds of machines are made of.
 pub(super) const PROGRAMS: [&str; 7] = ["ip", "flock", "nsenter", "unshare", "setsid", "mount", "mknod"];
 
@@ -29,10 +30,10 @@ pub(super) fn is_running(place: &Place<'_>) -> Result<bool, Fault> {
 /// A command that starts a machine with the program and the arguments that are added to it. A cgroup that is not there is not entered.
 pub(super) fn launcher(place: &Place<'_>, namespace: &str, cgroup: &str) -> Result<Command, Fault> {
     let dir = &place.dir;
-    put(dir, "launch.sh", LAUNCH, 0o600, 0o700)?;
+    put(dir, SCRIPT_NAME, LAUNCH, 0o600, 0o700)?;
     let log = log_file(&dir.join("console.log"))?;
     let mut launch = command("setsid", &["--fork", "sh"]);
-    launch.arg(dir.join("launch.sh")).arg(dir).arg(namespace_path(namespace)).arg(cgroup);
+    launch.arg(dir.join(SCRIPT_NAME)).arg(dir).arg(namespace_path(namespace)).arg(cgroup);
     launch.stdout(log.0).stderr(log.1);
     Ok(launch)
 }
@@ -72,9 +73,11 @@ pub(super) fn booted(place: &Place<'_>, limit: Duration) -> Result<(), Fault> {
 
 /// Ends a machine at once.
 pub(super) fn end(place: &Place<'_>) -> Result<(), Fault> {
-    let pid = place.dir.join("pid");
+    let (pid, script) = (place.dir.join("pid"), place.dir.join(SCRIPT_NAME));
     let ended = wait_for(Duration::from_secs(20), || {
-        if !is_running(place)? {
+        let launched = Process::of_script(&script);
+        launched.iter().for_each(Process::kill);
+        if launched.is_empty() && !is_running(place)? {
             return Ok(Some(()));
         }
         // PID 1 of a namespace is gone only after all others of it, and the outer process after it.

@@ -3,11 +3,13 @@
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use grappe_provider::Fault;
 
 use super::{Network, namespace_path};
-use crate::run::run;
+use crate::process::Process;
+use crate::run::{run, wait_for};
 use crate::store::on;
 
 /// Whether there is a network namespace of this name: a file of the kernel's own, not one that a killed `ip netns add` left.
@@ -28,8 +30,19 @@ pub(crate) fn is_namespace_of(name: &str, pid: i64) -> bool {
     }
 }
 
+/// Ends the `ip` of a killed run that is still at something of this name: what it makes would come after, or over, what is made here.
+fn alone_with(name: &str) -> Result<(), Fault> {
+    let alone = wait_for(Duration::from_secs(10), || {
+        let others = Process::with_word(&["ip"], name);
+        others.iter().for_each(Process::kill);
+        Ok(others.is_empty().then_some(()))
+    })?;
+    alone.ok_or_else(|| Fault::permanent(format!("an ip that works on {name} does not end")))
+}
+
 /// Makes a network namespace, with its loopback up.
 pub(crate) fn make_namespace(name: &str) -> Result<(), Fault> {
+    alone_with(name)?;
     if !namespace_exists(name) {
         forget_namespace(name)?;
         run("ip", &["netns", "add", name])?;
@@ -39,6 +52,7 @@ pub(crate) fn make_namespace(name: &str) -> Result<(), Fault> {
 
 /// Removes a network namespace, with the links in it.
 pub(crate) fn remove_namespace(name: &str) -> Result<(), Fault> {
+    alone_with(name)?;
     if namespace_exists(name) {
         run("ip", &["netns", "del", name])?;
     }
@@ -64,6 +78,7 @@ pub(crate) fn exists(namespace: &str, link: &str) -> Result<bool, Fault> {
 
 /// Removes a link; what is gone is removed.
 pub(crate) fn remove(namespace: &str, link: &str) -> Result<(), Fault> {
+    alone_with(link)?;
     if exists(namespace, link)? {
         run("ip", &["-n", namespace, "link", "del", link]).map(drop)
     } else {
@@ -73,6 +88,7 @@ pub(crate) fn remove(namespace: &str, link: &str) -> Result<(), Fault> {
 
 /// Makes a bridge with an address.
 pub(super) fn make_bridge(namespace: &str, bridge: &str, address: Ipv4Addr, prefix: u8) -> Result<(), Fault> {
+    alone_with(bridge)?;
     if !exists(namespace, bridge)? {
         run("ip", &["-n", namespace, "link", "add", bridge, "type", "bridge"])?;
     }

@@ -25,6 +25,7 @@ pub(super) const RANGE: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 2, 0)
 pub(super) const RESOLVER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 3);
 
 const SCRIPT: &str = include_str!("nat.sh");
+const SCRIPT_NAME: &str = "nat.sh";
 
 /// Whether a network has its way out.
 pub(super) fn is_up(dir: &Path) -> Result<bool, Fault> {
@@ -51,10 +52,10 @@ pub(super) fn raise(dir: &Path, network: &Network) -> Result<(), Fault> {
         ),
     )?;
     if !is_up(dir)? {
-        put(dir, "nat.sh", SCRIPT, 0o600, 0o700)?;
+        put(dir, SCRIPT_NAME, SCRIPT, 0o600, 0o700)?;
         let log = log_file(&dir.join("nat.log"))?;
         let mut launch = command("setsid", &["--fork", "sh"]);
-        launch.arg(dir.join("nat.sh")).arg(dir).arg(&namespace).stdout(log.0).stderr(log.1);
+        launch.arg(dir.join(SCRIPT_NAME)).arg(dir).arg(&namespace).stdout(log.0).stderr(log.1);
         output(&mut launch)?;
     }
     let up = wait_for(Duration::from_secs(10), || {
@@ -87,8 +88,11 @@ fn masquerade(enter: &str, rules: &str) -> Result<(), Fault> {
 
 /// Ends it.
 pub(super) fn lower(dir: &Path) -> Result<(), Fault> {
+    let script = dir.join(SCRIPT_NAME);
     let ended = wait_for(Duration::from_secs(10), || {
-        if !is_up(dir)? {
+        let launched = Process::of_script(&script);
+        launched.iter().for_each(Process::kill);
+        if launched.is_empty() && !is_up(dir)? {
             return Ok(Some(()));
         }
         if let Some(process) = Process::from_file(&dir.join("nat.pid"))? {

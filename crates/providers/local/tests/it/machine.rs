@@ -55,10 +55,7 @@ fn a_stopped_machine_is_drift_and_keeps_its_disk() {
     let a = lab.create("local_machine", "a", &args);
     let host = lab.ssh(&a);
     assert_eq!(lab.on(&host, "stat -f -c %T /var/lib/etcd /srv/scratch"), "tmpfs\ntmpfs");
-    lab.on(
-        &host,
-        "echo kept > /root/kept; echo kept > /var/lib/kubelet/kept; echo lost > /srv/scratch/lost",
-    );
+    lab.on(&host, "echo kept > /root/kept; echo kept > /var/lib/kubelet/kept; echo lost > /srv/scratch/lost");
     lab.power_off(&host);
     eventually("it is off", || {
         let found = lab.bench("a").read("local_machine", &a).unwrap();
