@@ -5,6 +5,7 @@
 
 pub(crate) mod access;
 pub mod apply;
+pub(crate) mod budgets;
 pub mod der;
 pub mod kinds;
 pub mod nodes;

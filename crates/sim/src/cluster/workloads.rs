@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use sha2::Digest as _;
 
+use super::budgets;
 use super::nodes::{self, Seen};
 use super::objects::Objects;
 use super::pods::{self, Fare};
@@ -535,6 +536,14 @@ impl Controllers<'_> {
                 if object["status"] != status {
                     changes.push((kind, namespace.to_owned(), name.to_owned(), status));
                 }
+            }
+        }
+        for budget in objects.list("PodDisruptionBudget", None) {
+            let status = budgets::status(objects, budget);
+            if budget["status"] != status {
+                let of = |path| text(budget, path).to_owned();
+                let (namespace, name) = (of("/metadata/namespace"), of("/metadata/name"));
+                changes.push(("PodDisruptionBudget", namespace, name, status));
             }
         }
         for (kind, namespace, name, status) in changes {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::get::find;
 use super::{Kubectl, select};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, budgets};
 use crate::tools::Status;
 
 fn text<'a>(object: &'a Value, path: &str) -> &'a str {
@@ -143,33 +143,11 @@ fn drain(k: &mut Kubectl<'_, '_>, node: &str, limit: std::time::Duration) -> Res
     Ok(())
 }
 
-/// Whether a disruption budget forbids to take a pod away now.
+/// Whether a disruption budget forbids to take a pod away now. A pod that is not ready is no loss.
 fn budget_blocks(cluster: &Cluster, namespace: &str, name: &str) -> bool {
     let Some(pod) = cluster.objects.get("Pod", namespace, name) else { return false };
-    let ready = |p: &Value| crate::cluster::nodes::condition(p, "Ready").as_deref() == Some("True");
-    cluster.objects.list("PodDisruptionBudget", Some(namespace)).any(|budget| {
-        let selector = &budget["spec"]["selector"];
-        if !crate::cluster::pods::selects(selector, &pod["metadata"]["labels"]) {
-            return false;
-        }
-        let covered: Vec<&Value> = cluster
-            .objects
-            .list("Pod", Some(namespace))
-            .filter(|p| crate::cluster::pods::selects(selector, &p["metadata"]["labels"]))
-            .collect();
-        let healthy = covered.iter().filter(|p| ready(p)).count() as i64;
-        let total = covered.len() as i64;
-        let count = |v: &Value| match v {
-            Value::Number(n) => n.as_i64(),
-            Value::String(t) => {
-                t.strip_suffix('%').and_then(|p| p.parse::<i64>().ok()).map(|p| (total * p + 99) / 100)
-            }
-            _ => None,
-        };
-        match (count(&budget["spec"]["minAvailable"]), count(&budget["spec"]["maxUnavailable"])) {
-            (Some(least), _) => healthy - i64::from(ready(pod)) < least && ready(pod),
-            (None, Some(most)) => total - healthy >= most && ready(pod),
-            (None, None) => false,
-        }
-    })
+    budgets::is_ready(pod)
+        && cluster.objects.list("PodDisruptionBudget", Some(namespace)).any(|budget| {
+            budgets::covers(budget, pod) && budgets::disruptions_allowed(&cluster.objects, budget) == 0
+        })
 }
