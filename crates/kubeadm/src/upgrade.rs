@@ -18,6 +18,19 @@ pub enum Refused {
         /// What was asked for.
         to: KubernetesVersion,
     },
+    /// One kubelet is too old for the API servers on the way.
+    #[error(
+        "its kubelet runs {kubelet}: kubeadm refuses to take the control planes to 1.{minor} while a kubelet is more than {skew} \
+         minor{} older", if *.skew == 1 { "" } else { "s" }
+    )]
+    Lagging {
+        /// What the kubelet runs.
+        kubelet: KubernetesVersion,
+        /// The first minor that is out of reach.
+        minor: u32,
+        /// How far kubelets may be behind it.
+        skew: u32,
+    },
     /// The kubelets, which come last, would be too old for the API servers on the way.
     #[error(
         "{from} to {to} is too far for one upgrade: kubeadm refuses to take the control planes to 1.{minor} while kubelets are \
@@ -42,6 +55,10 @@ impl Refused {
             Self::Downgrade { from, .. } => format!("set version to {from} or later"),
             Self::TooFar { minor, .. } => {
                 format!("go to a release of 1.{} first, nodes and all, and on from there", minor - 1)
+            }
+            Self::Lagging { .. } => {
+                "apply with the version that the cluster has by now first: that takes the kubelet there"
+                    .into()
             }
         }
     }
@@ -70,6 +87,24 @@ pub fn hops(from: &KubernetesVersion, to: &KubernetesVersion) -> Result<Vec<Kube
     }
     let between = from.minor() + 1..to.minor();
     Ok(between.map(KubernetesVersion::any_of).chain([to.clone()]).collect())
+}
+
+/// Whether a kubelet lets its cluster go from a release to another: it comes last, and may have been left behind before.
+///
+/// # Errors
+/// It is too old for one of the hops.
+pub fn allows(
+    kubelet: &KubernetesVersion,
+    from: &KubernetesVersion,
+    to: &KubernetesVersion,
+) -> Result<(), Refused> {
+    // To another patch release of the same minor it is a hop too.
+    let first = if from < to { to.minor().min(from.minor() + 1) } else { return Ok(()) };
+    let beyond = |minor: &u32| minor.saturating_sub(kubelet.minor()) > kubelet_skew(*minor);
+    match (first..=to.minor()).find(beyond) {
+        Some(minor) => Err(Refused::Lagging { kubelet: kubelet.clone(), minor, skew: kubelet_skew(minor) }),
+        None => Ok(()),
+    }
 }
 
 /// Whether a kubelet of this release waits for an upgrade to that of the cluster. A later patch release is fine as it is.
@@ -116,6 +151,23 @@ mod tests {
             way("1.25.0", "1.28.0").is_err_and(|text| text.contains("to 1.27 while")),
             "1.27's kubeadm is strict still"
         );
+    }
+
+    #[test]
+    fn a_kubelet_that_was_left_behind_holds_its_cluster() {
+        let held = |kubelet: &str, from: &str, to: &str| allows(&v(kubelet), &v(from), &v(to)).err();
+        assert_eq!(held("1.34.2", "1.34.2", "1.37.0"), None);
+        assert_eq!(held("1.32.0", "1.34.2", "1.34.4"), None);
+        assert_eq!(held("1.20.2", "1.27.0", "1.27.0"), None, "nothing is done to the control planes");
+        let lagging = held("1.31.4", "1.34.2", "1.35.0").expect("four minors");
+        assert_eq!(
+            lagging.to_string(),
+            "its kubelet runs 1.31.4: kubeadm refuses to take the control planes to 1.35 while a kubelet is more than 3 minors older"
+        );
+        assert!(
+            held("1.24.0", "1.26.0", "1.26.1").is_some_and(|why| why.to_string().contains("1 minor older"))
+        );
+        assert!(held("1.25.0", "1.26.0", "1.28.0").is_some(), "1.27's kubeadm is strict still");
     }
 
     #[test]

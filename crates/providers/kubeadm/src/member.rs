@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use grappe_kubeadm::config::{self, LocalEndpoint, NodeRegistration};
-use grappe_kubeadm::upgrade::is_behind;
+use grappe_kubeadm::upgrade::{allows, is_behind};
 use grappe_kubeadm::version::KubernetesVersion;
 use grappe_provider::{Change, Context, Fault, Problem, Resource, Timeouts};
 use grappe_provider_host::{Connection, duration};
@@ -132,7 +132,7 @@ impl Resource for Member {
             .attr("drain_timeout", Attribute::optional(Type::String, "How long pods have to go.").default("5m").record())
             .attr("id", Attribute::computed(Type::String, "The cluster's id and the node's name."))
             .attr("kubelet_version", Attribute::computed(Type::String, "The release its kubelet runs. Where the cluster's `version` is later, the node is drained and its kubelet upgraded."))
-            .attr("parts", Attribute::computed(Type::map(Type::String), "How it stands: `scheduling`, and `certificates` of a control plane, are `as wanted`, or say what an update will mend: a node that an upgrade left cordoned, certificates that end soon."));
+            .attr("parts", Attribute::computed(Type::map(Type::String), "How it stands: `scheduling`, and `certificates` of a control plane, are `as wanted`, or say what an update will mend: a node that an upgrade or a removal left cordoned, certificates that end soon."));
         match self {
             Member::Worker => schema,
             Member::ControlPlane => schema
@@ -185,6 +185,18 @@ impl Resource for Member {
         if *self == Member::ControlPlane && (due || upgrade.is_some()) {
             change.set_unknown("certificates_end");
         }
+    }
+
+    fn refuse(&self, prior: &Value, planned: &Value) -> Vec<Problem> {
+        let release = |text: Option<&Value>| text?.as_str()?.parse::<KubernetesVersion>().ok();
+        let cluster = |object: &Value| release(object.get("cluster")?.get("version"));
+        let (Some(kubelet), Some(from), Some(to)) =
+            (release(prior.get("kubelet_version")), cluster(prior), cluster(planned))
+        else {
+            return Vec::new();
+        };
+        let refused = allows(&kubelet, &from, &to).err();
+        refused.map(|why| Problem::new("cluster", why.to_string()).hint(why.hint())).into_iter().collect()
     }
 
     fn timeouts(&self) -> Timeouts {
@@ -303,7 +315,9 @@ impl Member {
         let before = state.cluster.renew_before.as_deref().unwrap_or(RENEW_BEFORE);
         let before = duration::parse(before).map_err(Fault::permanent)?.as_secs();
         let problem = |part: &str| match part {
-            "scheduling" => known.closed.then(|| "cordoned by an upgrade that was cut off".to_owned()),
+            "scheduling" => {
+                known.closed.then(|| "cordoned for an upgrade or a removal that was cut off".to_owned())
+            }
             _ => known.certificate.as_ref().and_then(|first| first.problem(before)),
         };
         let part = |part: &&str| ((*part).to_owned(), problem(part).unwrap_or_else(|| AS_WANTED.to_owned()));
