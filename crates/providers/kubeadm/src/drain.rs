@@ -1,4 +1,7 @@
 //! Moving the pods off a node before it goes, with a deadline and a policy.
+//!
+//! That a node was closed here is noted on it, in an annotation: a drain that gives up opens the node again, and wherever a run is
+//! cut off, the next one sees that it must be opened. A node that somebody else had closed stays closed.
 
 use std::time::Duration;
 
@@ -10,6 +13,8 @@ use tokio::time::Instant;
 
 use crate::access::{KUBECTL, Kubectl};
 
+/// The annotation of a node that was closed here.
+const CLOSED: &str = "grappe.io/cordoned";
 /// How long the pods of a deleted DaemonSet are given before they are looked at again.
 const ORPHANS: Duration = Duration::from_secs(1);
 
@@ -26,10 +31,10 @@ pub enum Policy {
     Skip,
 }
 
-/// Drains a node.
+/// Closes a node and drains it.
 ///
 /// # Errors
-/// Pods that will not go, by name, and the disruption budgets that hold them; the node takes pods again then.
+/// Pods that will not go, by name, and the disruption budgets that hold them; the node takes pods again then, if it did before.
 pub async fn drain(
     kubectl: &Kubectl,
     node: &str,
@@ -40,6 +45,53 @@ pub async fn drain(
     if policy == Policy::Skip {
         return Ok(());
     }
+    let found = kubectl.node(node).await?.unwrap_or_default();
+    let theirs = found["spec"]["unschedulable"] == true && !is_closed_here(&found);
+    if !theirs {
+        note(kubectl, node, &format!("{CLOSED}=drain --overwrite")).await?;
+    }
+    let Err(fault) = evict(kubectl, node, minor, policy, limit).await else { return Ok(()) };
+    if theirs {
+        return Err(fault);
+    }
+    // What was begun is undone: a node must not stay closed because a drain gave up.
+    match open(kubectl, node).await {
+        Ok(()) => Err(fault),
+        Err(closed) => {
+            Err(fault.details(format!("and the node stays cordoned until the next apply: {closed}")))
+        }
+    }
+}
+
+/// Whether a node was closed here, and not opened again.
+pub fn is_closed_here(node: &Json) -> bool {
+    node["metadata"]["annotations"][CLOSED].is_string()
+}
+
+/// Opens a node, where it was closed here.
+///
+/// # Errors
+/// kubectl failed.
+pub async fn open(kubectl: &Kubectl, node: &str) -> Result<(), Fault> {
+    if !is_closed_here(&kubectl.node(node).await?.unwrap_or_default()) {
+        return Ok(());
+    }
+    kubectl.run("uncordon", &format!("uncordon {}", quote(node))).await?;
+    note(kubectl, node, &format!("{CLOSED}-")).await
+}
+
+async fn note(kubectl: &Kubectl, node: &str, words: &str) -> Result<(), Fault> {
+    let args = format!("annotate node {} {words}", quote(node));
+    kubectl.run("note on the node that it was closed", &args).await.map(|_| ())
+}
+
+async fn evict(
+    kubectl: &Kubectl,
+    node: &str,
+    minor: u32,
+    policy: Policy,
+    limit: Duration,
+) -> Result<(), Fault> {
     // Renamed in 1.20.
     let empty_dir = if minor >= 20 { "--delete-emptydir-data" } else { "--delete-local-data" };
     let deadline = Instant::now() + limit;
@@ -63,8 +115,6 @@ pub async fn drain(
         return kubectl.check(&format!("drain {node} by force"), forced).map(|_| ());
     }
     let left = blocking(kubectl, node).await.unwrap_or_default();
-    // What was begun is undone: a node must not stay closed because a drain gave up.
-    let reopened = kubectl.run("uncordon", &format!("uncordon {}", quote(node))).await;
     let mut fault = kubectl
         .check(&format!("drain {node} within {} s", limit.as_secs()), output)
         .expect_err("the output is a failure's");
@@ -72,9 +122,6 @@ pub async fn drain(
     fault.kind = Fault::permanent("").kind;
     if !left.is_empty() {
         fault = fault.details(format!("still on {node}: {}", left.join(", ")));
-    }
-    if let Err(closed) = reopened {
-        fault = fault.details(format!("and the node stays cordoned: {closed}"));
     }
     Err(fault.hint("free what blocks it (a disruption budget, a bare pod), give drain_timeout more time, or set drain_policy to \"force\" or \"skip\""))
 }

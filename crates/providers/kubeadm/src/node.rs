@@ -18,6 +18,7 @@ use serde_json::Value as Json;
 use crate::access::{ClusterRef, KUBECTL, is_alive};
 use crate::certificates;
 use crate::client::Client;
+use crate::drain;
 use crate::remote::{LONG, Remote};
 use crate::standing::{Standing, sections};
 use crate::wait::until;
@@ -30,7 +31,7 @@ pub use self::leaving::Leaving;
 pub struct Known {
     /// The kubelet's version, without `v`.
     pub version: String,
-    /// Whether an upgrade has closed it, and was cut off before it opened it again.
+    /// Whether it was closed for an upgrade or a removal that was cut off before it opened it again.
     pub closed: bool,
     /// The certificate that ends first, of a control plane.
     pub certificate: Option<certificates::First>,
@@ -101,7 +102,7 @@ fn known(node: &Json) -> Known {
     let version = node["status"]["nodeInfo"]["kubeletVersion"].as_str().unwrap_or_default();
     Known {
         version: version.trim_start_matches('v').to_owned(),
-        closed: kubelet::is_closed_here(node),
+        closed: drain::is_closed_here(node),
         certificate: None,
     }
 }

@@ -1,8 +1,7 @@
 //! The upgrade of a node's kubelet, after that of the control planes ([`crate::cluster`]).
 //!
-//! kubeadm's new release comes first, which disturbs nobody; then the node is closed and drained, its kubelet set to the
-//! new release and waited for, and the node opened again. That the node was closed here is noted on it, in an annotation:
-//! wherever a run is cut off, the next one sees that it must be opened. A node that somebody else closed stays closed.
+//! kubeadm's new release comes first, which disturbs nobody; then the node is closed and drained ([`drain`]), its kubelet set to
+//! the new release and waited for, and the node opened again, if it was open before.
 
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use grappe_kubeadm::upgrade::is_behind;
 use grappe_kubeadm::version::KubernetesVersion;
 use grappe_provider::{Context, Fault};
 use grappe_provider_host::Connection;
-use grappe_ssh::{Exec, quote};
+use grappe_ssh::Exec;
 use serde_json::Value as Json;
 
 use super::{local_api_ready, version};
@@ -24,8 +23,6 @@ use crate::remote::{LONG, Remote};
 use crate::reset::wait_for_other_kubeadm;
 use crate::wait::until;
 
-/// The annotation of a node that an upgrade has closed.
-const CLOSED: &str = "grappe.io/cordoned";
 /// How long a kubelet may take to be Ready in its new release.
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -66,33 +63,21 @@ impl Upgrading<'_> {
         };
         if release_of(&node).is_some_and(|kubelet| is_behind(&kubelet, &wanted)) {
             let remote = self.ctx.client().reach(self.ctx, self.connection).await?;
-            self.upgrade(&kubectl, &remote, &node, &wanted).await?;
-        } else if !is_closed_here(&node) {
-            return Ok(());
+            self.upgrade(&kubectl, &remote, &wanted).await?;
         }
-        self.open(&kubectl).await
+        drain::open(&kubectl, self.name).await
     }
 
     async fn upgrade(
         &self,
         kubectl: &Kubectl,
         remote: &Remote,
-        node: &Json,
         wanted: &KubernetesVersion,
     ) -> Result<(), Fault> {
         wait_for_other_kubeadm(remote).await?;
         release::install(remote, &["kubeadm"], wanted).await?;
-        let closed_by_others = node["spec"]["unschedulable"] == true && !is_closed_here(node);
-        if self.policy != Policy::Skip && !closed_by_others {
-            self.annotate(kubectl, "upgrade").await?;
-        }
         self.ctx.progress(format!("draining {}", self.name));
-        let drained = drain::drain(kubectl, self.name, wanted.minor(), self.policy, self.limit).await;
-        if let Err(fault) = drained {
-            // The node is open again: nothing is left to be undone.
-            self.annotate(kubectl, "").await?;
-            return Err(fault);
-        }
+        drain::drain(kubectl, self.name, wanted.minor(), self.policy, self.limit).await?;
         if self.endpoint.is_none() {
             self.ctx.progress("kubeadm upgrade node");
             let output = remote.watch(Exec::new("kubeadm upgrade node").timeout(LONG)).await?;
@@ -118,28 +103,6 @@ impl Upgrading<'_> {
             None => Ok(()),
         }
     }
-
-    /// Opens the node, where it was closed here.
-    async fn open(&self, kubectl: &Kubectl) -> Result<(), Fault> {
-        let node = kubectl.node(self.name).await?.unwrap_or_default();
-        if !is_closed_here(&node) {
-            return Ok(());
-        }
-        kubectl.run("uncordon", &format!("uncordon {}", quote(self.name))).await?;
-        self.annotate(kubectl, "").await
-    }
-
-    async fn annotate(&self, kubectl: &Kubectl, value: &str) -> Result<(), Fault> {
-        let word =
-            if value.is_empty() { format!("{CLOSED}-") } else { format!("{CLOSED}={value} --overwrite") };
-        let args = format!("annotate node {} {word}", quote(self.name));
-        kubectl.run("note on the node that an upgrade closed it", &args).await.map(|_| ())
-    }
-}
-
-/// Whether an upgrade has closed a node, and not opened it again.
-pub fn is_closed_here(node: &Json) -> bool {
-    node["metadata"]["annotations"][CLOSED].is_string()
 }
 
 /// The release a node's kubelet runs.
