@@ -254,6 +254,16 @@ impl Joining<'_> {
     }
 
     async fn join(&self, remote: &Remote, kubectl: &Kubectl) -> Result<(), Fault> {
+        let name = self.node.name.as_deref().unwrap_or_default();
+        let joined = self.let_in(remote, kubectl, name).await;
+        let revoked = self.revoke(kubectl, name).await;
+        // The join's own error is the one to show; a token that could not be revoked dies within minutes.
+        joined?;
+        revoked
+    }
+
+    /// The join with what lets the machine in. Wherever that ends, what was minted is revoked after it.
+    async fn let_in(&self, remote: &Remote, kubectl: &Kubectl, name: &str) -> Result<(), Fault> {
         let version = version(&self.cluster.version)?;
         let certificate_key = match self.role {
             Role::Worker => None,
@@ -263,13 +273,8 @@ impl Joining<'_> {
             }
         };
         self.ctx.progress(format!("minting a token on {}", kubectl.remote.name()));
-        let name = self.node.name.as_deref().unwrap_or_default();
         let token = mint_token(&kubectl.remote, name).await?;
-        let joined = self.kubeadm_join(remote, &version, &token, certificate_key).await;
-        let revoked = self.revoke(kubectl, name).await;
-        // The join's own error is the one to show; a token that could not be revoked dies within minutes.
-        joined?;
-        revoked
+        self.kubeadm_join(remote, &version, &token, certificate_key).await
     }
 
     async fn revoke(&self, kubectl: &Kubectl, name: &str) -> Result<(), Fault> {
