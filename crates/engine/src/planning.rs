@@ -272,6 +272,8 @@ impl ReadJob {
             key: self.key.clone(),
             resumed: None,
             cancel,
+            // Nothing is done yet.
+            going: Arc::default(),
         };
         let unknown = |addr: &InstanceAddr| {
             Stopped::not_begun(Failure::new(format!("there is no type {}", addr.resource.ty)))

@@ -96,6 +96,13 @@ impl<C> Context<C> {
         self.inner.resumed.clone().and_then(|json| serde_json::from_value(json).ok())
     }
 
+    /// Whether the object with this id goes in the same run, a machine or a cluster: what is on it need not be undone, it dies with it. False for
+    /// a machine that is only left, as by a `host_machine`.
+    #[must_use]
+    pub fn goes(&self, id: &str) -> bool {
+        self.inner.going.contains(id)
+    }
+
     /// Resolves when the user asked to stop now: waits inside an operation end early then.
     pub async fn cancelled(&self) {
         self.inner.cancel.cancelled().await;

@@ -1,7 +1,7 @@
 //! Providers and types with their Rust types taken away: values in, values out.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -34,6 +34,8 @@ pub struct AnyContext {
     pub resumed: Option<Json>,
     /// Set when the user asked to stop now.
     pub cancel: CancellationToken,
+    /// The ids of the objects that go in this run: machines, clusters.
+    pub going: Arc<HashSet<String>>,
 }
 
 impl AnyContext {
@@ -417,6 +419,7 @@ mod tests {
             key: "k".into(),
             resumed: None,
             cancel: CancellationToken::new(),
+            going: Arc::default(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! One operation, as a task of its own: it calls the provider and tells the loop what came of it. It owns all that it needs and changes nothing
 //! itself: what must be recorded goes to the loop as a message, and the answer says when it is on disk.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -87,6 +88,8 @@ pub(super) struct Shared {
     /// The journal can't be written: nothing more may be begun.
     pub(super) broken: AtomicBool,
     pub(super) retries: AtomicU32,
+    /// The ids of the objects that go in this run.
+    pub(super) going: Arc<HashSet<String>>,
 }
 
 /// What came of an operation.
@@ -256,6 +259,7 @@ impl Job {
             // What this run has seen of it is newer than what an earlier one has.
             resumed: run.last().or_else(|| self.resumed.clone()),
             cancel,
+            going: self.shared.going.clone(),
         }
     }
 }

@@ -18,14 +18,14 @@ mod end;
 mod job;
 mod start;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use grappe_graph::{Graph, Lane, ReadyQueue, critical_path};
-use grappe_plan::{OpId, Plan, ProviderConfig, ProviderKey};
-use grappe_provider::Limit;
+use grappe_plan::{ObjectRef, OpAction, OpId, Operation, Plan, ProviderConfig, ProviderKey};
+use grappe_provider::{Limit, Registry};
 use grappe_state::{Durable, Moved, Record, Session, StateError, Subject};
 use grappe_value::Value;
 use tokio::sync::mpsc;
@@ -127,6 +127,7 @@ pub(crate) async fn apply<R: Resolve>(
             stop: engine.cancel.hard.clone(),
             broken: AtomicBool::new(false),
             retries: AtomicU32::new(0),
+            going: Arc::new(going(plan, &engine.registry)),
         }),
         reporter,
         providers: plan.providers.iter().map(|p| (&p.key, p)).collect(),
@@ -143,6 +144,18 @@ pub(crate) async fn apply<R: Resolve>(
     run.begin()?;
     run.work(queue, inbox).await;
     run.finish(&graph).await
+}
+
+/// The ids of the objects that go. Not those of a type that lives on another object, as `host_machine` does: it has that one's id.
+fn going(plan: &Plan, registry: &Registry) -> HashSet<String> {
+    let id = |op: &Operation| {
+        let deleted = matches!(op.action, OpAction::Delete { adopt: None, .. });
+        let current = matches!(op.object, ObjectRef::Current);
+        let schema = registry.resource(&op.addr.resource.ty).filter(|_| deleted && current)?.schema();
+        let lives_on = schema.attributes.values().any(|attribute| attribute.home);
+        op.prior.as_ref().filter(|_| !lives_on)?.get("id")?.as_str().map(str::to_owned)
+    };
+    plan.operations.iter().filter_map(id).collect()
 }
 
 /// A plan fits the state that it was made from, and no other.

@@ -66,6 +66,7 @@ impl Bench {
             key: self.key.as_str().into(),
             resumed: None,
             cancel: CancellationToken::new(),
+            going: Arc::default(),
         }
     }
 

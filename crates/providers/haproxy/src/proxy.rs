@@ -279,6 +279,9 @@ impl Resource for HaproxyProxy {
     }
 
     async fn delete(&self, ctx: &Context<Hosts>, state: State) -> Result<(), Fault> {
+        if state.host.goes(ctx) {
+            return Ok(());
+        }
         let session = ctx.client().session(ctx, &state.host).await?;
         let service = quote(&state.service);
         session.progress("stopping HAProxy");

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use grappe_provider::Context;
 use grappe_ssh::{Auth, Endpoint, HostKeyCheck};
 use grappe_value::{Attribute, ObjectType, Type};
 use serde::{Deserialize, Serialize};
@@ -117,6 +118,12 @@ impl Connection {
     #[must_use]
     pub fn uses_sudo(&self) -> bool {
         self.sudo.unwrap_or(self.user != "root")
+    }
+
+    /// Whether the machine itself goes in the same run: what is on it dies with it.
+    #[must_use]
+    pub fn goes<C>(&self, ctx: &Context<C>) -> bool {
+        self.id.as_deref().is_some_and(|id| ctx.goes(id))
     }
 
     /// What tells this host from others in groups and names: its identity, or else where it is.

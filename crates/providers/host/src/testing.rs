@@ -1,5 +1,6 @@
 //! Drives types of hosts through the erased traits, as planner and engine do.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,6 +24,8 @@ pub struct Bench {
     pub resumed: Option<Json>,
     /// Stops what runs.
     pub cancel: CancellationToken,
+    /// The ids of the objects that go in the same run.
+    pub going: Arc<HashSet<String>>,
 }
 
 /// Remembers what the operations say.
@@ -93,6 +96,7 @@ impl Bench {
             key: "6fa459ea-ee8a-4ca4-894e-db77e160355e".into(),
             resumed: None,
             cancel: CancellationToken::new(),
+            going: Arc::default(),
         }
     }
 
@@ -113,6 +117,7 @@ impl Bench {
             key: self.key.as_str().into(),
             resumed: self.resumed.clone(),
             cancel: self.cancel.clone(),
+            going: self.going.clone(),
         }
     }
 

@@ -177,6 +177,9 @@ impl Resource for KubeCni {
     }
 
     async fn delete(&self, ctx: &Context<Client>, state: State) -> Result<(), Fault> {
+        if ctx.goes(&state.cluster.id) {
+            return Ok(());
+        }
         match state.cluster.kubectl(ctx).await {
             Ok(kubectl) => objects::delete(&kubectl, &state.manifest, Duration::from_secs(120)).await,
             Err(none) if none.gone => Ok(()),

@@ -4,6 +4,8 @@
 //! What an older manifest had and the new one has not is deleted, the last first; also when the change to the new one was
 //! cut off: what may exist is in the state before it is made.
 //!
+//! Where the cluster goes in the same run, only what has something outside of it (a cloud's load balancer, a volume) is deleted.
+//!
 //! A manifest with Secrets in it is a secret itself: it is shown nowhere, and sealed in the state. What must not be in the
 //! state at all is a `kube_secret`.
 
@@ -134,6 +136,10 @@ impl Resource for KubeManifest {
     }
 
     async fn delete(&self, ctx: &Context<Client>, state: State) -> Result<(), Fault> {
+        let all = objects::parse(&state.args.manifest)?;
+        if ctx.goes(&state.args.cluster.id) && !all.iter().any(objects::reaches_out) {
+            return Ok(());
+        }
         let limit = limit(state.args.timeout.as_deref())?;
         match state.args.cluster.kubectl(ctx).await {
             Ok(kubectl) => objects::delete(&kubectl, &state.args.manifest, limit).await,

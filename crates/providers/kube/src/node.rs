@@ -94,6 +94,9 @@ impl Resource for KubeNode {
     }
 
     async fn delete(&self, ctx: &Context<Client>, state: State) -> Result<(), Fault> {
+        if ctx.goes(&state.cluster.id) {
+            return Ok(());
+        }
         let kubectl = match state.cluster.kubectl(ctx).await {
             Ok(kubectl) => kubectl,
             Err(none) if none.gone => return Ok(()),

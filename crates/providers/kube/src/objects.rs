@@ -31,6 +31,22 @@ pub fn id(object: &Object) -> String {
     }
 }
 
+/// Whether something outside of the cluster may stand behind an object, which would be left when the cluster goes: a load balancer, a volume, a name.
+/// Only kinds of Kubernetes' own that are known to be records inside the cluster have none.
+pub fn reaches_out(object: &Object) -> bool {
+    let group = object.api_version.split_once('/').map_or("", |(group, _)| group);
+    match (group, object.kind.as_str()) {
+        ("", "Service") => object.value["spec"]["type"] == "LoadBalancer",
+        ("", "ConfigMap" | "Secret" | "ServiceAccount" | "Pod" | "LimitRange" | "ResourceQuota") => false,
+        (
+            "apps" | "batch" | "policy" | "rbac.authorization.k8s.io" | "autoscaling" | "scheduling.k8s.io",
+            _,
+        ) => false,
+        ("networking.k8s.io", "NetworkPolicy") => false,
+        _ => true,
+    }
+}
+
 /// Applies a manifest. Custom resources whose definition comes with them are tried until the API has it.
 ///
 /// # Errors

@@ -156,7 +156,7 @@ impl Resource for KubeadmCluster {
             machines.push(state.host.clone());
         }
         let mut first = None;
-        for machine in &machines {
+        for machine in machines.iter().filter(|machine| !machine.goes(ctx)) {
             if let Err(fault) = remove(ctx, machine, &state).await {
                 first = first.or(Some(fault));
             }

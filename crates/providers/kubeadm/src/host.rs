@@ -99,6 +99,9 @@ impl Resource for KubeadmHost {
     /// Takes back what would surprise on a machine that stays: the hold, the swap that fstab had, the written files.
     /// The packages stay: others may use them by now.
     async fn delete(&self, ctx: &Context<Client>, state: State) -> Result<(), Fault> {
+        if state.args.host.goes(ctx) {
+            return Ok(());
+        }
         match session(ctx, &state.args).await {
             Ok(session) => apply::undo(&session, &state.args).await,
             // A machine that died leaves; on one that comes back these files do no harm.

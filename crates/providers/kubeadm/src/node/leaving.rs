@@ -1,7 +1,8 @@
 //! Ceasing to be a node of a cluster.
 //!
 //! Drain, reset (which takes a control plane out of etcd), delete the Node: the last from a survivor, which also takes
-//! the etcd member out where the host is dead.
+//! the etcd member out where the host is dead. What dies by itself in the same run is not undone: nothing is drained in a
+//! cluster that goes, no machine is reset that goes, and where both go nothing is done at all.
 
 use std::time::Duration;
 
@@ -45,6 +46,10 @@ impl Leaving<'_> {
     /// Pods that will not go; no control plane answers though the cluster exists; the host cannot be reached though it
     /// lives.
     pub async fn run(&self) -> Result<(), Fault> {
+        let (cluster_goes, machine_goes) = (self.ctx.goes(&self.cluster.id), self.connection.goes(self.ctx));
+        if cluster_goes && machine_goes {
+            return Ok(());
+        }
         let _place = match self.control_plane {
             true => Some(places::of_control_plane(self.ctx, &self.cluster.id).await?),
             false => None,
@@ -65,18 +70,22 @@ impl Leaving<'_> {
         let remote = self.machine(&kubectl).await?;
         if self.control_plane {
             keep_quorum(&kubectl, self.name).await?;
+        }
+        if self.control_plane && !cluster_goes {
             // To be able to go back; but the removal may be the cure for an etcd that is ill.
             if let Err(fault) = snapshot::take(self.ctx, &kubectl, "remove").await {
                 self.ctx.progress(format!("going on without a snapshot of etcd: {fault}"));
             }
         }
         if let Some(remote) = remote {
-            if kubectl.node(self.name).await?.as_ref().is_some_and(is_alive) {
+            if !cluster_goes && kubectl.node(self.name).await?.as_ref().is_some_and(is_alive) {
                 self.ctx.progress(format!("draining {}", self.name));
                 let minor = version(&self.cluster.version)?.minor();
                 drain::drain(&kubectl, self.name, minor, self.policy, self.limit).await?;
             }
-            self.clean(&remote).await?;
+            if !machine_goes {
+                self.clean(&remote).await?;
+            }
         }
         if self.control_plane {
             etcd::remove(&kubectl, self.name).await?;
