@@ -1,6 +1,6 @@
 //! Objects that go: those that the configuration does not have, those that a newer one replaced, and what interrupted creations left.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use grappe_diag::{Diagnostic, Diagnostics};
 use grappe_lang::Resource;
@@ -30,21 +30,35 @@ pub(crate) fn with_dependants<'a>(input: &'a Input<'_>, targets: &Targets<'_>) -
     if targets.wanted().is_none() {
         return objects.keys().collect();
     }
-    let mut dependants: HashMap<&InstanceAddr, Vec<&InstanceAddr>> = HashMap::new();
-    for (addr, object) in objects {
-        for dep in &object.dependencies {
-            dependants.entry(dep).or_default().push(addr);
+    Dependants::of(objects).with(objects.keys().filter(|addr| targets.names(addr)))
+}
+
+/// Who depends on whom in the state.
+pub(crate) struct Dependants<'a>(HashMap<&'a InstanceAddr, Vec<&'a InstanceAddr>>);
+
+impl<'a> Dependants<'a> {
+    pub(crate) fn of(objects: &'a BTreeMap<InstanceAddr, Object>) -> Self {
+        let mut dependants: HashMap<&InstanceAddr, Vec<&InstanceAddr>> = HashMap::new();
+        for (addr, object) in objects {
+            for dep in &object.dependencies {
+                dependants.entry(dep).or_default().push(addr);
+            }
         }
+        Dependants(dependants)
     }
-    let mut going = BTreeSet::new();
-    let mut todo: Vec<&InstanceAddr> = objects.keys().filter(|addr| targets.names(addr)).collect();
-    while let Some(addr) = todo.pop() {
-        if going.insert(addr) {
-            let all = addr.resource.instance(InstanceKey::None);
-            todo.extend(dependants.get(addr).into_iter().chain(dependants.get(&all)).flatten());
+
+    /// These objects, and all that depend on them, directly or through others.
+    pub(crate) fn with(&self, objects: impl Iterator<Item = &'a InstanceAddr>) -> BTreeSet<&'a InstanceAddr> {
+        let mut found = BTreeSet::new();
+        let mut todo: Vec<&InstanceAddr> = objects.collect();
+        while let Some(addr) = todo.pop() {
+            if found.insert(addr) {
+                let all = addr.resource.instance(InstanceKey::None);
+                todo.extend(self.0.get(addr).into_iter().chain(self.0.get(&all)).flatten());
+            }
         }
+        found
     }
-    going
 }
 
 /// Objects that go.

@@ -9,7 +9,7 @@
 //! replacement has both: delete, then create, or the other way round with `create_before_destroy`. What that inverts, it inverts for all that the object
 //! depends on, so that nothing is deleted while something still stands on it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use grappe_value::addr::{InstanceAddr, InstanceKey, ResourceAddr};
 
 use crate::decide::Verdict;
 use crate::decided::{Decided, Decision, Estimates, Going, Gone};
+use crate::leaving::Dependants;
 use crate::model::{ObjectRef, OpAction, OpId, Operation, ProviderKey, Reason};
 use crate::order::{Drawing, Placed, Worth};
 use crate::walk::{NodeId, Walk};
@@ -315,10 +316,38 @@ impl<'p> Draw<'p, '_> {
                 }
             }
         }
-        self.draw_early();
+        let routes = self.draw_routes();
+        self.draw_early(&routes);
     }
 
-    fn draw_early(&mut self) {
+    /// What leads others to what goes leads nowhere first. Gives the objects that lead elsewhere from now on.
+    fn draw_routes(&mut self) -> HashSet<&'p InstanceAddr> {
+        let parts = self.parts;
+        let changed = parts.decided.iter().filter_map(|decided| {
+            let managed = decided.managed().filter(|m| m.verdict == Verdict::Update)?;
+            let prior = managed.prior.value()?;
+            let mut routes =
+                managed.kind.schema().attributes.iter().filter(|(_, attribute)| attribute.routes);
+            let changes = routes.any(|(name, _)| prior.get(name) != managed.planned.get(name));
+            Some((managed.object?.0, self.nodes + decided.node as usize)).filter(|_| changes)
+        });
+        let changed: HashMap<&InstanceAddr, usize> = changed.collect();
+        if changed.is_empty() {
+            return HashSet::new();
+        }
+        let dependants = Dependants::of(parts.objects);
+        for (addr, update) in &changed {
+            let after = dependants.with([*addr].into_iter());
+            for gone in parts.gone.iter().filter(|g| g.deposed.is_none() && after.contains(&g.addr)) {
+                if let (Going::Delete(..), Some(place)) = (&gone.how, self.objects.get(&gone.addr)) {
+                    self.drawing.edge(*update, *place, Worth::Late);
+                }
+            }
+        }
+        changed.into_keys().collect()
+    }
+
+    fn draw_early(&mut self, routes: &HashSet<&InstanceAddr>) {
         let parts = self.parts;
         let updates =
             parts.decided.iter().filter(|d| d.managed().is_some_and(|m| m.verdict == Verdict::Update));
@@ -331,7 +360,7 @@ impl<'p> Draw<'p, '_> {
             let (Going::Delete(object, _), Some(place)) = (&gone.how, self.objects.get(&gone.addr)) else {
                 continue;
             };
-            for dep in &object.dependencies {
+            for dep in object.dependencies.iter().filter(|dep| !routes.contains(dep)) {
                 if let Some(update) = updated.get(dep) {
                     self.drawing.edge(*place, *update, Worth::Early);
                 }

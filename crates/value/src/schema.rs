@@ -47,6 +47,8 @@ pub struct Attribute {
     pub on_change: OnChange,
     /// Whether it names what the object lives on, by that one's `id`: a machine. When that is gone, so is the object.
     pub home: bool,
+    /// Whether it names what the object leads others to, as a load balancer does: a change of it goes before what depends on the object goes.
+    pub routes: bool,
     /// One or two sentences for its user.
     pub description: &'static str,
 }
@@ -60,6 +62,7 @@ impl Attribute {
             sensitive: false,
             on_change: OnChange::Update,
             home: false,
+            routes: false,
             description,
         }
     }
@@ -128,6 +131,13 @@ impl Attribute {
     #[must_use]
     pub fn home(mut self) -> Self {
         self.home = true;
+        self
+    }
+
+    /// It names what the object leads others to: nothing is led any more to what is about to go.
+    #[must_use]
+    pub fn routes(mut self) -> Self {
+        self.routes = true;
         self
     }
 

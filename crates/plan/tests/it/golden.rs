@@ -637,6 +637,41 @@ fn a_provider_may_be_made_of_what_is_read() {
 }
 
 #[test]
+fn what_leads_to_a_thing_leads_elsewhere_before_the_thing_goes() {
+    let mut lab = Lab::new();
+    let plan = |names: &str| {
+        format!(
+            r#"
+            resource "lab_thing" "balancer" {{ leads_to = [{names}] }}
+            resource "lab_thing" "cluster" {{ input = lab_thing.balancer.id }}
+            resource "lab_thing" "member" {{
+              for_each = toset([{names}])
+              input    = lab_thing.cluster.id
+            }}
+            resource "lab_thing" "pool" {{
+              name  = "{}"
+              input = lab_thing.balancer.id
+            }}
+            "#,
+            names.len()
+        )
+    };
+    lab.apply(&plan(r#""a", "b""#)).main(&plan(r#""a""#));
+    let less = lab.plan();
+    assert_snapshot!(text(&less), @r#"
+    ~ lab_thing.balancer leads_to[1]
+    - lab_thing.member["b"] [KeyNotInForEach]
+    ~ lab_thing.pool name
+    = 2
+    0 update lab_thing.balancer
+    1 update lab_thing.pool <- 0
+    2 delete lab_thing.member["b"] <- 0
+    "#);
+    lab.run(&less, |_| 0);
+    assert_eq!(text(&lab.plan()), "= 4\n");
+}
+
+#[test]
 fn a_target_that_names_nothing_is_said() {
     let mut lab = Lab::new();
     lab.main(r#"resource "lab_thing" "a" {}"#).target(&["lab_thing.b", "module.x"]);

@@ -40,6 +40,7 @@ impl Resource for Thing {
             .attr("labels", Attribute::optional(Type::map(Type::String), ""))
             .attr("note", Attribute::optional(Type::String, "").record())
             .attr("host", Attribute::optional(host, "").replace_when("id").home())
+            .attr("leads_to", Attribute::optional(Type::list(Type::String), "").routes())
             .attr("secret", Attribute::optional(Type::String, "").sensitive())
             .attr("zone", Attribute::optional_computed(Type::String, ""))
             .attr("id", Attribute::computed(Type::String, ""))

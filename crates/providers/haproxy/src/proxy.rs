@@ -176,8 +176,9 @@ impl Resource for HaproxyProxy {
             Attribute::optional(
                 Type::list(server_type()),
                 "The servers: objects with `name`, `address` and, unless it is 6443, `port`. None is fine: it refuses connections \
-                 until there is one.",
-            ),
+                 until there is one. One that is no longer among them is taken out before it goes.",
+            )
+            .routes(),
         )
         .attr(
             "check",
