@@ -2,7 +2,7 @@
 //!
 //! Drain, reset (which takes a control plane out of etcd), delete the Node: the last from a survivor, which also takes
 //! the etcd member out where the host is dead. What dies by itself in the same run is not undone: nothing is drained in a
-//! cluster that goes, no machine is reset that goes, and where both go nothing is done at all.
+//! cluster that goes nor taken out of its books, no machine is reset that goes, and where both go nothing is done at all.
 
 use std::time::Duration;
 
@@ -68,10 +68,8 @@ impl Leaving<'_> {
             Err(none) => return Err(none.fault()),
         };
         let remote = self.machine(&kubectl).await?;
-        if self.control_plane {
-            keep_quorum(&kubectl, self.name).await?;
-        }
         if self.control_plane && !cluster_goes {
+            keep_quorum(&kubectl, self.name).await?;
             // To be able to go back; but the removal may be the cure for an etcd that is ill.
             if let Err(fault) = snapshot::take(self.ctx, &kubectl, "remove").await {
                 self.ctx.progress(format!("going on without a snapshot of etcd: {fault}"));
@@ -86,6 +84,9 @@ impl Leaving<'_> {
             if !machine_goes {
                 self.clean(&remote).await?;
             }
+        }
+        if cluster_goes {
+            return Ok(());
         }
         if self.control_plane {
             etcd::remove(&kubectl, self.name).await?;

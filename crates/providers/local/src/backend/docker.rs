@@ -204,7 +204,7 @@ impl Backend for Docker {
         let container = Container::of(place)?;
         let name = container.namespace();
         let pid = container.inspect()?.flatten();
-        Ok(pid.is_some_and(|pid| link::is_namespace_of(&name, pid)) && link::exists(&name, "eth0")?)
+        Ok(pid.is_some_and(|pid| link::is_namespace_of(&name, pid)) && link::exists(&name, link::PLUG)?)
     }
 
     fn start(&self, place: &Place<'_>, network: &Network, _: &dyn Fn(&str)) -> Result<(), Fault> {

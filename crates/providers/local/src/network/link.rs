@@ -12,6 +12,9 @@ use crate::process::Process;
 use crate::run::{run, wait_for};
 use crate::store::on;
 
+/// A machine's end of its cable.
+pub(crate) const PLUG: &str = "eth0";
+
 /// Whether there is a network namespace of this name: a file of the kernel's own, not one that a killed `ip netns add` left.
 pub(crate) fn namespace_exists(name: &str) -> bool {
     let device = |path: &std::path::Path| std::fs::metadata(path).map(|m| m.dev());
@@ -54,6 +57,8 @@ pub(crate) fn make_namespace(name: &str) -> Result<(), Fault> {
 pub(crate) fn remove_namespace(name: &str) -> Result<(), Fault> {
     alone_with(name)?;
     if namespace_exists(name) {
+        // A machine's cable goes now, with its other end, not when the kernel comes to clear the namespace away.
+        unplug(name, PLUG)?;
         run("ip", &["netns", "del", name])?;
     }
     forget_namespace(name)
@@ -79,6 +84,10 @@ pub(crate) fn exists(namespace: &str, link: &str) -> Result<bool, Fault> {
 /// Removes a link; what is gone is removed.
 pub(crate) fn remove(namespace: &str, link: &str) -> Result<(), Fault> {
     alone_with(link)?;
+    unplug(namespace, link)
+}
+
+fn unplug(namespace: &str, link: &str) -> Result<(), Fault> {
     if exists(namespace, link)? {
         run("ip", &["-n", namespace, "link", "del", link]).map(drop)
     } else {
@@ -96,21 +105,21 @@ pub(super) fn make_bridge(namespace: &str, bridge: &str, address: Ipv4Addr, pref
     run("ip", &["-n", namespace, "link", "set", bridge, "up"]).map(drop)
 }
 
-/// Plugs a machine's namespace into a network: `eth0` there, `cable` on the bridge.
+/// Plugs a machine's namespace into a network: [`PLUG`] there, `cable` on the bridge.
 pub(crate) fn plug(network: &Network, namespace: &str, cable: &str, ip: Ipv4Addr) -> Result<(), Fault> {
     make_namespace(namespace)?;
     let lab = network.namespace.as_str();
-    if !exists(namespace, "eth0")? {
+    if !exists(namespace, PLUG)? {
         remove(lab, cable)?;
         run(
             "ip",
-            &["-n", lab, "link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", namespace],
+            &["-n", lab, "link", "add", cable, "type", "veth", "peer", "name", PLUG, "netns", namespace],
         )?;
     }
     run("ip", &["-n", lab, "link", "set", cable, "master", &network.bridge(), "up"])?;
     let address = format!("{ip}/{}", network.cidr.prefix_len());
-    run("ip", &["-n", namespace, "addr", "replace", &address, "dev", "eth0"])?;
-    run("ip", &["-n", namespace, "link", "set", "eth0", "up"])?;
+    run("ip", &["-n", namespace, "addr", "replace", &address, "dev", PLUG])?;
+    run("ip", &["-n", namespace, "link", "set", PLUG, "up"])?;
     run("ip", &["-n", namespace, "route", "replace", "default", "via", &network.gateway.to_string()])?;
     // kubelet, cloud-init and others ask a cloud's metadata service at 169.254.169.254 who they are: refused at once, instead of in 6 s.
     run("ip", &["-n", namespace, "route", "replace", "unreachable", "169.254.0.0/16"]).map(drop)

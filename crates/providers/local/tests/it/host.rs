@@ -130,12 +130,10 @@ fn a_namespace_that_was_there_stays() {
     lab.ssh(&a);
     lab.delete("local_machine", "a", &a);
     lab.delete("local_network", "n", &network);
-    eventually("the bridge and the cable are gone, the rest is there", || {
-        let links = sh(&format!("ip -n {name} -o link show"));
-        links.contains("before")
-            && !links.contains(str_of(&network, "id"))
-            && !links.contains(str_of(&a, "id"))
-    });
+    // The bridge and the cable are gone, the rest is there.
+    let links = sh(&format!("ip -n {name} -o link show"));
+    assert!(links.contains("before"), "{links}");
+    assert!(!links.contains(str_of(&network, "id")) && !links.contains(str_of(&a, "id")), "{links}");
 }
 
 /// A network namespace that somebody else made, with a link in it.
