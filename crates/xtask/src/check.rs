@@ -22,19 +22,3 @@ pub(crate) fn all() -> Result<()> {
         go(cargo().args(["test", "--workspace", "--no-fail-fast"]))
     }
 }
-
-/// The tests on real machines that take too long for every change.
-pub(crate) fn real() -> Result<()> {
-    setup::ensure()?;
-    bed::build()?;
-    go(cargo().args([
-        "test",
-        "--package",
-        "grappe-e2e",
-        "--",
-        "--include-ignored",
-        "--test-threads=1",
-        "--nocapture",
-        "real::",
-    ]))
-}

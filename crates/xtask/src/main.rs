@@ -16,8 +16,6 @@ use run::say;
 const HELP: &str = "cargo xtask COMMAND
 
   test                 all checks of this repository: tools, format, lints, tests, pages
-  real                 whole lives of clusters on real machines, and kills in each phase: ten
-                       minutes (Debian 12, as root)
   setup                install (Debian, as root) or ask for what the tests need
   bed kubernetes       build the Kubernetes test bed where it is missing (Debian 12, as root)
   bed kubernetes serve [NAMESPACE]
@@ -33,7 +31,6 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let result = match words[..] {
         ["test"] => check::all(),
-        ["real"] => check::real(),
         ["setup"] => setup::ensure(),
         ["bed", "kubernetes"] => bed::build(),
         ["bed", "kubernetes", "serve"] => bed::serve(None),

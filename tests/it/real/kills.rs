@@ -31,7 +31,6 @@ fn says(event: &Json, of: &str, what: &str) -> bool {
 }
 
 #[test]
-#[ignore = "not in the gate yet: cargo xtask real"]
 fn killed_in_each_phase_the_next_run_goes_on() {
     let lab = Lab::new(&["-var=proxy_on_every_node=true", "-var=workers=1"]);
     let variables = lab.variables();

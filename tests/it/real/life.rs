@@ -16,7 +16,6 @@ fn one_control_plane_and_one_worker_come_and_go() {
 }
 
 #[test]
-#[ignore = "not in the gate yet: cargo xtask real"]
 fn a_highly_available_cluster_lives_its_whole_life() {
     scenario::a_whole_life(&Lab::new(&[]));
 }
