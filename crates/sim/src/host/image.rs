@@ -172,6 +172,9 @@ const BASE: &[&str] = &[
 
 /// Name of the base program that a path stands for.
 pub fn base_command(path: &str) -> Option<&'static str> {
+    if path == "/usr/lib/apt/apt-helper" {
+        return Some("apt-helper");
+    }
     let name =
         ["/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/"].iter().find_map(|dir| path.strip_prefix(dir))?;
     BASE.iter().find(|b| **b == name).copied()

@@ -11,6 +11,7 @@ pub(super) fn dispatch(tool: &str, cx: &mut Cx<'_>) -> Option<Status> {
         "ss" => ss(cx),
         "curl" => curl(cx),
         "wget" => wget(cx),
+        "apt-helper" => apt_helper(cx),
         "ping" => ping(cx),
         "nc" => nc(cx),
         "iptables" | "ip6tables" | "nft" => Ok(0),
@@ -357,6 +358,32 @@ fn wget(cx: &mut Cx<'_>) -> Status {
         Answer::Unknown => {
             Err(cx.fail(4, "unable to resolve host address (a simulated host reaches no Internet)"))
         }
+    }
+}
+
+/// `apt-helper download-file URI TARGET`: apt's own way to fetch.
+fn apt_helper(cx: &mut Cx<'_>) -> Status {
+    let words: Vec<String> = cx.args.iter().filter(|word| !word.starts_with('-')).cloned().collect();
+    let [verb, url, file] = &words[..] else {
+        return Err(cx.fail(100, "Must specify at least one pair url/filename"));
+    };
+    if verb != "download-file" {
+        return Err(cx.unsupported(verb));
+    }
+    match fetch(cx, url) {
+        Answer::Http(code, body) if code < 400 => {
+            let path = cx.sh.path(file);
+            cx.files_mut(|f, a| f.write(&path, body.as_bytes(), false, a))
+                .map_err(|e| cx.fail(100, format!("{file}: {e}")))?;
+            cx.out(format!("Get:1 {url}\n"));
+            Ok(0)
+        }
+        Answer::Http(code, _) => Err(cx.fail(100, format!("E: Failed to fetch {url}  {code}"))),
+        Answer::Refused(refusal) => Err(cx.fail(100, format!("E: Failed to fetch {url}  {refusal}"))),
+        Answer::Unknown => Err(cx.fail(
+            100,
+            format!("E: Failed to fetch {url}  Could not resolve (a simulated host reaches no Internet)"),
+        )),
     }
 }
 
