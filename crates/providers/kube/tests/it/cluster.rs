@@ -4,7 +4,7 @@ use grappe_provider_host::testing::Action;
 use grappe_value::Value;
 use serde_json::json;
 
-use crate::lab::{CPS, Ha, Lab, cluster, cluster_of, endpoint, host};
+use crate::lab::{CPS, Ha, Lab, VERSION, cluster, cluster_of, endpoint, host};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bare_machines_become_a_cluster_whose_nodes_are_ready() {
@@ -141,6 +141,71 @@ async fn a_plan_shows_what_differs_on_a_machine() {
     assert_eq!(bench.action("kubeadm_host", &again, &host(&machine)), Action::Nothing);
     lab.unmake("kubeadm_host", "w1", &again).await;
     assert_eq!(lab.ok(&machine, "apt-mark showhold"), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_part_that_drifts_is_shown_and_mended_alone() {
+    let lab = Lab::new().await;
+    let machine = lab.machine("w1");
+    let given = json!({
+        "host": machine, "version": VERSION, "time": "ignore", "resolv_conf": "/etc/resolv.conf",
+        "extra_sysctls": {"vm.max_map_count": "262144"}, "extra_packages": ["socat"],
+        "proxy": {"http": "http://10.0.0.1:3128", "no_proxy": ["10.0.0.0/24"]},
+        "containerd": {"registry_mirrors": {"docker.io": "http://10.0.0.1:5000"}},
+    });
+    let mut state = lab.make("kubeadm_host", "w1", given.clone()).await;
+    let bench = lab.bench("kubeadm_host", "w1").await;
+    let resolver = "/etc/systemd/system/kubelet.service.d/20-grappe-resolv.conf";
+    for (command, part, told) in [
+        (
+            "echo '/swap.img none swap sw 0 0' >> /etc/fstab",
+            "swap",
+            "off, but /etc/fstab turns it on at boot",
+        ),
+        ("rm /etc/modules-load.d/kubernetes.conf", "modules", "/etc/modules-load.d/kubernetes.conf differs"),
+        ("echo 65530 > /proc/sys/vm/max_map_count", "sysctls", "vm.max_map_count is 65530"),
+        ("rm /etc/sysctl.d/99-kubernetes.conf", "sysctls", "/etc/sysctl.d/99-kubernetes.conf differs"),
+        ("rm /etc/resolv.conf", "resolver", "there is no /etc/resolv.conf, without which no pod starts"),
+        (&format!("rm {resolver}"), "resolver", "the kubelet is not told of /etc/resolv.conf"),
+        ("rm /etc/apt/apt.conf.d/95grappe-proxy", "proxy", "/etc/apt/apt.conf.d/95grappe-proxy differs"),
+        (
+            "echo x >> /etc/systemd/system/containerd.service.d/90-grappe-proxy.conf",
+            "proxy",
+            "/etc/systemd/system/containerd.service.d/90-grappe-proxy.conf differs",
+        ),
+        (
+            "rm /etc/apt/sources.list.d/kubernetes.list",
+            "source",
+            "/etc/apt/sources.list.d/kubernetes.list differs",
+        ),
+        ("rm /etc/apt/keyrings/kubernetes.asc", "source", "/etc/apt/keyrings/kubernetes.asc is missing"),
+        ("apt-mark unhold kubectl", "packages", "kubectl is not held"),
+        ("apt-get remove -y socat", "packages", "socat is not installed"),
+        ("systemctl disable kubelet", "packages", "the kubelet's service is not enabled"),
+        ("rm /etc/containerd/config.toml", "containerd", "/etc/containerd/config.toml differs"),
+        (
+            "rm /etc/containerd/certs.d/docker.io/hosts.toml",
+            "containerd",
+            "/etc/containerd/certs.d/docker.io/hosts.toml differs",
+        ),
+        ("rm /etc/crictl.yaml", "containerd", "/etc/crictl.yaml differs"),
+        ("systemctl stop containerd", "containerd", "the service is inactive"),
+        ("systemctl disable containerd", "containerd", "the service is not enabled"),
+    ] {
+        lab.ok(&machine, command);
+        let read = bench.read("kubeadm_host", &state).await.expect("it is there");
+        let parts = read.get("parts").and_then(Value::as_entries).expect("parts");
+        let differ: Vec<(&str, &str)> = parts
+            .iter()
+            .filter_map(|(name, state)| Some((&**name, state.as_str()?)))
+            .filter(|(_, state)| *state != "as wanted")
+            .collect();
+        assert_eq!(differ, [(part, told)], "{command}");
+        assert_eq!(bench.action("kubeadm_host", &read, &given), Action::Update(vec!["parts".into()]));
+        let mended = bench.update("kubeadm_host", &read, &given).await;
+        state = bench.read("kubeadm_host", &mended).await.expect("it is there");
+        assert_eq!(bench.action("kubeadm_host", &state, &given), Action::Nothing, "{command}");
+    }
 }
 
 /// One file for each of kubeadm's APIs, read by a kubeadm of its release.

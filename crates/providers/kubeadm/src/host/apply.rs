@@ -171,7 +171,7 @@ async fn network(
         script.push_str("[ -e /etc/resolv.conf ] || : > /etc/resolv.conf || exit 1\n");
         let content = found.kubelet_resolv_conf(args).map(hosts::kubelet_resolv_conf).unwrap_or_default();
         put(session, 0o644, [file(hosts::KUBELET_RESOLV_PATH, content)]).await?;
-        script.push_str("systemctl daemon-reload && systemctl try-restart kubelet || exit 1\n");
+        script.push_str(&taken_up(&["kubelet"]));
     }
     if found.selinux(args).is_some() {
         ctx.progress("making SELinux permissive");
@@ -196,14 +196,21 @@ async fn network(
         let main_mode = if found.system == Some(System::Debian) { 0o600 } else { 0o644 };
         put(session, 0o600, units).await?;
         put(session, main_mode, mains).await?;
-        script.push_str("systemctl daemon-reload && systemctl try-restart ");
-        script.push_str(&proxy::UNITS.join(" "));
-        script.push_str(" || exit 1\n");
+        script.push_str(&taken_up(&proxy::UNITS));
     }
     if script.is_empty() {
         return Ok(());
     }
     session.run("set the network up", script).await.map(drop)
+}
+
+/// Has units that run take up their changed drop-ins. On a fresh machine they are not there yet.
+fn taken_up(units: &[&str]) -> String {
+    format!(
+        "systemctl daemon-reload || exit 1\nfor unit in {}; do\n\
+         if systemctl is-active -q $unit; then systemctl restart $unit || exit 1; fi\ndone\n",
+        units.join(" ")
+    )
 }
 
 /// Opens the firewall in force; what a boot brings is a file, or firewalld's own.

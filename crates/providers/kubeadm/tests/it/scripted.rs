@@ -68,7 +68,7 @@ enable) for n in $names; do [ -e $u/$n.unit ] || { echo "Failed to enable unit: 
 restart|start) for n in $names; do [ -e $u/$n.unit ] || exit 5; : > $u/$n.active; done ;;
 stop) for n in $names; do rm -f $u/$n.active; done ;;
 disable) for n in $names; do rm -f $u/$n.enabled; done ;;
-list-unit-files|daemon-reload|try-restart|mask|unmask) ;;
+list-unit-files|daemon-reload|mask|unmask) ;;
 *) echo "systemctl: $verb is not scripted" >&2; exit 1 ;;
 esac"#,
     ),

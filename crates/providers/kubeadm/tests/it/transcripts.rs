@@ -118,7 +118,8 @@ async fn the_rhel_family() {
     firewall-cmd -q --zone=trusted --add-source=10.244.0.0/16
     firewall-cmd -q --permanent --zone=trusted --add-source=10.244.0.0/16
     systemctl daemon-reload
-    systemctl try-restart containerd kubelet
+    systemctl restart containerd
+    systemctl restart kubelet
     ");
     assert_eq!(notes(&made), "");
     assert!(host.read("/etc/dnf/dnf.conf").contains("proxy=http://me:hunter2@proxy.lan:3128\n"));
