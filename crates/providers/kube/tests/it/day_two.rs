@@ -8,7 +8,7 @@ use grappe_provider_host::testing::{Action, Bench};
 use grappe_value::Value;
 use serde_json::{Value as Json, json};
 
-use crate::lab::{CPS, Ha, WORKERS, cluster_of};
+use crate::lab::{CPS, Ha, Lab, WORKERS, cluster, cluster_of, endpoint};
 
 /// Two pods on any node but the control planes, both of which must stay.
 const KEPT: &str = "
@@ -327,4 +327,46 @@ async fn what_let_a_machine_in_is_revoked_whatever_came_of_the_join() {
         assert!(!secrets.contains("bootstrap.kubernetes.io/token"), "{broken}: {secrets}");
         assert!(!secrets.contains("kubeadm-certs"), "{broken}: {secrets}");
     }
+}
+
+/// Milliseconds of so many days.
+const fn days(days: i64) -> i64 {
+    days * 86_400_000
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_that_end_soon_show_in_the_plan_and_are_renewed() {
+    let lab = Lab::new().await;
+    let machine = lab.machine("cp1");
+    lab.make("kubeadm_host", "cp1", crate::lab::host(&machine)).await;
+    let made = cluster(&machine, std::slice::from_ref(&machine), &endpoint(&machine));
+    let made = lab.make("kubeadm_cluster", "lab", made).await;
+    let (ty, args) = ("kubeadm_control_plane", json!({"cluster": cluster_of(&made), "host": machine}));
+    let bench = lab.bench(ty, "cp1").await;
+    let state = lab.make(ty, "cp1", args.clone()).await;
+    // As if the cluster were eleven months old: its certificates have 25 days left.
+    lab.world.with(|state| state.clock_offset_ms -= days(340));
+    lab.ok(&machine, "kubeadm certs renew all");
+    lab.world.with(|state| state.clock_offset_ms += days(340));
+
+    let part = |state: &Value| {
+        let parts = state.get("parts").and_then(Value::as_entries).expect("parts");
+        parts.get("certificates").and_then(Value::as_str).expect("certificates").to_owned()
+    };
+    let read = bench.read(ty, &state).await.expect("it is there");
+    let end = read.get("certificates_end").and_then(Value::as_str).expect("an end").to_owned();
+    assert!(part(&read).ends_with(&format!(" ends at {end}")), "{}", part(&read));
+    let shown = Action::Update(vec!["certificates_end".into(), "parts".into()]);
+    assert_eq!(bench.action(ty, &read, &args), shown);
+    let renewed = bench.update(ty, &read, &args).await;
+    let read = bench.read(ty, &renewed).await.expect("it is there");
+    assert_eq!(part(&read), "as wanted");
+    assert!(read.get("certificates_end").and_then(Value::as_str).is_some_and(|now| *now > *end));
+    assert_eq!(bench.action(ty, &read, &args), Action::Nothing);
+    // The components have started anew with them.
+    for component in ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
+        let manifest = lab.ok(&machine, &format!("cat /etc/kubernetes/manifests/{component}.yaml"));
+        assert!(manifest.contains("grappe.io/restarted"), "{manifest}");
+    }
+    assert_eq!(lab.kubectl(&machine, "get --raw /readyz"), "ok");
 }
