@@ -280,10 +280,7 @@ impl Resource for HaproxyProxy {
     }
 
     async fn delete(&self, ctx: &Context<Hosts>, state: State) -> Result<(), Fault> {
-        if state.host.goes(ctx) {
-            return Ok(());
-        }
-        let session = ctx.client().session(ctx, &state.host).await?;
+        let Some(session) = ctx.client().session_to_leave(ctx, &state.host).await? else { return Ok(()) };
         let service = quote(&state.service);
         session.progress("stopping HAProxy");
         let stop = format!(

@@ -133,7 +133,10 @@ impl Resource for HostFile {
     }
 
     async fn delete(&self, ctx: &Context<Hosts>, state: State) -> Result<(), Fault> {
-        ctx.client().session(ctx, &state.host).await?.remove_file(&state.path).await
+        match ctx.client().session_to_leave(ctx, &state.host).await? {
+            Some(session) => session.remove_file(&state.path).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -30,7 +30,7 @@ use grappe_provider::{AnyProvider, AnyResource, Fault, Provider, Setup, erased};
 use grappe_ssh::Pool;
 
 pub use connection::{Bastion, Connection};
-pub use hosts::Hosts;
+pub use hosts::{Hosts, is_another_machine};
 pub use session::{Session, fault};
 
 /// The provider, over the pool that all providers of a run share.

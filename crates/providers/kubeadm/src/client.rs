@@ -35,6 +35,11 @@ impl Client {
         Ok(Remote::new(self.hosts.session(ctx, connection).await?, ctx.run()))
     }
 
+    /// The hosts of the run.
+    pub fn hosts(&self) -> &Hosts {
+        &self.hosts
+    }
+
     /// The identity of the control plane of a cluster that answered last.
     pub(crate) fn last_healthy(&self, cluster: &str) -> Option<String> {
         self.last_healthy.lock().unwrap_or_else(PoisonError::into_inner).get(cluster).cloned()
@@ -44,12 +49,6 @@ impl Client {
     pub(crate) fn set_last_healthy(&self, cluster: &str, identity: String) {
         self.last_healthy.lock().unwrap_or_else(PoisonError::into_inner).insert(cluster.into(), identity);
     }
-}
-
-/// Whether another machine stands at the address by now: its host key is not the one that is known. Of what was on the machine
-/// before nothing is there to be taken back.
-pub fn is_another_machine(fault: &Fault) -> bool {
-    fault.summary.contains("HOST KEY CHANGED")
 }
 
 /// Whether two connections lead to the same machine.

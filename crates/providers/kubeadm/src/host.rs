@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 pub use self::args::Args;
 use self::observe::Observed;
 use self::parts::{AS_WANTED, PARTS};
-use crate::client::{Client, is_another_machine};
+use crate::client::Client;
 
 /// The resource type.
 pub struct KubeadmHost;
@@ -99,17 +99,9 @@ impl Resource for KubeadmHost {
     /// Takes back what would surprise on a machine that stays: the hold, the swap that fstab had, the written files.
     /// The packages stay: others may use them by now.
     async fn delete(&self, ctx: &Context<Client>, state: State) -> Result<(), Fault> {
-        if state.args.host.goes(ctx) {
-            return Ok(());
-        }
-        match session(ctx, &state.args).await {
-            Ok(session) => apply::undo(&session, &state.args).await,
-            // A machine that died leaves; on one that comes back these files do no harm.
-            Err(fault) if fault.is_transient() || is_another_machine(&fault) => {
-                ctx.progress(format!("what was prepared on it is left there: {}", fault.summary));
-                Ok(())
-            }
-            Err(fault) => Err(fault),
+        match ctx.client().hosts().session_to_leave(ctx, &state.args.host).await? {
+            Some(session) => apply::undo(&session.hide(state.args.secrets()), &state.args).await,
+            None => Ok(()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Nodes that leave: as planned, behind our back, and dead.
 
+use futures::join;
 use serde_json::json;
 
 use crate::lab::{CPS, Ha, Lab, WORKERS, cluster, cluster_of, endpoint};
@@ -127,4 +128,18 @@ async fn everything_goes_in_any_order() {
     ha.lab.unmake("kubeadm_worker", "w1", &ha.worker_states[0]).await;
     let bench = ha.lab.bench("kubeadm_cluster", "lab").await;
     assert_eq!(bench.read("kubeadm_cluster", &ha.cluster_state).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_on_a_dead_machine_is_left_there() {
+    let lab = Lab::new().await;
+    let machine = lab.hosts(&["w1"]).await.remove(0);
+    let host =
+        lab.bench("kubeadm_host", "w1").await.create("kubeadm_host", &crate::lab::host(&machine)).await;
+    let proxy = json!({"host": machine, "bind": ["127.0.0.1:7443"]});
+    let proxy = lab.make("haproxy_proxy", "w1", proxy).await;
+    lab.world.stop_machine(machine["id"].as_str().expect("an id")).expect("it ran");
+    lab.pool.close_all().await;
+    // It is silent for a while, and then taken for dead.
+    join!(lab.unmake("kubeadm_host", "w1", &host), lab.unmake("haproxy_proxy", "w1", &proxy));
 }

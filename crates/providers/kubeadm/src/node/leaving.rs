@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use grappe_provider::{Context, Fault};
-use grappe_provider_host::Connection;
+use grappe_provider_host::{Connection, is_another_machine};
 
 use super::{delete_node, version};
 use crate::access::{ClusterRef, Kubectl, is_alive};
-use crate::client::{Client, is_another_machine};
+use crate::client::Client;
 use crate::drain::{self, Policy};
 use crate::etcd;
 use crate::places;
