@@ -18,6 +18,7 @@ use grappe_provider::{Change, Context, Fault, Problem, Resource, Timeouts};
 use grappe_provider_host::Connection;
 use grappe_value::{Attribute, ObjectType, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 pub use self::args::{Args, EtcdSettings};
 use crate::access::{ClusterRef, Kubectl};
@@ -50,6 +51,11 @@ pub struct State {
     /// The certificate is made anew only when the names in it change.
     #[serde(default, skip_serializing)]
     cert_sans: Vec<String>,
+    /// As [`Self::cert_sans`]: they are uploaded anew when they change.
+    #[serde(default, skip_serializing)]
+    kubelet_config: Option<Json>,
+    #[serde(default, skip_serializing)]
+    kube_proxy_config: Option<Json>,
 }
 
 impl Resource for KubeadmCluster {
@@ -355,6 +361,8 @@ impl Args {
             host: self.host.clone(),
             etcd: self.settings.etcd.clone(),
             cert_sans: self.settings.cert_sans.clone(),
+            kubelet_config: Some(Json::Object(self.settings.kubelet_config.clone())),
+            kube_proxy_config: Some(Json::Object(self.settings.kube_proxy_config.clone())),
         }
     }
 }

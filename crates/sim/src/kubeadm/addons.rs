@@ -43,6 +43,14 @@ pub(super) fn apply(s: &mut State, id: &str, settings: &Settings, name: &str) {
     put(cluster, &kind, name, object, now);
 }
 
+/// Brings the file's settings to kube-proxy's ConfigMap, as the phase does when it is run by itself (`CreateOrUpdateConfigMap`); CoreDNS keeps its own.
+pub(super) fn configure(s: &mut State, id: &str, settings: &Settings, name: &str) {
+    let now = s.now();
+    let Some(cluster) = s.clusters.get_mut(id).filter(|_| name == KUBE_PROXY) else { return };
+    let maps = kind("ConfigMap", "configmaps", "", true);
+    cluster.store(&maps, "kube-system", name, map(json!({"config.conf": document(&settings.proxy)})), now);
+}
+
 /// Stores a workload, or the new pods of one that is there.
 fn put(cluster: &mut Cluster, kind: &Kind, name: &str, object: Value, now: i64) {
     match cluster.objects.get(&kind.kind, "kube-system", name).cloned() {

@@ -106,7 +106,10 @@ pub(super) fn run(cx: &mut Cx<'_>, opts: &Opts, phase: &[&str]) -> Status {
             let access = admin(cx, opts)?;
             for (name, shown) in [(addons::COREDNS, "CoreDNS"), (addons::KUBE_PROXY, "kube-proxy")] {
                 if *which == "all" || *which == name {
-                    cx.sh.state(|s| addons::apply(s, &access.cluster, &settings, name));
+                    cx.sh.state(|s| {
+                        addons::apply(s, &access.cluster, &settings, name);
+                        addons::configure(s, &access.cluster, &settings, name);
+                    });
                     cx.out(format!("[addons] Applied essential addon: {shown}\n"));
                 }
             }

@@ -257,4 +257,21 @@ async fn changed_settings_reach_every_control_plane() {
         let own = format!("--advertise-address={}", machine["address"].as_str().expect("an address"));
         assert!(manifest.contains(&own), "{manifest}");
     }
+    assert_eq!(bench.run.progress().iter().filter(|step| step.contains("kube-proxy")).count(), 0);
+
+    // What kubelets and kube-proxy share is a settings' change too.
+    changed["kubelet_config"] = json!({"maxPods": 200});
+    changed["kube_proxy_config"] = json!({"mode": "nftables"});
+    let names = ["kube_proxy_config", "kubelet_config"].map(str::to_owned).to_vec();
+    assert_eq!(bench.action(ty, &read, &changed), Action::Update(names));
+    let updated = bench.update(ty, &read, &changed).await;
+    let read = bench.read(ty, &updated).await.expect("it is there");
+    assert_eq!(bench.action(ty, &read, &changed), Action::Nothing);
+    let kubectl = |args: &str| ha.lab.kubectl(&ha.control_planes[0], args);
+    let kubelets = kubectl("-n kube-system get configmap kubelet-config -o yaml");
+    assert!(kubelets.contains("maxPods: 200"), "{kubelets}");
+    let proxies = kubectl("-n kube-system get configmap kube-proxy -o yaml");
+    assert!(proxies.contains("mode: nftables"), "{proxies}");
+    let pods = kubectl("-n kube-system get daemonset kube-proxy -o yaml");
+    assert!(pods.contains("kubectl.kubernetes.io/restartedAt"), "{pods}");
 }

@@ -163,7 +163,7 @@ impl Args {
             pod_subnet: settings.pod_subnet.clone(),
             service_subnet: settings.service_subnet.clone(),
             cloud_provider: settings.cloud_provider.clone(),
-            kube_proxy: Some(installs_kube_proxy(settings.skip_phases.iter().map(String::as_str))),
+            kube_proxy: Some(settings.has_kube_proxy()),
             max_unavailable: settings.max_unavailable,
             renew_before: settings.renew_before.clone(),
             control_planes: self.control_planes.clone().unwrap_or_else(|| vec![self.host.clone()]),

@@ -3,7 +3,8 @@
 //! `kubeadm upgrade` does not apply changed settings; kubeadm's own way is to run single phases of init again:
 //! `upload-config` once (what joins and upgrades take from then on), and on each control plane `certs apiserver` (new
 //! names) and `control-plane all`, `etcd local` (new arguments). The kubelet restarts what a changed manifest describes;
-//! the next control plane waits until that is done here.
+//! the next control plane waits until that is done here. The kubelets' settings are uploaded for the nodes that take them later;
+//! kube-proxy, whose pods read theirs when they start, is restarted.
 //! Source: <https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-reconfigure/>
 
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use grappe_kubeadm::config::LocalEndpoint;
 use grappe_provider::{Context, Fault};
 use grappe_provider_host::Connection;
+use serde_json::{Map, Value as Json};
 
 use super::{Args, State};
 use crate::access::Kubectl;
@@ -46,11 +48,26 @@ pub(super) async fn run(ctx: &Context<Client>, prior: &State, args: &Args) -> Re
     .await?;
     ctx.progress("uploading the settings");
     first.phases(args, &["upload-config kubeadm"]).await?;
+    let settings = &args.settings;
+    if differ(prior.kubelet_config.as_ref(), &settings.kubelet_config) {
+        first.phases(args, &["upload-config kubelet"]).await?;
+    }
     for here in &all {
         ctx.progress(format!("putting the settings into {}", here.name));
         here.apply(ctx, prior, args).await?;
     }
+    if settings.has_kube_proxy() && differ(prior.kube_proxy_config.as_ref(), &settings.kube_proxy_config) {
+        ctx.progress("restarting kube-proxy");
+        first.phases(args, &["addon kube-proxy"]).await?;
+        let restart = "-n kube-system rollout restart daemonset kube-proxy";
+        first.kubectl().run("restart kube-proxy", restart).await?;
+    }
     Ok(())
+}
+
+/// Whether fields are others than before, when there may have been none.
+fn differ(before: Option<&Json>, now: &Map<String, Json>) -> bool {
+    before.and_then(Json::as_object).map_or(!now.is_empty(), |before| before != now)
 }
 
 impl Here {

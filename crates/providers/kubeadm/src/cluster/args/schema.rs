@@ -55,8 +55,8 @@ fn components(schema: Schema) -> Schema {
         .attr("encryption_algorithm", Attribute::optional(Type::String, "Of the keys that kubeadm makes (1.31 and later): `RSA-2048` (its default), `RSA-3072`, `RSA-4096`, `ECDSA-P256` or, from 1.34 on, `ECDSA-P384`. A change is for keys made later."))
         .attr("certificate_validity_period", Attribute::optional(Type::String, "How long certificates live (1.31 and later), such as `8760h`, kubeadm's default. A change is for certificates made later."))
         .attr("ca_certificate_validity_period", Attribute::optional(Type::String, "How long the cluster's CAs live (1.31 and later), such as `87600h`, kubeadm's default.").record())
-        .attr("kubelet_config", Attribute::optional(Type::Any, "Fields of KubeletConfiguration for all nodes, as an object. `cgroupDriver` is `systemd` by default.").record())
-        .attr("kube_proxy_config", Attribute::optional(Type::Any, "Fields of KubeProxyConfiguration, as an object.").record())
+        .attr("kubelet_config", Attribute::optional(Type::Any, "Fields of KubeletConfiguration for all nodes, as an object. `cgroupDriver` is `systemd` by default. A change is for nodes that join, or whose kubelet is upgraded, later."))
+        .attr("kube_proxy_config", Attribute::optional(Type::Any, "Fields of KubeProxyConfiguration, as an object. A change restarts kube-proxy, node by node."))
         .attr("cloud_provider", Attribute::optional(Type::String, "`external` where a cloud controller manager will look after the nodes: every kubelet that joins is started with it, and its node keeps the taint `node.cloudprovider.kubernetes.io/uninitialized` until that manager has seen it. The network plugin and the manager must tolerate the taint. API servers and controller managers get no such argument.").record())
 }
 

@@ -57,8 +57,8 @@ pub(in crate::cluster) struct Settings {
     encryption_algorithm: Option<String>,
     certificate_validity_period: Option<String>,
     ca_certificate_validity_period: Option<String>,
-    kubelet_config: Map<String, Json>,
-    kube_proxy_config: Map<String, Json>,
+    pub(in crate::cluster) kubelet_config: Map<String, Json>,
+    pub(in crate::cluster) kube_proxy_config: Map<String, Json>,
     pub(in crate::cluster) cloud_provider: Option<String>,
     pub(in crate::cluster) node_name: Option<String>,
     pub(super) node_ip: Option<String>,
@@ -233,6 +233,11 @@ impl Settings {
                 .map_err(|problem| Mistake { attribute: timeouts::ATTRIBUTE, problem })?,
             ..config::Init::default()
         })
+    }
+
+    /// Whether kube-proxy is installed.
+    pub(in crate::cluster) fn has_kube_proxy(&self) -> bool {
+        installs_kube_proxy(self.skip_phases.iter().map(String::as_str))
     }
 
     /// The pods' range.
