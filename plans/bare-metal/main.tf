@@ -13,6 +13,7 @@ resource "host_machine" "this" {
   user             = var.ssh_user
   port             = var.ssh_port
   private_key_file = var.ssh_private_key_file
+  bastion          = var.ssh_bastion
 }
 
 module "cluster" {
@@ -34,4 +35,12 @@ module "cluster" {
   taints         = var.taints
   package_source = var.package_source
   containerd     = var.containerd
+
+  cert_sans        = var.cert_sans
+  proxy            = var.proxy
+  trusted_networks = var.trusted_networks
+  extra_packages   = var.extra_packages
+  max_unavailable  = var.max_unavailable
+  drain_policy     = var.drain_policy
+  drain_timeout    = var.drain_timeout
 }

@@ -54,6 +54,16 @@ variable "ssh_private_key_file" {
   default     = null
 }
 
+variable "ssh_bastion" {
+  description = "The host to go through, where the machines are behind one: { address, user, port }. It logs in with the same key."
+  type = object({
+    address = string
+    user    = optional(string)
+    port    = optional(number)
+  })
+  default = null
+}
+
 variable "node_cidr" {
   description = "The network whose addresses are the nodes', on machines with several."
   type        = string
@@ -99,5 +109,47 @@ variable "package_source" {
 variable "containerd" {
   description = "The container runtime's settings, mirrors of registries among them: see kubeadm_host."
   type        = any
+  default     = null
+}
+
+variable "cert_sans" {
+  description = "More names and addresses for the API servers' certificates, such as the name by which clients know the API."
+  type        = list(string)
+  default     = []
+}
+
+variable "proxy" {
+  description = "The way out of the machines' network for packages and images: { http, https, no_proxy }."
+  type        = any
+  default     = null
+}
+
+variable "trusted_networks" {
+  description = "Networks that the machines' own firewalls let in whole, where they have one: the nodes', the pods' and the services'."
+  type        = list(string)
+  default     = null
+}
+
+variable "extra_packages" {
+  description = "More packages that every node needs, such as nfs-common."
+  type        = list(string)
+  default     = null
+}
+
+variable "max_unavailable" {
+  description = "How many workers an upgrade takes out of service at once. 1 by default."
+  type        = number
+  default     = null
+}
+
+variable "drain_policy" {
+  description = "What becomes of pods that will not go when a node leaves or is upgraded: fail (by default), force, skip."
+  type        = string
+  default     = null
+}
+
+variable "drain_timeout" {
+  description = "How long pods have to go. 5m by default."
+  type        = string
   default     = null
 }

@@ -44,6 +44,11 @@ resource "kubeadm_host" "node" {
   package_source = var.package_source
   containerd     = var.containerd
   node_cidr      = var.node_cidr
+
+  proxy            = var.proxy
+  trusted_networks = var.trusted_networks
+  extra_packages   = var.extra_packages
+  extra_sysctls    = var.extra_sysctls
 }
 
 resource "kubeadm_cluster" "this" {
@@ -58,10 +63,16 @@ resource "kubeadm_cluster" "this" {
   pod_subnet             = var.pod_subnet
   service_subnet         = var.service_subnet
 
+  api_server_extra_args   = var.api_server_extra_args
   etcd_extra_args         = var.etcd_extra_args
   kubelet_config          = var.kubelet_config
   kube_proxy_config       = var.kube_proxy_config
+  skip_phases             = var.skip_phases
+  cloud_provider          = var.cloud_provider
   ignore_preflight_errors = var.ignore_preflight_errors
+
+  max_unavailable = var.max_unavailable
+  renew_before    = var.renew_before
 
   depends_on = [haproxy_proxy.api]
 }
@@ -73,6 +84,8 @@ resource "kubeadm_control_plane" "this" {
   host                    = each.value
   node_ip                 = kubeadm_host.node[each.key].node_ip
   ignore_preflight_errors = var.ignore_preflight_errors
+  drain_policy            = var.drain_policy
+  drain_timeout           = var.drain_timeout
 }
 
 resource "kubeadm_worker" "this" {
@@ -82,6 +95,8 @@ resource "kubeadm_worker" "this" {
   host                    = each.value
   node_ip                 = kubeadm_host.node[each.key].node_ip
   ignore_preflight_errors = var.ignore_preflight_errors
+  drain_policy            = var.drain_policy
+  drain_timeout           = var.drain_timeout
 
   depends_on = [haproxy_proxy.api] # a worker that speaks to its own HAProxy needs it before it joins
 }

@@ -93,6 +93,72 @@ variable "containerd" {
   default     = null
 }
 
+variable "proxy" {
+  description = "The way out of the machines' network for packages and images: { http, https, no_proxy }."
+  type        = any
+  default     = null
+}
+
+variable "trusted_networks" {
+  description = "Networks that the machines' own firewalls let in whole, where they have one: the nodes', the pods' and the services'."
+  type        = list(string)
+  default     = null
+}
+
+variable "extra_packages" {
+  description = "More packages that every node needs, such as nfs-common."
+  type        = list(string)
+  default     = null
+}
+
+variable "extra_sysctls" {
+  description = "More sysctls of every node."
+  type        = map(string)
+  default     = null
+}
+
+variable "max_unavailable" {
+  description = "How many workers an upgrade takes out of service at once. 1 by default."
+  type        = number
+  default     = null
+}
+
+variable "drain_policy" {
+  description = "What becomes of pods that will not go when a node leaves or is upgraded: fail (by default), force, skip."
+  type        = string
+  default     = null
+}
+
+variable "drain_timeout" {
+  description = "How long pods have to go. 5m by default."
+  type        = string
+  default     = null
+}
+
+variable "renew_before" {
+  description = "How long before their end the control planes' certificates are renewed. 720h by default."
+  type        = string
+  default     = null
+}
+
+variable "skip_phases" {
+  description = "Phases of kubeadm init to leave out: addon/kube-proxy where the pod network does its work, as kube-router's and Cilium's may."
+  type        = list(string)
+  default     = null
+}
+
+variable "cloud_provider" {
+  description = "\"external\" where a cloud controller manager will look after the nodes."
+  type        = string
+  default     = null
+}
+
+variable "api_server_extra_args" {
+  description = "Arguments of the API servers."
+  type        = map(string)
+  default     = null
+}
+
 variable "etcd_extra_args" {
   description = "Arguments of etcd."
   type        = map(string)
