@@ -5,6 +5,7 @@ mod commands;
 mod kill;
 mod lab;
 mod locks;
+mod module;
 mod pair;
 mod real;
 mod sandbox;
