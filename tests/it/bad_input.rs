@@ -34,6 +34,17 @@ resource "local_file" "c" {
 resource "random_string" "d" {
   length = "many"
 }
+
+# What is wrong with one block hides nothing of another, and is not said again of those that look at it.
+resource "terraform_data" "e" {
+  input = [terraform_data.b.ids, random_string.d.result, upper(["x"])]
+}
+
+resource "local_file" "g" {
+  count    = -1
+  filename = random_string.d.results
+  content  = terraform_data.e.id
+}
 "#
     ));
 }

@@ -213,7 +213,7 @@ fn unmatched(input: &Input<'_>, wanted: &BTreeSet<InstanceAddr>, gone: &[Gone<'_
 }
 
 /// What is wrong with each of many instances in the same way is said of the first.
-fn said_once(mut found: Diagnostics) -> Diagnostics {
+pub(crate) fn said_once(mut found: Diagnostics) -> Diagnostics {
     let mut said = BTreeSet::new();
     found.0.retain(|d| said.insert((d.span, d.summary.clone(), d.detail.clone())));
     found

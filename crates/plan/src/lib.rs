@@ -60,7 +60,8 @@ pub fn plan(input: &Input<'_>) -> Result<Outcome, Diagnostics> {
     let statics = Arc::new(Statics::new(input.config, input.registry)?);
     let found = validate::check_blocks(&statics);
     if found.has_errors() {
-        return Err(found);
+        // All that is wrong, at once.
+        return Err(validate::check(&statics, input.files));
     }
     let targets = Targets::new(&input.options.targets, &statics);
     let world = World::new(input);

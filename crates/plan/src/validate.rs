@@ -12,7 +12,8 @@ use grappe_provider::Registry;
 use grappe_value::Value;
 use grappe_value::addr::{Mode, ModuleAddr, ResourceAddr};
 
-use crate::decide::{creation, propose};
+use crate::assemble::said_once;
+use crate::decide::{creation, nothing_known, propose};
 use crate::expand::Keys;
 use crate::planner::{asked, problems};
 use crate::statics::Statics;
@@ -24,12 +25,15 @@ pub fn validate(config: &Config, registry: &Registry, files: &dyn Files) -> Diag
         Ok(statics) => Arc::new(statics),
         Err(found) => return found,
     };
-    let mut found = check_blocks(&statics);
-    if found.has_errors() {
-        return found;
-    }
+    check(&statics, files)
+}
+
+/// What is wrong with the blocks as they stand, and with what their expressions give.
+pub(crate) fn check(statics: &Arc<Statics<'_>>, files: &dyn Files) -> Diagnostics {
+    let mut found = check_blocks(statics);
+    let config = statics.modules[0].config;
     let variables: BTreeMap<Arc<str>, Value> =
-        config.root.variables.iter().map(|(name, v)| (name.clone(), Value::unknown(v.ty.clone()))).collect();
+        config.variables.iter().map(|(name, v)| (name.clone(), Value::unknown(v.ty.clone()))).collect();
     let env = Env {
         files,
         cwd: ".".into(),
@@ -40,9 +44,10 @@ pub fn validate(config: &Config, registry: &Registry, files: &dyn Files) -> Diag
         variables: &variables,
     };
     let mut walk = Walk::new(statics.clone(), env);
-    walk.run(&mut Validator { registry }, None);
+    walk.run(&mut Validator { registry: statics.registry }, None);
     found.extend(walk.found);
-    found
+    found.sort();
+    said_once(found)
 }
 
 /// What can be said of blocks without evaluating anything: types and providers that do not exist, unknown and missing arguments.
@@ -103,8 +108,11 @@ impl Driver for Validator<'_> {
         };
         let Some(schema) = schema else { return Made::default() };
         let mut asked = asked(walk, at, schema);
-        let Some(config) = asked.config else {
-            return Made { value: None, deps: asked.deps, found: asked.found };
+        // What is wrong with a block was said, and its type looks at whole ones only; what looks at it sees an object of its type.
+        let whole = !check_body(self.registry, at.resource).has_errors();
+        let Some(config) = asked.config.filter(|_| whole) else {
+            let value = Some(nothing_known(&schema.ty()));
+            return Made { value, deps: asked.deps, found: asked.found };
         };
         if let Some(kind) = managed {
             asked.found.extend(problems(at, kind, &config));
