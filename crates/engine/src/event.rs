@@ -1,7 +1,7 @@
 //! What a run says while it goes on. The lines of `-json` are these events, one a line.
 //!
 //! ```json
-//! {"at":1204,"type":"operation_done","id":7,"addr":"kubeadm_worker.w[1]","action":"create","elapsed":950}
+//! {"at":1204,"type":"operation_done","id":7,"addr":"kubeadm_worker.w[1]","action":"create","elapsed":950,"left":0}
 //! ```
 //!
 //! `at` is milliseconds since the run began, as is every duration. No event holds a secret: what remote commands print is masked first
@@ -127,6 +127,8 @@ pub enum EventKind {
         op: OpName,
         /// How long it took, tries and waits between them included.
         elapsed: u64,
+        /// How long the rest of the run will probably take.
+        left: u64,
     },
     /// An operation failed for good.
     OperationFailed {
@@ -135,6 +137,8 @@ pub enum EventKind {
         op: OpName,
         /// How long it took.
         elapsed: u64,
+        /// How long the rest of the run will probably take.
+        left: u64,
         /// What was wrong.
         error: Failure,
     },
@@ -253,8 +257,8 @@ mod tests {
         let op = OpName { id: 7, addr: "t.a[1]".into(), deposed: false, action: Verb::Create };
         let line = |kind| serde_json::to_value(Event { at: 12, kind }).unwrap();
         assert_eq!(
-            line(EventKind::OperationDone { op: op.clone(), elapsed: 950 }),
-            json!({"at": 12, "type": "operation_done", "id": 7, "addr": "t.a[1]", "action": "create", "elapsed": 950})
+            line(EventKind::OperationDone { op: op.clone(), elapsed: 950, left: 0 }),
+            json!({"at": 12, "type": "operation_done", "id": 7, "addr": "t.a[1]", "action": "create", "elapsed": 950, "left": 0})
         );
         let error = Failure { hint: Some("do".into()), ..Failure::new("bad") };
         let retry =

@@ -40,6 +40,8 @@ type Rank = (Reverse<Duration>, usize);
 pub struct ReadyQueue {
     graph: Graph,
     ranks: Vec<Reverse<Duration>>,
+    /// How long all that comes after a node takes.
+    after: Vec<Duration>,
     /// How many of those before it are not done.
     waits: Vec<usize>,
     status: Vec<Status>,
@@ -64,8 +66,10 @@ impl ReadyQueue {
         let ranks: Vec<_> = remaining(&graph, estimates)?.into_iter().map(Reverse).collect();
         let waits: Vec<usize> = (0..graph.len()).map(|n| graph.before(n).len()).collect();
         let ready = (0..graph.len()).filter(|n| waits[*n] == 0).map(|n| (ranks[n], n)).collect();
+        let after = ranks.iter().zip(estimates).map(|(rank, own)| rank.0.saturating_sub(*own)).collect();
         Ok(ReadyQueue {
             ranks,
+            after,
             waits,
             status: vec![Status::Waiting; graph.len()],
             ready,
@@ -172,17 +176,15 @@ impl ReadyQueue {
         self.left
     }
 
-    /// The longest way still ahead: of running nodes from their start.
+    /// The longest way still ahead, where the running nodes have been running for so long. Costs what is running, not what the graph holds.
     #[must_use]
-    pub fn remaining(&self) -> Duration {
-        let ahead = |s: &Status| matches!(s, Status::Waiting | Status::Running);
-        self.status
-            .iter()
-            .zip(&self.ranks)
-            .filter(|(s, _)| ahead(s))
-            .map(|(_, r)| r.0)
-            .max()
-            .unwrap_or_default()
+    pub fn remaining(&self, running: impl IntoIterator<Item = (usize, Duration)>) -> Duration {
+        let best = |nodes: &BTreeSet<Rank>| nodes.first().map(|(rank, _)| rank.0);
+        let ready = std::iter::once(&self.ready).chain(self.lanes.values()).filter_map(best);
+        // One that takes longer than expected still leaves what comes after it.
+        let left =
+            |(node, since): (usize, Duration)| self.ranks[node].0.saturating_sub(since).max(self.after[node]);
+        ready.chain(running.into_iter().map(left)).max().unwrap_or_default()
     }
 }
 
@@ -204,7 +206,29 @@ mod tests {
         assert_eq!([start(), start(), start(), start()], [Some(2), Some(1), Some(0), None]);
         queue.done(2);
         assert_eq!(queue.next(|_| Verdict::Start), Some(3));
-        assert_eq!(queue.remaining(), Duration::from_secs(4));
+    }
+
+    #[test]
+    fn what_is_left_shrinks_with_what_is_done() {
+        let secs = Duration::from_secs;
+        let mut queue = queue(4, &[(0, 1)], &[5, 3, 2, 4]);
+        assert_eq!(queue.remaining([]), secs(8));
+        assert_eq!([queue.next(|_| Verdict::Start), queue.next(|_| Verdict::Start)], [Some(0), Some(3)]);
+        assert_eq!(queue.remaining([(0, secs(1)), (3, secs(1))]), secs(7));
+        assert_eq!(
+            queue.remaining([(0, secs(60)), (3, secs(60))]),
+            secs(3),
+            "its time is over, not what follows"
+        );
+        // What waits for a lane is left too.
+        assert_eq!(queue.next(|_| Verdict::Wait(1)), None);
+        queue.failed(0);
+        assert_eq!(queue.remaining([(3, secs(3))]), secs(2));
+        queue.done(3);
+        queue.open(1);
+        assert_eq!(queue.next(|_| Verdict::Start), Some(2));
+        queue.done(2);
+        assert_eq!((queue.left(), queue.remaining([])), (0, Duration::ZERO));
     }
 
     #[test]

@@ -161,14 +161,16 @@ impl Inner {
                 }
                 vec![line(at, op, &style.paint(Tone::Change, text), style)]
             }
-            EventKind::OperationDone { op, elapsed } => {
+            EventKind::OperationDone { op, elapsed, left } => {
+                self.expected = at + left;
                 if !self.end(op) {
                     return Vec::new();
                 }
                 let text = format!("{} in {}", done(op.action), millis(*elapsed));
                 vec![line(at, op, &style.paint(Tone::Add, text), style)]
             }
-            EventKind::OperationFailed { op, elapsed, error } => {
+            EventKind::OperationFailed { op, elapsed, left, error } => {
+                self.expected = at + left;
                 self.end(op);
                 let text = format!("failed after {}: {}", millis(*elapsed), error.summary);
                 vec![line(at, op, &style.paint(Tone::Remove, text), style)]
@@ -220,12 +222,18 @@ impl Inner {
     }
 
     fn draw(&self, at: u64, style: Style) {
-        let Some(overall) = &self.overall else { return };
+        if let Some(overall) = &self.overall {
+            overall.set_message(style.paint(Tone::Strong, self.overview(at)));
+        }
+    }
+
+    /// How far the run is, and what is left of it.
+    fn overview(&self, at: u64) -> String {
         let mut text = format!("{} of {} done, {} running", self.ended, self.total, self.running.len());
         if self.expected > at {
             text.push_str(&format!(", about {} left", millis(self.expected - at)));
         }
-        overall.set_message(style.paint(Tone::Strong, text));
+        text
     }
 }
 
@@ -317,6 +325,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_follows_what_was_done() {
+        let (ui, mut inner) = (Ui::new(true, false), Inner::default());
+        let mut see = |at, kind| {
+            inner.see(&Event { at, kind }, &ui, Style::default());
+            inner.overview(at)
+        };
+        let started = EventKind::RunStarted { phase: Phase::Apply, operations: 2, expected: 90_000 };
+        assert_eq!(see(0, started), "0 of 2 done, 0 running, about 1m 30s left");
+        let start = |id| EventKind::OperationStarted { op: op(id, "a.b", Verb::Create), attempt: 1 };
+        assert_eq!(see(5_000, start(1)), "0 of 2 done, 1 running, about 1m 25s left");
+        let done = |id, left| EventKind::OperationDone { op: op(id, "a.b", Verb::Create), elapsed: 1, left };
+        assert_eq!(see(6_000, done(1, 3_000)), "1 of 2 done, 0 running, about 3.0s left");
+        assert_eq!(see(6_500, start(2)), "1 of 2 done, 1 running, about 2.5s left");
+        assert_eq!(see(7_000, done(2, 0)), "2 of 2 done, 0 running");
+    }
+
+    #[test]
     fn a_pipe_gets_a_line_an_event() {
         let worker = || op(1, "kubeadm_worker.this[\"worker-4\"]", Verb::Create);
         let node = || op(2, "kube_node.worker[\"worker-4\"]", Verb::Create);
@@ -338,8 +363,8 @@ mod tests {
             ),
             (8_000, EventKind::OperationStarted { op: worker(), attempt: 2 }),
             (8_001, EventKind::OperationStarted { op: op(3, "a.b", Verb::Record), attempt: 1 }),
-            (8_002, EventKind::OperationDone { op: op(3, "a.b", Verb::Record), elapsed: 1 }),
-            (75_000, EventKind::OperationFailed { op: worker(), elapsed: 74_995, error: failure }),
+            (8_002, EventKind::OperationDone { op: op(3, "a.b", Verb::Record), elapsed: 1, left: 0 }),
+            (75_000, EventKind::OperationFailed { op: worker(), elapsed: 74_995, left: 0, error: failure }),
             (75_001, EventKind::Skipped { op: node(), because: worker().addr }),
         ]));
     }

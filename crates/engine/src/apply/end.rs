@@ -161,25 +161,32 @@ impl<R: Resolve> Run<'_, R> {
         let Some(running) = self.over(n, queue) else { return };
         let verb = Verb::of(&op.action);
         self.summary.counts.add(verb);
-        if verb.is_shown() {
-            let elapsed = millis(self.durations[n]);
-            self.reporter.say(EventKind::OperationDone { op: running.name, elapsed });
-        }
         queue.done(n);
+        if verb.is_shown() {
+            let (elapsed, left) = (millis(self.durations[n]), self.left(queue));
+            self.reporter.say(EventKind::OperationDone { op: running.name, elapsed, left });
+        }
+    }
+
+    /// How long the rest will probably take, in milliseconds.
+    fn left(&self, queue: &ReadyQueue) -> u64 {
+        millis(queue.remaining(self.running.iter().map(|(n, running)| (*n, running.start.elapsed()))))
     }
 
     /// An operation is over and failed: what depends on it is skipped.
     pub(super) fn failed(&mut self, n: usize, failure: Failure, queue: &mut ReadyQueue) {
         let Some(running) = self.over(n, queue) else { return };
         let because = running.subject.addr.to_string();
+        let skipped = queue.failed(n);
         self.reporter.say(EventKind::OperationFailed {
             op: running.name.clone(),
             elapsed: millis(self.durations[n]),
+            left: self.left(queue),
             error: failure.clone(),
         });
         self.summary.failed += 1;
         self.summary.errors.push(Failed { op: Some(running.name), error: failure });
-        for skipped in queue.failed(n) {
+        for skipped in skipped {
             self.settled[skipped] = true;
             let op = &self.plan.operations[skipped];
             if Verb::of(&op.action).is_shown() {
