@@ -2,7 +2,6 @@
 
 use grappe_state::{OutputValue, State};
 use grappe_value::{Kind, Value, json, wire};
-use serde_json::json;
 
 use crate::Exit;
 use crate::args::OutputArgs;
@@ -27,18 +26,17 @@ pub(super) fn run(ui: &Ui, args: &OutputArgs) -> anyhow::Result<Exit> {
             one(ui, args, name, &decode(output)?)?;
         }
         None if args.json => {
-            let mut all = serde_json::Map::new();
-            for (name, output) in &state.outputs {
-                all.insert(
-                    name.clone(),
-                    json!({
-                        "sensitive": output.sensitive,
-                        "type": wire::type_to_json(&output.ty),
-                        "value": json::to_json(&decode(output)?),
-                    }),
-                );
-            }
-            ui.raw(&format!("{:#}\n", serde_json::Value::Object(all)));
+            // As text: every digit of a number is there.
+            let object = |output: &OutputValue| -> anyhow::Result<Value> {
+                Ok(Value::object([
+                    ("sensitive", output.sensitive.into()),
+                    ("type", json::from_json(&wire::type_to_json(&output.ty))),
+                    ("value", decode(output)?),
+                ]))
+            };
+            let all = state.outputs.iter().map(|(name, output)| Ok((name.as_str(), object(output)?)));
+            let all = Value::object(all.collect::<anyhow::Result<Vec<_>>>()?);
+            ui.raw(&format!("{}\n", json::to_text(&all, true)?));
         }
         None => {
             ui.lines(all(&state, ui.style())?);

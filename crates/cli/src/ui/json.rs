@@ -242,6 +242,12 @@ fn visible(value: &Value) -> Json {
                 .map(|(k, v)| (k.to_string(), visible(v)))
                 .collect(),
         ),
+        // A number stays one: whoever reads JSON has the nearest that fits. (Only those beyond all doubles are text.)
+        Kind::Number(n) => match (n.as_i64(), n.to_string().parse::<u64>()) {
+            (Some(n), _) => n.into(),
+            (None, Ok(n)) => n.into(),
+            _ => serde_json::Number::from_f64(n.to_f64()).map_or_else(|| n.to_string().into(), Json::Number),
+        },
         _ => grappe_value::json::to_json(value),
     }
 }
@@ -293,5 +299,20 @@ mod tests {
         assert_eq!(marked(&value), Some(json!({ "password": true, "keys": [false, true] })));
         assert_eq!(unknown(&value), Some(json!({ "id": true })));
         assert_eq!(marked(&Value::from(1)), None);
+    }
+
+    #[test]
+    fn a_number_is_a_number_however_long() {
+        let numbers = [
+            "1",
+            "1.5",
+            "18446744073709551615",
+            "123456789012345678901234567890",
+            "0.3333333333333333333333",
+        ];
+        for text in numbers {
+            let value = Value::from(text.parse::<grappe_value::Number>().unwrap());
+            assert_eq!(visible(&value).as_f64(), Some(text.parse().unwrap()), "{text}");
+        }
     }
 }
