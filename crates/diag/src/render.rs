@@ -35,7 +35,9 @@ pub fn render(diagnostic: &Diagnostic, sources: &Sources, style: Style) -> Strin
     spans.extend(diagnostic.related.iter().map(|(s, l)| (*s, l.as_str(), AnnotationKind::Context)));
     spans.retain(|(span, ..)| sources.get(span.source).is_some());
 
-    let mut group = Group::with_title(level.primary_title(diagnostic.summary.as_str()));
+    // Behind "warning: ", the longer of the two.
+    let title = wrap(&diagnostic.summary, style.width.saturating_sub(9)).join("\n");
+    let mut group = Group::with_title(level.primary_title(title));
     // One snippet a source, in the order of their first mention.
     let mut done = Vec::new();
     for (span, ..) in &spans {
@@ -137,6 +139,22 @@ error: Reference to undeclared input variable
   help: did you mean \"x\"?";
         assert_eq!(render(&diagnostic, &sources, Style::default()), expected);
         assert!(render(&diagnostic, &sources, Style { color: true, width: 80 }).contains("\u{1b}["));
+    }
+
+    #[test]
+    fn a_long_summary_is_wrapped_too() {
+        let (sources, span) = sources();
+        let diagnostic = Diagnostic::error(
+            "root@10.77.2.10:22: login as root was refused (offered ssh-ed25519 SHA256:kXrDBUoVOIEqqJLnbVbDO1M81sO)",
+        );
+        let expected = "\
+error: root@10.77.2.10:22: login as root was refused (offered ssh-ed25519
+       SHA256:kXrDBUoVOIEqqJLnbVbDO1M81sO)
+ --> main.tf:2:7
+  |
+2 |   a = var.xx
+  |       ^^^^^^";
+        assert_eq!(render(&diagnostic.span(span), &sources, Style::default()), expected);
     }
 
     #[test]
