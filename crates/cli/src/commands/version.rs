@@ -6,6 +6,7 @@ use crate::Exit;
 use crate::args::VersionArgs;
 use crate::registry::registry;
 use crate::ui::Ui;
+use crate::ui::diff::plural;
 
 pub(super) fn run(ui: &Ui, args: &VersionArgs) -> anyhow::Result<Exit> {
     let version = env!("CARGO_PKG_VERSION");
@@ -22,8 +23,8 @@ pub(super) fn run(ui: &Ui, args: &VersionArgs) -> anyhow::Result<Exit> {
     }
     ui.line(format!("grappe {version}"));
     for (name, resources, data) in providers {
-        let data = if data == 0 { String::new() } else { format!(", {data} data sources") };
-        ui.line(format!("  provider {name}: {resources} resource types{data}"));
+        let data = if data == 0 { String::new() } else { format!(", {data} data source{}", plural(data)) };
+        ui.line(format!("  provider {name}: {resources} resource type{}{data}", plural(resources)));
     }
     Ok(Exit::Done)
 }
