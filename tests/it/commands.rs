@@ -85,10 +85,16 @@ fn a_saved_plan_is_done_as_it_was_shown_or_not_at_all() {
     // The second was made from a state that is no more.
     let stale = sandbox.expect(1, &["apply", "second.plan"]);
     assert!(stale.stderr.contains("make a new plan"), "{}", stale.stderr);
-    let changed = sandbox.expect(1, &["apply", "first.plan", "-var=names=[\"y\"]"]);
-    assert!(changed.stderr.contains("can't be changed any more"), "{}", changed.stderr);
+    for flag in ["-var=names=[\"y\"]", "-refresh-only", "-refresh=false", "-state-dir=elsewhere"] {
+        let changed = sandbox.expect(1, &["apply", "first.plan", flag]);
+        assert!(changed.stderr.contains("can't be changed any more"), "{}", changed.stderr);
+    }
 
     sandbox.expect(0, &["plan", "-out=third.plan"]);
+    sandbox.write("more.tf", "resource \"terraform_data\" \"more\" {}\n");
+    let more = sandbox.expect(1, &["apply", "third.plan"]);
+    assert!(more.stderr.contains("*.tf has changed since the plan was saved"), "{}", more.stderr);
+    std::fs::remove_file(sandbox.path("more.tf")).unwrap();
     sandbox.write("main.tf", &PLAN.replace("prefix", "# prefix"));
     let other = sandbox.expect(1, &["apply", "third.plan"]);
     assert!(other.stderr.contains("main.tf has changed since the plan was saved"), "{}", other.stderr);

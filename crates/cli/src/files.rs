@@ -22,18 +22,44 @@ impl PlanFiles {
         PlanFiles { root: root.to_owned(), seen: Arc::default() }
     }
 
-    /// The SHA-256 of what was read, by path as it was asked for. A file that was not there has an empty one.
+    /// The SHA-256 of what was read, by path as it was asked for. A file that was not there has an empty one; of a folder that was looked into it is
+    /// that of the names of its `*.tf` files, under that name.
     #[must_use]
     pub(crate) fn seen(&self) -> BTreeMap<PathBuf, String> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The first file whose content is no longer what it was.
+    /// The first file whose content is no longer what it was, or the `*.tf` of a folder where there are others now.
     #[must_use]
     pub(crate) fn changed_since(&self, seen: &BTreeMap<PathBuf, String>) -> Option<PathBuf> {
-        let now = |path: &Path| std::fs::read(self.root.join(path)).map(|b| digest(&b)).unwrap_or_default();
+        let now = |path: &Path| match (path.file_name(), path.parent()) {
+            (Some(name), Some(dir)) if name == CONFIGURATION => {
+                self.names(dir).map(|names| configuration(&names)).unwrap_or_default()
+            }
+            _ => std::fs::read(self.root.join(path)).map(|b| digest(&b)).unwrap_or_default(),
+        };
         seen.iter().find(|(path, then)| now(path) != **then).map(|(path, _)| path.clone())
     }
+
+    fn names(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let entries = std::fs::read_dir(self.root.join(dir))?;
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    }
+
+    fn saw(&self, path: PathBuf, sum: String) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(path, sum);
+    }
+}
+
+/// What stands for all configuration files of a folder.
+const CONFIGURATION: &str = "*.tf";
+
+/// The checksum of the names of the configuration files among these.
+fn configuration(names: &[String]) -> String {
+    let mut names: Vec<&str> =
+        names.iter().map(String::as_str).filter(|n| n.ends_with(".tf") || n.ends_with(".tf.json")).collect();
+    names.sort_unstable();
+    digest(names.join("\n").as_bytes())
 }
 
 fn digest(bytes: &[u8]) -> String {
@@ -42,17 +68,15 @@ fn digest(bytes: &[u8]) -> String {
 
 impl Files for PlanFiles {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(self.root.join(dir))? {
-            names.push(entry?.file_name().to_string_lossy().into_owned());
-        }
+        let names = self.names(dir)?;
+        self.saw(dir.join(CONFIGURATION), configuration(&names));
         Ok(names)
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let read = std::fs::read(self.root.join(path));
         let sum = read.as_ref().map(|b| digest(b)).unwrap_or_default();
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), sum);
+        self.saw(path.to_owned(), sum);
         read
     }
 }
@@ -76,6 +100,9 @@ mod tests {
         let seen = files.seen();
         put("other", "changed, but never read");
         assert_eq!(files.changed_since(&seen), None);
+        put("more.tf", "");
+        assert_eq!(files.changed_since(&seen), Some("./*.tf".into()));
+        std::fs::remove_file(dir.path().join("more.tf")).unwrap();
         put("missing", "");
         assert_eq!(files.changed_since(&seen), Some("missing".into()));
         std::fs::remove_file(dir.path().join("missing")).unwrap();

@@ -67,10 +67,21 @@ fn plan_and_apply(
 /// A plan that `plan -out` saved: applied as it was shown, or not at all.
 fn saved(ui: &Ui, args: &ApplyArgs) -> anyhow::Result<Exit> {
     let planning = &args.planning;
-    let given = &planning.variables.given;
-    if args.destroy || !given.is_empty() || !planning.targets.is_empty() || !planning.replace.is_empty() {
+    let given = [
+        args.destroy,
+        planning.refresh_only,
+        !planning.refresh,
+        !planning.variables.given.is_empty(),
+        !planning.targets.is_empty(),
+        !planning.replace.is_empty(),
+        planning.state.state_dir.is_some(),
+    ];
+    if given.contains(&true) {
         return Err(Explained::new("a saved plan can't be changed any more")
-            .hint("-var, -var-file, -target, -replace and -destroy belong to the \"plan\" that saves it")
+            .hint(
+                "-var, -var-file, -target, -replace, -destroy, -refresh, -refresh-only and -state-dir belong to the \"plan\" that \
+                 saves it",
+            )
             .into());
     }
     let saved = Saved::read(&args.what)?;
