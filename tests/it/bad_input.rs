@@ -89,6 +89,17 @@ variable "control_planes" {
 }
 
 #[test]
+fn a_secret_that_can_not_be_read() {
+    let sandbox = Sandbox::new("variable \"logins\" {\n  type      = map(string)\n  sensitive = true\n}\n");
+    let said =
+        |value: &str| sandbox.clean(&sandbox.expect(1, &["plan", &format!("-var=logins={value}")]).all());
+    insta::assert_snapshot!(said("{ root = \"hunter2\""));
+    for value in ["hunter2", "hunter2()", "${hunter2}", "\"hunter2\"", "{ hunter2 = [] }", "[\"hunter2\"]"] {
+        assert!(!said(value).contains("hunter2"), "{}", said(value));
+    }
+}
+
+#[test]
 fn a_cycle() {
     insta::assert_snapshot!(refused(
         r#"

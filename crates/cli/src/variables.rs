@@ -90,8 +90,23 @@ fn ask(ui: &Ui, variable: &Variable, sources: &mut Sources) -> Result<Value, Dia
             .detail(format!("The input ended before a value for var.{} was given.", variable.name))
             .span(variable.span)
     };
-    let text = ui.ask(&prompt).ok_or_else(missing)?;
-    parse_var_value(sources, &format!("var.{}", variable.name), &text, &variable.ty)
+    let text = if variable.sensitive { ui.ask_hidden(&prompt) } else { ui.ask(&prompt) };
+    value(sources, &format!("var.{}", variable.name), &text.ok_or_else(missing)?, variable)
+}
+
+/// A value from a text that nobody wrote into a file. What is wrong with a secret is said without a word of it.
+fn value(sources: &mut Sources, from: &str, text: &str, variable: &Variable) -> Result<Value, Diagnostics> {
+    let parsed = parse_var_value(sources, from, text, &variable.ty);
+    parsed.map_err(|found| match variable.sensitive {
+        true => Diagnostic::error("Invalid value for input variable")
+            .detail(format!(
+                "What is given for var.{} is not an expression that its type {} can take. It is sensitive, and not shown here.",
+                variable.name, variable.ty
+            ))
+            .span(variable.span)
+            .into(),
+        false => found,
+    })
 }
 
 struct Gather<'a> {
@@ -105,7 +120,7 @@ struct Gather<'a> {
 impl Gather<'_> {
     fn text(&mut self, name: &str, text: &str, from: &str) {
         let Some(variable) = self.declared.get(name) else { return };
-        match parse_var_value(self.sources, from, text, &variable.ty) {
+        match value(self.sources, from, text, variable) {
             Ok(value) => {
                 self.values.insert(name.into(), value);
             }

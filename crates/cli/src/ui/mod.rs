@@ -184,6 +184,13 @@ impl Ui {
         }
     }
 
+    /// Asks for a line that nobody who looks on may read.
+    #[must_use]
+    pub fn ask_hidden(&self, prompt: &str) -> Option<String> {
+        self.err(prompt);
+        console::Term::stdout().read_secure_line().ok().map(|answer| answer.trim().to_owned())
+    }
+
     fn error_color(&self) -> bool {
         self.style.color && io::stderr().is_terminal()
     }

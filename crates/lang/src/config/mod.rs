@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics, Sources, Span};
 use grappe_value::addr::Mode;
-use grappe_value::{Path, Type, Value, convert};
+use grappe_value::{Path, Step, Type, Value, convert};
 use indexmap::IndexMap;
 
 use crate::{Body, Expr, Reference};
@@ -119,8 +119,14 @@ impl Variable {
                     .into()),
             };
         };
-        let value = convert(&self.defaults.apply(given), &self.ty)
-            .map_err(|error| invalid(format!("The given value is not suitable for var.{name}: {error}.")))?;
+        let value = convert(&self.defaults.apply(given), &self.ty).map_err(|mut error| {
+            if self.sensitive {
+                // The keys of a map belong to what must not be shown.
+                let known = error.path.0.iter().take_while(|step| !matches!(step, Step::Key(_))).count();
+                error.path.0.truncate(known);
+            }
+            invalid(format!("The given value is not suitable for var.{name}: {error}."))
+        })?;
         if value.is_null() && !self.nullable {
             return Err(invalid(format!(
                 "The given value is not suitable for var.{name}: required variable may not be set to null."
