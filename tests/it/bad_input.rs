@@ -171,6 +171,9 @@ resource "terraform_data" "after" {
 }
 
 resource "terraform_data" "apart" {}
+
+output "name" { value = local_file.f.filename }
+output "apart" { value = { made = terraform_data.apart.id != "" } }
 "#,
     );
     std::fs::create_dir(sandbox.path("taken")).unwrap();
@@ -182,6 +185,8 @@ resource "terraform_data" "apart" {}
         ran.stdout
     );
     assert_eq!(sandbox.state(), ["terraform_data.apart", "terraform_data.before"]);
+    // The name was known before, and there is no such file.
+    assert_eq!(sandbox.expect(0, &["output"]).stdout, "apart = { made = true }\n");
     // What hindered it is gone: the next run does the rest.
     std::fs::remove_dir(sandbox.path("taken")).unwrap();
     let ran = sandbox.expect(0, &["apply", "-auto-approve"]);

@@ -305,11 +305,11 @@ impl<'a> Resolver<'a> {
             }
             let position = self.walk.statics.modules[0].config.outputs.get_index_of(&**name);
             let Some(node) = position.and_then(|i| self.walk.modules[0].outputs[i]) else { continue };
-            let stale = self.unsettled(&[node]);
-            if stale.iter().any(|n| matches!(self.walk.node(*n).what, What::Instance(..))) {
-                // Something that it is made of failed, or was not reached.
+            if !self.is_made(node) {
+                // Something that it is made of failed, or was not reached: what was to come of it is not said of what is.
                 continue;
             }
+            let stale = self.unsettled(&[node]);
             self.settle(stale)?;
             let value = &self.walk.node(node).value;
             if value.is_wholly_known() && !value.is_null() {
@@ -317,6 +317,21 @@ impl<'a> Resolver<'a> {
             }
         }
         Ok(out)
+    }
+
+    /// Whether all instances that a value is made of are done, those too whose part in it the plan knew before.
+    fn is_made(&self, node: NodeId) -> bool {
+        let mut seen = BTreeSet::from([node]);
+        let mut todo = vec![node];
+        while let Some(node) = todo.pop() {
+            let settled = self.settled[node as usize];
+            match self.walk.node(node).what {
+                What::Instance(..) if !settled => return false,
+                What::Instance(..) => {}
+                _ => todo.extend(self.walk.node(node).deps.iter().filter(|d| seen.insert(**d))),
+            }
+        }
+        true
     }
 
     /// Those of these nodes, and of what they are made of, that are not settled: lowest first.
