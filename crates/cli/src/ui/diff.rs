@@ -177,17 +177,32 @@ impl Differ {
         }
     }
 
-    /// A reference to something else, in short.
+    /// A reference to something else, or several, in short.
     pub fn reference(&mut self, indent: usize, mark: Mark, head: &str, value: &Value) {
-        match gist(value) {
-            Some(gist) => {
-                let width = self.style.width.saturating_sub(indent + 2 + columns(head));
-                let mut lines = wrap(&gist, width).into_iter();
-                self.line(indent, mark, &format!("{head}{}", lines.next().unwrap_or_default()));
-                let under = " ".repeat(columns(head));
-                lines.for_each(|l| self.line(indent, Mark::Same, &format!("{under}{l}")));
+        let Some(gist) = gist(value) else { return self.value(indent, mark, head, value, "") };
+        let width = self.style.width.saturating_sub(indent + 2 + columns(head));
+        if columns(&gist) > width
+            && let Some(items) = value.as_items()
+        {
+            self.line(indent, mark, &format!("{head}["));
+            for item in items.iter().filter_map(super::value::gist) {
+                self.line(indent + 4, Mark::Same, &format!("{item},"));
             }
-            None => self.value(indent, mark, head, value, ""),
+            return self.line(indent, Mark::Same, "]");
+        }
+        // Broken between members only.
+        let mut lines = vec![String::new()];
+        for member in gist.split_inclusive(", ") {
+            let last = lines.last().map_or(0, |line| columns(line));
+            if last > 0 && last + columns(member.trim_end()) > width {
+                lines.push(String::new());
+            }
+            lines.last_mut().into_iter().for_each(|line| line.push_str(member));
+        }
+        let under = " ".repeat(columns(head));
+        for (i, line) in lines.iter().enumerate() {
+            let (mark, head) = if i == 0 { (mark, head) } else { (Mark::Same, under.as_str()) };
+            self.line(indent, mark, format!("{head}{line}").trim_end());
         }
     }
 
@@ -254,9 +269,12 @@ impl Differ {
         if indent + 2 + columns(&text) <= self.style.width || columns(&old) + columns(&new) < 24 {
             self.line(indent, Mark::Change, &text);
         } else {
-            self.line(indent, Mark::Change, &format!("{head}{old}{note}"));
+            // The note stands where there is room for it.
+            let fits = indent + 2 + columns(head) + columns(&old) + columns(note) <= self.style.width;
+            let (first, second) = if fits { (note, "") } else { ("", note) };
+            self.line(indent, Mark::Change, &format!("{head}{old}{first}"));
             let under = " ".repeat(columns(head).saturating_sub(3));
-            self.line(indent, Mark::Same, &format!("{under}-> {new}"));
+            self.line(indent, Mark::Same, &format!("{under}-> {new}{second}"));
         }
     }
 
@@ -437,11 +455,34 @@ mod tests {
     }
 
     #[test]
+    fn references_break_between_their_members() {
+        let host =
+            |n: i64| Value::object([("address", Value::from(format!("10.77.2.{n}"))), ("port", 22.into())]);
+        let cluster = ["name", "endpoint", "version"].map(|name| (name, Value::from("a text of its own")));
+        let after = Value::object([
+            ("cluster", Value::object(cluster)),
+            ("hosts", Value::list(host(0).ty(), [host(11), host(12), host(13)])),
+            ("one", Value::list(host(0).ty(), [host(11)])),
+        ]);
+        let mut differ = Differ::new(Style::default(), Vec::new());
+        differ.references = ["cluster", "hosts", "one"].map(Arc::from).into();
+        differ.entries(6, &Path::default(), None, Some(&after));
+        insta::assert_snapshot!(differ.out.join("\n"));
+    }
+
+    #[test]
     fn long_values_break_before_the_arrow() {
         let of = |c: &str| Value::object([("key", Value::from(c.repeat(50)))]);
         insta::assert_snapshot!(diff(&of("a"), &of("b")), @r#"
         ~ key = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
              -> "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
         "#);
+        let zone = |zone: Value| Value::object([("zone", zone)]);
+        let note = diff(&zone("a".repeat(60).into()), &zone(Value::unknown(Type::String)));
+        insta::assert_snapshot!(note, @r#"
+        ~ zone = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+              -> (known after apply) # forces replacement
+        "#);
+        assert!(note.lines().all(|line| columns(line) <= 80));
     }
 }
