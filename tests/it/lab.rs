@@ -1,11 +1,12 @@
 //! The lab: a whole cluster on simulated machines, brought up, grown, broken, mended, killed and taken down.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::Duration;
 
 use rand::RngExt;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::sandbox::{Ran, Sandbox};
 
@@ -101,23 +102,34 @@ fn a_cluster_comes_up_stays_grows_drifts_and_goes() {
     assert!(!sandbox.path(".grappe/id_ed25519").exists());
 }
 
+/// Starts grappe and kills it at a random moment that is not far: a run goes on where the last one was killed, so that ten of them are spread over the
+/// whole bring-up. Says how often it was in the midst of doing something.
+fn kill_at_moments(sandbox: &Sandbox, args: &[&str], times: usize) -> usize {
+    let mut midst = 0;
+    for round in 0..times {
+        let mut child =
+            sandbox.command(args).arg("-json").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let (events, wait) = (rand::rng().random_range(0..25), rand::rng().random_range(0..100));
+        let does =
+            |line: &String| line.contains("\"type\":\"operation_") || line.contains("\"type\":\"progress\"");
+        let mut lines =
+            BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok).filter(does);
+        let begun = lines.nth(events).is_some();
+        std::thread::park_timeout(Duration::from_millis(wait));
+        child.kill().unwrap();
+        // Not where it came to its end by itself.
+        midst += usize::from(child.wait().unwrap().code().is_none() && begun);
+        let state = sandbox.run(&["state", "list"]);
+        assert_eq!(state.code, 0, "round {round} after {events} events and {wait} ms: {}", state.all());
+    }
+    midst
+}
+
 #[test]
 fn killed_at_ten_moments_the_lab_converges_with_nothing_twice() {
     let sandbox = Sandbox::of_plan("lab");
-    for round in 0..10 {
-        let mut child = sandbox
-            .command(&["apply", "-auto-approve"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let wait = rand::rng().random_range(100..4000);
-        std::thread::park_timeout(Duration::from_millis(wait));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let state = sandbox.run(&["state", "list"]);
-        assert_eq!(state.code, 0, "round {round} after {wait} ms: {}", state.all());
-    }
+    let midst = kill_at_moments(&sandbox, &["apply", "-auto-approve"], 10);
+    assert!(midst >= 6, "only {midst} of ten runs were doing something when they were killed");
     sandbox.expect(0, &["apply", "-auto-approve"]);
     let up = world(&sandbox);
     assert_eq!(ready(&up), NODES);
@@ -125,9 +137,21 @@ fn killed_at_ten_moments_the_lab_converges_with_nothing_twice() {
     assert_eq!(names(&up["machines"]).len(), 7, "a machine exists twice: {up}");
     assert_eq!(up["ports"].as_array().unwrap().len(), 7, "a port exists twice: {up}");
     assert_eq!(up["networks"].as_array().unwrap().len(), 1);
+    // Nor did a killed run leave a second cluster, a member of etcd that is none, or what lets somebody in.
+    let inside: Json = serde_json::from_str(&sandbox.read("grappe.state/world.json")).unwrap();
+    let clusters: Vec<&Json> = inside["clusters"].as_object().unwrap().values().collect();
+    assert_eq!(clusters.len(), 1);
+    assert_eq!(names(&clusters[0]["etcd"]), ["cp-1", "cp-2", "cp-3"]);
+    assert_eq!((&clusters[0]["tokens"], &clusters[0]["certs"]), (&json!([]), &Json::Null));
     sandbox.expect(0, &["plan", "-detailed-exitcode"]);
+
+    kill_at_moments(&sandbox, &["destroy", "-auto-approve"], 4);
     sandbox.expect(0, &["destroy", "-auto-approve"]);
-    assert_eq!(world(&sandbox)["machines"].as_array().unwrap().len(), 0);
+    let empty = world(&sandbox);
+    for what in ["networks", "ports", "machines", "nodes"] {
+        assert_eq!(empty[what].as_array().unwrap().len(), 0, "{what} are left: {empty}");
+    }
+    assert!(sandbox.state().is_empty());
 }
 
 #[test]
