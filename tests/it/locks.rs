@@ -1,5 +1,6 @@
 //! One run at a time on one state; a killed one holds nobody up.
 
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -87,4 +88,80 @@ fn one_interrupt_ends_a_run_well() {
     let done = sandbox.state().len();
     assert!(done < 30, "it was not interrupted: {done}");
     assert!(!sandbox.path("grappe.state/grappe.journal").exists(), "the journal is folded in");
+}
+
+/// One machine, and a command on it.
+const MACHINE: &str = r#"
+provider "sim" {}
+
+resource "tls_private_key" "k" { algorithm = "ED25519" }
+
+resource "local_sensitive_file" "key" {
+  filename = "${path.module}/.grappe/id_ed25519"
+  content  = tls_private_key.k.private_key_openssh
+}
+
+resource "sim_network" "n" {
+  name = "n"
+  cidr = "10.0.0.0/24"
+}
+
+resource "sim_port" "p" { network_id = sim_network.n.id }
+
+resource "sim_machine" "m" {
+  name            = "m"
+  port_ids        = [sim_port.p.id]
+  authorized_keys = [tls_private_key.k.public_key_openssh]
+}
+
+resource "host_machine" "m" {
+  address          = sim_port.p.ip_address
+  instance         = sim_machine.m.id
+  private_key_file = local_sensitive_file.key.filename
+}
+
+resource "host_command" "c" {
+  host = host_machine.m.connection
+  run  = "true"
+}
+
+resource "terraform_data" "after" { input = host_command.c.id }
+"#;
+
+#[test]
+fn a_second_interrupt_ends_what_does_not_end_and_the_next_run_goes_on() {
+    let sandbox = Sandbox::new(MACHINE);
+    sandbox.expect(0, &["apply", "-auto-approve", "-target=host_machine.m"]);
+    // From now on every command takes ten minutes.
+    let slow = "provider \"sim\" {\n  latency_ms = 600000\n}";
+    sandbox.write("main.tf", &MACHINE.replace("provider \"sim\" {}", slow));
+    let mut child = sandbox
+        .command(&["apply", "-auto-approve", "-json", "-refresh=false"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    let interrupt = || nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    let running = |l: &String| l.contains("host_command.c") && l.contains("operation_started");
+    lines.find(running).unwrap();
+    interrupt();
+    lines.find(|l| l.contains("\"interrupted\"") && l.contains("\"hard\":false")).unwrap();
+    std::thread::park_timeout(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none(), "what runs comes to its end");
+    let begin = Instant::now();
+    interrupt();
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:#?}");
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    assert!(rest.iter().any(|l| l.contains("run_finished")), "{rest:#?}");
+    assert!(!sandbox.state().iter().any(|addr| addr == "host_command.c" || addr == "terraform_data.after"));
+
+    sandbox.write("main.tf", MACHINE);
+    sandbox.expect(0, &["apply", "-auto-approve"]);
+    sandbox.expect(0, &["plan", "-detailed-exitcode"]);
+    assert_eq!(sandbox.state().len(), 8);
+    sandbox.expect(0, &["destroy", "-auto-approve"]);
+    assert!(sandbox.state().is_empty());
 }
