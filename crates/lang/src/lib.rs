@@ -22,8 +22,7 @@
 //!
 //! Messages are Terraform's where those are good; `tests/it/expressions.txt` marks the others with `~`.
 //!
-//! Still to come: `moved`, `removed`, `import`, `check` and provisioners; override files and JSON syntax; `fmt`; and the functions that
-//! [`functions::planned`] lists.
+//! Still to come: `moved`, `removed`, `import`, `check` and provisioners; override files and JSON syntax; `fmt`.
 
 mod body;
 mod config;

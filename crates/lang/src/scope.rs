@@ -108,6 +108,11 @@ pub trait Scope {
     fn plan_timestamp(&self) -> Option<Arc<str>> {
         None
     }
+
+    /// Sixteen random bytes, other ones each time: for `uuid()` and `bcrypt()`, which are unknown where `None`, as while planning.
+    fn random(&self) -> Option<[u8; 16]> {
+        None
+    }
 }
 
 /// A scope in which no name stands for anything: for defaults of variables, tfvars, and the like.

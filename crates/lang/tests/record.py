@@ -26,6 +26,8 @@ asked = [i for i in cases if i not in answers or "--all" in sys.argv and not ans
 with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
     (folder / "rc").write_text("")
+    # Of an empty folder it would make no plan.
+    (folder / "none.tf").write_text("locals {}\n")
     env = dict(os.environ, TF_CLI_CONFIG_FILE=str(folder / "rc"), CHECKPOINT_DISABLE="1")
 
     def terraform(*args):

@@ -45,7 +45,7 @@ pub use model::{
     Action, Change, DataValue, Drift, Move, ObjectRef, OpAction, OpId, Operation, OutputChange, Plan,
     PlanMode, ProviderConfig, ProviderKey, Reason, StateStamp,
 };
-pub use resolve::{InstanceValues, Resolver, Surroundings};
+pub use resolve::{InstanceValues, Random, Resolver, Surroundings};
 pub use validate::validate;
 
 use crate::statics::Statics;
@@ -89,6 +89,7 @@ fn env<'a>(input: &'a Input<'a>) -> walk::Env<'a> {
         home: input.options.home.clone(),
         plan_timestamp: input.options.timestamp.clone(),
         timestamp: None,
+        random: None,
         variables: input.variables,
     }
 }

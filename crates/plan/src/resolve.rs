@@ -37,6 +37,9 @@ impl<F: Fn(&InstanceAddr) -> Option<Value>> InstanceValues for F {
     }
 }
 
+/// Gives sixteen random bytes, other ones each time.
+pub type Random = fn() -> [u8; 16];
+
 /// Surroundings of a run that applies a plan.
 #[derive(Clone)]
 pub struct Surroundings<'a> {
@@ -48,6 +51,8 @@ pub struct Surroundings<'a> {
     pub home: Option<Arc<str>>,
     /// What `timestamp()` gives (RFC 3339, UTC): when the plan is applied.
     pub timestamp: Option<Arc<str>>,
+    /// Where `uuid()` and `bcrypt()` take chance from.
+    pub random: Option<Random>,
 }
 
 /// Fills in what a plan left unknown.
@@ -136,6 +141,7 @@ impl<'a> Resolver<'a> {
             workspace: plan.workspace.clone(),
             plan_timestamp: plan.timestamp.clone(),
             timestamp: surroundings.timestamp,
+            random: surroundings.random,
             variables: &plan.variables,
         };
         let mut walk = Walk::new(statics, env);

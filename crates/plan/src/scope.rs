@@ -268,4 +268,8 @@ impl Scope for EvalScope<'_> {
     fn plan_timestamp(&self) -> Option<Arc<str>> {
         self.walk.env.plan_timestamp.clone()
     }
+
+    fn random(&self) -> Option<[u8; 16]> {
+        self.walk.env.random.map(|random| random())
+    }
 }

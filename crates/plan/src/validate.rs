@@ -41,6 +41,7 @@ pub(crate) fn check(statics: &Arc<Statics<'_>>, files: &dyn Files) -> Diagnostic
         home: None,
         plan_timestamp: None,
         timestamp: None,
+        random: None,
         variables: &variables,
     };
     let mut walk = Walk::new(statics.clone(), env);

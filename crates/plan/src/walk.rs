@@ -20,6 +20,7 @@ use grappe_value::{Type, Value};
 
 use crate::expand::Keys;
 use crate::providers::Home;
+use crate::resolve::Random;
 use crate::statics::{Block, Statics};
 
 /// A node of the walk.
@@ -107,6 +108,7 @@ pub(crate) struct Env<'a> {
     pub(crate) home: Option<Arc<str>>,
     pub(crate) plan_timestamp: Option<Arc<str>>,
     pub(crate) timestamp: Option<Arc<str>>,
+    pub(crate) random: Option<Random>,
     /// The root module's variables as given.
     pub(crate) variables: &'a BTreeMap<Arc<str>, Value>,
 }

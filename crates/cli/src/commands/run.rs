@@ -173,6 +173,7 @@ impl Job {
             home: std::env::var("HOME").ok().map(Into::into),
             // The state's clock: one place that writes times.
             timestamp: Some(Holder::this("plan").since.into()),
+            random: Some(rand::random),
         }
     }
 

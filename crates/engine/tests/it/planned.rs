@@ -70,7 +70,8 @@ impl Desk {
 
     async fn apply_plan(&self, plan: &Plan, session: Session) -> Applied {
         let config = self.config();
-        let surroundings = Surroundings { files: &self.files, cwd: ".".into(), home: None, timestamp: None };
+        let surroundings =
+            Surroundings { files: &self.files, cwd: ".".into(), home: None, timestamp: None, random: None };
         let resolver = resolver(&config, plan, &self.registry, surroundings, session.state()).unwrap();
         self.bench.engine().apply(plan, resolver, session).await.unwrap()
     }

@@ -304,12 +304,8 @@ impl<'d> Resolver<'d> {
 }
 
 pub(crate) fn unknown_function(name: &str, span: Span) -> Diagnostic {
-    let diagnostic = if functions::is_planned(name) {
-        Diagnostic::error("Function not supported yet")
-            .detail(format!("The function \"{name}\" is one of Terraform's, but is not supported yet."))
-    } else {
-        Diagnostic::error("Call to unknown function")
-            .detail(format!("There is no function named \"{name}\"."))
-    };
-    diagnostic.span(span).did_you_mean(name, functions::names())
+    Diagnostic::error("Call to unknown function")
+        .detail(format!("There is no function named \"{name}\"."))
+        .span(span)
+        .did_you_mean(name, functions::names())
 }

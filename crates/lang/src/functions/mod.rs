@@ -4,14 +4,17 @@
 //! common is done once, in `call`, as Terraform does it: arguments are counted and converted; a null where none is allowed is an error; an
 //! unknown argument makes the result unknown; marks are taken off before and put on the result after.
 
+mod charsets;
 mod collections;
 mod conversion;
+mod crypto;
 mod csv;
 mod dates;
 mod encoding;
 mod files;
 mod fileset;
 mod format;
+mod gzip;
 mod hashes;
 mod lists;
 mod maps;
@@ -241,31 +244,21 @@ impl Function {
     }
 }
 
-const PLANNED: &[&str] =
-    &["base64gzip", "bcrypt", "rsadecrypt", "textdecodebase64", "textencodebase64", "uuid"];
-
-/// The names of Terraform's functions that are still to come.
-#[must_use]
-pub fn planned() -> &'static [&'static str] {
-    PLANNED
-}
-
-pub(crate) fn is_planned(name: &str) -> bool {
-    PLANNED.contains(&name.strip_prefix("core::").unwrap_or(name))
-}
-
 fn table() -> &'static BTreeMap<&'static str, &'static Function> {
     static TABLE: OnceLock<BTreeMap<&'static str, &'static Function>> = OnceLock::new();
     TABLE.get_or_init(|| {
-        let all: [&'static [Function]; 17] = [
+        let all: [&'static [Function]; 20] = [
+            charsets::FUNCTIONS,
             collections::FUNCTIONS,
             conversion::FUNCTIONS,
+            crypto::FUNCTIONS,
             csv::FUNCTIONS,
             dates::FUNCTIONS,
             encoding::FUNCTIONS,
             files::FUNCTIONS,
             fileset::FUNCTIONS,
             format::FUNCTIONS,
+            gzip::FUNCTIONS,
             hashes::FUNCTIONS,
             lists::FUNCTIONS,
             maps::FUNCTIONS,

@@ -185,6 +185,7 @@ impl Lab {
             cwd: ".".into(),
             home: None,
             timestamp: Some("2024-01-31T12:00:00Z".into()),
+            random: Some(|| *b"0123456789abcdef"),
         };
         let registry = self.registry.clone();
         let mut resolver = Resolver::new(&config, plan, &registry, surroundings, &values).unwrap();
