@@ -22,12 +22,13 @@
 //!
 //! Messages are Terraform's where those are good; `tests/it/expressions.txt` marks the others with `~`.
 //!
-//! Still to come: `moved`, `removed`, `import`, `check` and provisioners; override files and JSON syntax; `fmt`.
+//! Still to come: `moved`, `removed`, `import`, `check` and provisioners; override files and JSON syntax.
 
 mod body;
 mod config;
 mod expr;
 mod files;
+mod format;
 pub mod functions;
 mod reference;
 mod scope;
@@ -41,6 +42,7 @@ pub use config::{
 };
 pub use expr::Expr;
 pub use files::{Files, MemoryFiles};
+pub use format::format;
 pub use grappe_value::addr::{InstanceKey, Mode};
 pub use reference::{RefStep, Reference, Subject};
 pub use scope::{ConstantScope, Paths, Scope};

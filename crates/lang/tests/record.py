@@ -3,11 +3,25 @@
 
     python3 crates/lang/tests/record.py          # those without an answer
     python3 crates/lang/tests/record.py --all    # all again, but those that are otherwise on purpose (their answer starts with `~`)
+    python3 crates/lang/tests/record.py --format # what `terraform fmt` makes of tests/it/format/in
 
 Each expression becomes an output in a file of its own. `plan` says which fail, again and again until none does; then `apply` and
 `output -json` give the types and values of the others.
 """
 import json, os, pathlib, subprocess, sys, tempfile
+
+if "--format" in sys.argv:
+    folder = pathlib.Path(__file__).parent / "it" / "format"
+    (folder / "out").mkdir(exist_ok=True)
+    with tempfile.NamedTemporaryFile() as rc:
+        env = dict(os.environ, TF_CLI_CONFIG_FILE=rc.name, CHECKPOINT_DISABLE="1")
+        for file in sorted((folder / "in").iterdir()):
+            out = folder / "out" / file.name
+            out.write_bytes(file.read_bytes())
+            answer = subprocess.run(["terraform", "fmt", str(out)], env=env, capture_output=True)
+            if answer.returncode != 0:
+                sys.exit(f"{file.name}: {answer.stderr.decode()}")
+    sys.exit()
 
 table = pathlib.Path(__file__).parent / "it" / "expressions.txt"
 lines = table.read_text().splitlines()

@@ -138,7 +138,7 @@ fn is_ident_start(c: char) -> bool {
 }
 
 /// How long the name is that the text starts with; 0 where it starts with none.
-fn ident_len(text: &str) -> usize {
+pub(crate) fn ident_len(text: &str) -> usize {
     if !text.starts_with(is_ident_start) {
         return 0;
     }

@@ -3,6 +3,7 @@
 mod bodies;
 mod expressions;
 mod files;
+mod format;
 mod instances;
 mod loading;
 mod robust;

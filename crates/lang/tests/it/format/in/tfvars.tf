@@ -1,0 +1,6 @@
+name="x"
+  list = ["a",
+"b"]
+object = {
+ a = 1
+}
