@@ -35,6 +35,8 @@ pub enum Command {
     Destroy(DestroyArgs),
     /// Check a plan folder without a state or a network.
     Validate(ValidateArgs),
+    /// Rewrite files in the canonical layout.
+    Fmt(FmtArgs),
     /// Show the state, or a saved plan.
     Show(ShowArgs),
     /// Show outputs.
@@ -217,6 +219,30 @@ pub struct ValidateArgs {
     /// The plan folder.
     #[arg(default_value = ".")]
     pub dir: PathBuf,
+}
+
+/// `grappe fmt`
+#[derive(Debug, Args)]
+pub struct FmtArgs {
+    /// List the files that were not formatted.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
+    pub list: bool,
+    /// Write the files.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
+    pub write: bool,
+    /// Show what changes.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    pub diff: bool,
+    /// Write nothing; exit with 3 where a file is not formatted.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    pub check: bool,
+    /// Folders in folders too.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    pub recursive: bool,
+    /// Files and folders; - is the standard input, whose formatted text is
+    /// printed. Without any, the working folder.
+    #[arg(value_name = "TARGET")]
+    pub targets: Vec<PathBuf>,
 }
 
 /// `grappe show`

@@ -13,6 +13,11 @@ pub enum Exit {
     Changes,
     /// Somebody else holds the state. 3
     Locked,
+    /// `fmt`: files that can't be read or parsed (2), or `-check` found some that are not formatted (3).
+    Unformatted {
+        /// Something is wrong with a file.
+        broken: bool,
+    },
     /// Ctrl-C, or SIGTERM. 130
     Interrupted,
     /// What a command on a machine ended with: `grappe ssh`, `grappe kubectl`.
@@ -24,8 +29,8 @@ impl From<Exit> for ExitCode {
         ExitCode::from(match exit {
             Exit::Done => 0,
             Exit::Error => 1,
-            Exit::Changes => 2,
-            Exit::Locked => 3,
+            Exit::Changes | Exit::Unformatted { broken: true } => 2,
+            Exit::Locked | Exit::Unformatted { broken: false } => 3,
             Exit::Interrupted => 130,
             Exit::Remote(code) => code,
         })

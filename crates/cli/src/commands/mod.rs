@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod apply;
+mod fmt;
 mod graph;
 mod output;
 mod plan;
@@ -42,6 +43,7 @@ pub fn run(ui: &Ui, command: Command) -> anyhow::Result<Exit> {
         Command::Plan(args) => plan::run(ui, &args),
         Command::Apply(args) => apply::run(ui, &args),
         Command::Destroy(args) => apply::destroy(ui, &args),
+        Command::Fmt(args) => fmt::run(ui, &args),
         Command::Graph(args) => graph::run(ui, &args),
         Command::Ssh(args) => ssh::run(ui, &args),
         Command::Kubectl(args) => ssh::kubectl(ui, &args),
