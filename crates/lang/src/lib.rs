@@ -17,7 +17,6 @@
 //!   The type of the other branch still counts (`true ? 1 : "a"` is `"1"`) where it can be told without reading a resource, module or local.
 //! - Dividing by zero is an error, not an infinity.
 //! - An unknown function is an error when loading, unless inside `try` or `can`, where Terraform has it too.
-//! - Strings are not brought to Unicode normal form C.
 //! - `log` and `pow` may differ from Terraform's in the last digit of a double.
 //!
 //! Messages are Terraform's where those are good; `tests/it/expressions.txt` marks the others with `~`.

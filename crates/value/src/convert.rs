@@ -28,6 +28,8 @@ fn convert_at(value: &Value, target: &Type, path: &mut Vec<Step>) -> Result<Valu
     let refuse = |path: &Vec<Step>, message: String| Err(ConvertError { path: Path(path.clone()), message });
     let converted: Value = match (value.kind(), target) {
         (_, Type::Any) => return Ok(value.clone()),
+        // Of a type that does not fit, a null does not either.
+        (Kind::Null(ty), _) if !may_convert(ty, target) => return refuse(path, required(target)),
         (Kind::Null(_), _) => Value::null(target.clone()),
         (Kind::Unknown(unknown), _) => {
             if !may_convert(&unknown.ty, target) {
@@ -60,6 +62,17 @@ fn convert_at(value: &Value, target: &Type, path: &mut Vec<Step>) -> Result<Valu
             Ok(n) => n.into(),
             Err(_) => return refuse(path, "a number is required".into()),
         },
+        // Where nothing is in it, its own type says what would be.
+        (Kind::List(own, items) | Kind::Set(own, items), Type::List(element))
+            if items.is_empty() && **element == Type::Any =>
+        {
+            Value::list(own.clone(), [])
+        }
+        (Kind::List(own, items) | Kind::Set(own, items), Type::Set(element))
+            if items.is_empty() && **element == Type::Any =>
+        {
+            Value::set(own.clone(), [])
+        }
         (Kind::List(_, items) | Kind::Set(_, items) | Kind::Tuple(items), Type::List(element)) => {
             let (ty, items) = convert_items(items, element, path)?;
             Value::list(ty, items)
@@ -67,6 +80,9 @@ fn convert_at(value: &Value, target: &Type, path: &mut Vec<Step>) -> Result<Valu
         (Kind::List(_, items) | Kind::Set(_, items) | Kind::Tuple(items), Type::Set(element)) => {
             let (ty, items) = convert_items(items, element, path)?;
             Value::set(ty, items)
+        }
+        (Kind::Map(own, entries), Type::Map(element)) if entries.is_empty() && **element == Type::Any => {
+            Value::map::<Arc<str>>(own.clone(), [])
         }
         (Kind::List(_, items) | Kind::Set(_, items) | Kind::Tuple(items), Type::Tuple(types)) => {
             if items.len() != types.len() {
@@ -245,6 +261,17 @@ fn unify_sequences(types: &[Type]) -> Option<Type> {
             (0..tuples[0].len()).map(|i| unify(tuples.iter().map(|items| items[i].clone()))).collect();
         return items.map(Type::tuple);
     }
+    let list = types.iter().any(|ty| matches!(ty, Type::List(_)));
+    if !list && types.iter().any(|ty| matches!(ty, Type::Tuple(_))) {
+        // Of sets and tuples, the set that all can become.
+        let mut sets = types.iter().filter(|ty| matches!(ty, Type::Set(_)));
+        if let Some(set) = sets.find(|set| types.iter().all(|ty| may_convert(ty, set))) {
+            return Some(set.clone());
+        }
+        if types.iter().any(|ty| matches!(ty, Type::Set(_))) {
+            return None;
+        }
+    }
     let element = unify(types.iter().flat_map(|ty| {
         match ty {
             Type::List(element) | Type::Set(element) => std::slice::from_ref(&**element),
@@ -254,8 +281,7 @@ fn unify_sequences(types: &[Type]) -> Option<Type> {
         .iter()
         .cloned()
     }))?;
-    let sets_only = types.iter().any(|ty| matches!(ty, Type::Set(_)))
-        && !types.iter().any(|ty| matches!(ty, Type::List(_)));
+    let sets_only = types.iter().any(|ty| matches!(ty, Type::Set(_))) && !list;
     Some(if sets_only { Type::set(element) } else { Type::list(element) })
 }
 

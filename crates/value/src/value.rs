@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use crate::{Number, Type};
 
@@ -87,19 +88,25 @@ impl From<bool> for Value {
         Kind::Bool(value).into()
     }
 }
+/// In Unicode's normal form C, as all texts are in Terraform: what looks alike is the same.
+fn composed(text: impl AsRef<str> + Into<Arc<str>>) -> Arc<str> {
+    let plain = text.as_ref().is_ascii() || is_nfc_quick(text.as_ref().chars()) == IsNormalized::Yes;
+    if plain { text.into() } else { text.as_ref().nfc().collect::<String>().into() }
+}
+
 impl From<&str> for Value {
     fn from(value: &str) -> Self {
-        Kind::String(value.into()).into()
+        Kind::String(composed(value)).into()
     }
 }
 impl From<String> for Value {
     fn from(value: String) -> Self {
-        Kind::String(value.into()).into()
+        Kind::String(composed(value)).into()
     }
 }
 impl From<Arc<str>> for Value {
     fn from(value: Arc<str>) -> Self {
-        Kind::String(value).into()
+        Kind::String(composed(value)).into()
     }
 }
 impl From<Number> for Value {

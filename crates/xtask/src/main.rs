@@ -3,6 +3,7 @@
 mod bed;
 mod bench;
 mod check;
+mod differential;
 mod docs;
 mod layered;
 mod measure;
@@ -24,6 +25,8 @@ const HELP: &str = "cargo xtask COMMAND
   bench [SIZE…]        layered plans of so many resources (1000 and 10000 otherwise), beside
                        terraform where it is installed; writes docs/benchmarks.md
   layered SIZE DIR     write such a plan
+  differential [SEED [COUNT]]
+                       the language beside terraform, with new expressions and files
 ";
 
 fn main() -> ExitCode {
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         ["docs"] => docs::write(false),
         ["docs", "--check"] => docs::write(true),
         ["bench", ref sizes @ ..] => bench::run(sizes),
+        ["differential", ref words @ ..] => differential::run(words),
         ["layered", size, dir] => layered::command(size, dir),
         ["measure", limit, ref command @ ..] => measure::inside(limit, command),
         ["help" | "--help" | "-h"] => {

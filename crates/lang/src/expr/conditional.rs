@@ -27,7 +27,9 @@ impl Eval<'_> {
             bad("Incorrect condition type", "The condition expression must be of type bool.".into())
         })?;
         let Some(taken) = test.as_bool() else {
-            let (yes, no) = (self.node(yes)?, self.node(no)?);
+            // What is wrong in a branch is wrong only if that is taken.
+            let mut branch = |node: &Node| self.node(node).unwrap_or_else(|_| Value::unknown(Type::Any));
+            let (yes, no) = (branch(yes), branch(no));
             let marks = marks.union(yes.marks()).union(no.marks());
             let ty = common(&yes, &no.ty(), yes.is_null(), no.is_null(), true, span)?;
             let sure = |v: &Value| !v.is_null() && (!v.is_unknown() || not_null(v));

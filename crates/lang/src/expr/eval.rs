@@ -369,6 +369,14 @@ impl<'s> Eval<'s> {
         let single = [value.clone()];
         let (items, list) = match value.kind() {
             Kind::Unknown(unknown) => {
+                // Each element must have what the steps ask for.
+                match &unknown.ty {
+                    Type::Any | Type::Tuple(_) => {}
+                    Type::List(element) | Type::Set(element) => {
+                        self.steps(Value::unknown((**element).clone()), each)?;
+                    }
+                    _ => drop(self.steps(value.clone(), each)?),
+                }
                 let ty = match &unknown.ty {
                     Type::List(_) | Type::Set(_) if each.is_empty() => unknown.ty.clone(),
                     _ => Type::Any,
@@ -393,6 +401,14 @@ impl<'s> Eval<'s> {
             if diags.has_errors() {
                 return Err(diags);
             }
+        }
+        if let Kind::List(element, _) | Kind::Set(element, _) = value.kind()
+            && items.is_empty()
+            && *element != Type::Any
+        {
+            // Nothing is in it, but what would be must have these attributes.
+            let ty = self.steps(Value::unknown(element.clone()), each)?.ty();
+            return Ok(Value::list(ty, []).with_marks(marks));
         }
         // Elements of a list are of one type; what steps find in them too, unless their type was open.
         let value = if list {

@@ -105,14 +105,14 @@ pub(crate) fn equal(a: &Value, b: &Value) -> Option<bool> {
         (Kind::Unknown(u), _) => different(&u.ty, &b.ty()),
         (_, Kind::Unknown(u)) => different(&u.ty, &a.ty()),
         (Kind::List(ta, a), Kind::List(tb, b)) => {
-            if different(ta, tb).is_some() {
+            if ta != tb {
                 Some(false)
             } else {
                 sequences(a, b)
             }
         }
         (Kind::Set(ta, a), Kind::Set(tb, b)) => {
-            if different(ta, tb).is_some() {
+            if ta != tb {
                 return Some(false);
             }
             let known = a.iter().chain(b.iter()).all(Value::is_wholly_known);
@@ -120,7 +120,7 @@ pub(crate) fn equal(a: &Value, b: &Value) -> Option<bool> {
         }
         (Kind::Tuple(a), Kind::Tuple(b)) => sequences(a, b),
         (Kind::Map(ta, a), Kind::Map(tb, b)) => {
-            if different(ta, tb).is_some() {
+            if ta != tb {
                 return Some(false);
             }
             if !a.keys().eq(b.keys()) {

@@ -98,13 +98,17 @@ fn coalescelist(args: &[Value]) -> Outcome {
     if args.is_empty() {
         return refuse("at least one argument is required");
     }
-    for (i, value) in args.iter().enumerate() {
+    let sequence = |ty: &Type| matches!(ty, Type::List(_) | Type::Tuple(_));
+    // After one that is not known yet, the others may never be looked at.
+    let mut looked_at = args.iter().take_while(|value| !value.is_unknown());
+    if !looked_at.all(|value| sequence(&value.ty())) {
+        return refuse("coalescelist arguments must be lists or tuples");
+    }
+    for value in args {
         match value.kind() {
             Kind::Unknown(_) => return Ok(Value::unknown(first_list_type(args))),
-            Kind::Null(_) => {}
-            Kind::List(_, items) | Kind::Tuple(items) if items.is_empty() => {}
-            Kind::List(..) | Kind::Tuple(_) => return Ok(value.clone()),
-            _ => return refuse_arg(i, "coalescelist arguments must be lists or tuples"),
+            Kind::List(_, items) | Kind::Tuple(items) if !items.is_empty() => return Ok(value.clone()),
+            _ => {}
         }
     }
     refuse("no non-null arguments")

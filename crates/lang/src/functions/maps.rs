@@ -113,10 +113,13 @@ fn merge(args: &[Value]) -> Outcome {
 fn transpose(args: &[Value]) -> Outcome {
     let mut out: BTreeMap<Arc<str>, Vec<Value>> = BTreeMap::new();
     for (key, list) in args[0].as_entries().into_iter().flatten() {
+        if list.is_null() {
+            return refuse("input must not contain null list");
+        }
         for item in list.as_items().unwrap_or_default() {
             match item.kind() {
                 Kind::String(text) => out.entry(text.clone()).or_default().push(key.clone().into()),
-                _ => return refuse_arg(0, "input must not contain null list elements"),
+                _ => return refuse("input list must not contain null string"),
             }
         }
     }

@@ -32,7 +32,7 @@ use grappe_diag::{Diagnostic, Diagnostics, Span};
 use grappe_value::{Kind, Marks, Type, Value, convert};
 
 use crate::Scope;
-use crate::expr::{Call, Eval, Node, unknown_function};
+use crate::expr::{Call, Eval, Node, NodeKind, unknown_function};
 
 /// What a function gives: a value, or why not.
 pub(crate) type Outcome = Result<Value, Refused>;
@@ -307,10 +307,17 @@ pub(crate) fn call(eval: &mut Eval<'_>, call: &Call, span: Span) -> Result<Value
     let Some(function) = call.function else {
         return Err(unknown_function(&call.name, call.name_span).into());
     };
-    if let Run::Lazy(run) = function.run {
-        return run(eval, &call.args, span);
-    }
-    let mut args = eval.nodes(&call.args)?;
+    let lazy = match function.run {
+        Run::Lazy(run) if !call.expand => return run(eval, &call.args, span),
+        Run::Lazy(run) => Some(run),
+        _ => None,
+    };
+    // Of a lazy function, only what is expanded is evaluated here.
+    let before = &call.args[..call.args.len().saturating_sub(1)];
+    let mut args = match (lazy, call.args.last()) {
+        (Some(_), Some(last)) => vec![eval.node(last)?],
+        _ => eval.nodes(&call.args)?,
+    };
     let mut marks = Marks::NONE;
     if call.expand
         && let Some(last) = args.pop()
@@ -338,6 +345,12 @@ pub(crate) fn call(eval: &mut Eval<'_>, call: &Call, span: Span) -> Result<Value
                 .into());
             }
         }
+    }
+    if let Some(run) = lazy {
+        let span_of = call.args.last().map_or(span, |n| n.span);
+        let expanded = args.into_iter().map(|value| Node::new(NodeKind::Literal(value), span_of));
+        let nodes: Vec<Node> = before.iter().cloned().chain(expanded).collect();
+        return run(eval, &nodes, span).map(|value| value.with_marks(marks));
     }
     let spans: Vec<Span> = call.args.iter().map(|n| n.span).collect();
     let place = |i: usize| spans.get(i).or(spans.last()).copied().unwrap_or(span);
@@ -415,6 +428,12 @@ fn apply(
         return Err(diags);
     }
     if unknown {
+        let wrong =
+            ready.iter().enumerate().find(|(i, value)| value.is_unknown() && !fits(name, *i, &value.ty()));
+        if let Some((i, value)) = wrong {
+            let given = value.ty().friendly();
+            return Err(blame(i, &format!("a list, set or tuple is required, not {given}")).into());
+        }
         return Ok(unknown_result(function, &ready).with_marks(marks));
     }
     let result = match function.run {
@@ -430,6 +449,17 @@ fn apply(
             .span(span)
             .into()),
     }
+}
+
+/// Whether a value of that type, not known yet, can turn out to be what a parameter of any type really takes.
+fn fits(function: &str, at: usize, ty: &Type) -> bool {
+    let sequence = match function {
+        "concat" | "setproduct" => true,
+        "contains" | "element" | "flatten" | "index" | "one" | "reverse" | "slice" => at == 0,
+        "zipmap" => at == 1,
+        _ => false,
+    };
+    !sequence || matches!(ty, Type::Any | Type::List(_) | Type::Set(_) | Type::Tuple(_))
 }
 
 fn unknown_result(function: &Function, args: &[Value]) -> Value {

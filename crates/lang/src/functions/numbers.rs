@@ -29,7 +29,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         parseint,
     ),
     f("pow", "a number raised to a power", &[number("num"), number("power")], P::Number, |args| {
-        from_double(num(args, 0).to_f64().powf(num(args, 1).to_f64()))
+        from_double(pow(num(args, 0).to_f64(), num(args, 1).to_f64()))
     }),
     f("signum", "-1, 0 or 1 by the sign", &[number("num")], P::Number, |args| {
         Ok(Value::from(integer(args, 0)?.signum()))
@@ -46,6 +46,42 @@ fn from_double(value: f64) -> Outcome {
         Ok(number) if value.is_finite() => Ok(number.into()),
         _ => refuse("the result is not a finite number"),
     }
+}
+
+/// By squares where the power is whole, each step rounded: to the last digit what Go gives.
+fn pow(number: f64, power: f64) -> f64 {
+    if power.fract() != 0.0 || power.abs() > 1e6 || number == 0.0 || !number.is_finite() {
+        return number.powf(power);
+    }
+    // The number and the result as a fraction in [½, 1) and a power of two, so that nothing in between overflows.
+    let split = |x: f64| {
+        let exponent = x.abs().log2().floor() as i64 + 1;
+        let half = scaled(x, -exponent);
+        if half.abs() >= 1.0 { (half / 2.0, exponent + 1) } else { (half, exponent) }
+    };
+    let (mut factor, mut factor_exponent) = split(number);
+    let (mut result, mut exponent) = (1.0, 0i64);
+    let mut left = power.abs() as u64;
+    while left > 0 {
+        if left & 1 == 1 {
+            result *= factor;
+            exponent += factor_exponent;
+        }
+        factor *= factor;
+        factor_exponent *= 2;
+        if factor.abs() < 0.5 {
+            factor += factor;
+            factor_exponent -= 1;
+        }
+        left >>= 1;
+    }
+    if power < 0.0 { scaled(1.0 / result, -exponent) } else { scaled(result, exponent) }
+}
+
+/// Times a power of two.
+fn scaled(x: f64, exponent: i64) -> f64 {
+    let step = |e: i64| 2f64.powi(i32::try_from(e.clamp(-1000, 1000)).unwrap_or(0));
+    x * step(exponent / 2) * step(exponent - exponent / 2)
 }
 
 fn best(args: &[Value], better: fn(&Number, &Number) -> bool) -> Outcome {

@@ -101,7 +101,7 @@ fn setproduct(args: &[Value]) -> Outcome {
     }
     let element = Type::tuple(elements);
     let rows = rows.into_iter().map(Value::tuple);
-    // Of sets only, a set; where an order is given, a list.
-    let sets = args.iter().all(|a| matches!(a.kind(), Kind::Set(..)));
+    // Where one has no order, all of it has none.
+    let sets = args.iter().any(|a| matches!(a.kind(), Kind::Set(..)));
     Ok(if sets { Value::set(element, rows) } else { Value::list(element, rows) })
 }

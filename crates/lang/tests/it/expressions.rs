@@ -3,12 +3,18 @@
 //! The table holds one expression a line (⏎ is a newline in it), then its answer: `=> TYPE VALUE` (both as JSON) or `!! DETAIL` (of the error).
 //! Where we mean to be otherwise than Terraform, the answer starts with `~` and is our own. `#` starts a comment.
 //! `tests/record.py` fills in what is missing by asking `terraform` itself.
+//!
+//! `generated.txt` holds expressions that `tests/generate.py` made by chance, in the same form; where Terraform refuses one (`!!`), so must we, in our own
+//! words. `unknown.txt` holds such with unknown values in them: there an answer is the value as a plan shows it, and what of it is unknown.
+//! `cargo xtask differential` does the same with other seeds (it names the file in `GRAPPE_EXPRESSIONS`).
 
-use grappe_value::{json, wire};
+use grappe_value::{Kind, Type, Value, json, wire};
 
-use crate::support::{TestScope, evaluate};
+use crate::support::{TestScope, evaluate, evaluate_beside};
 
 const TABLE: &str = include_str!("expressions.txt");
+const UNKNOWN: &str = include_str!("unknown.txt");
+const GENERATED: &str = include_str!("generated.txt");
 
 struct Case {
     line: usize,
@@ -16,10 +22,10 @@ struct Case {
     want: Result<(serde_json::Value, serde_json::Value), String>,
 }
 
-fn cases() -> Vec<Case> {
+fn cases(table: &str) -> Vec<Case> {
     let mut cases = Vec::new();
     let mut text = None;
-    for (i, line) in TABLE.lines().enumerate() {
+    for (i, line) in table.lines().enumerate() {
         let answer = line.strip_prefix('~').unwrap_or(line);
         let want = if let Some(json) = answer.strip_prefix("=> ") {
             let mut parts = serde_json::Deserializer::from_str(json).into_iter();
@@ -27,8 +33,8 @@ fn cases() -> Vec<Case> {
                 panic!("line {}: two JSON values are required", i + 1);
             };
             Ok((ty, value))
-        } else if let Some(detail) = answer.strip_prefix("!! ") {
-            Err(detail.to_owned())
+        } else if let Some(detail) = answer.strip_prefix("!!") {
+            Err(detail.trim_start().to_owned())
         } else {
             assert!(text.is_none(), "line {i}: it has no answer");
             if !(line.is_empty() || line.starts_with("# ")) {
@@ -43,30 +49,26 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-#[test]
-fn expressions_give_what_terraform_gives() {
+/// How many gave a value, and how many were refused, as they should; else what is wrong.
+fn compare(cases: &[Case]) -> (usize, usize) {
     let scope = TestScope::default();
-    let cases = cases();
-    assert!(cases.len() > 300, "only {} expressions: the table was not read", cases.len());
     let mut wrong = Vec::new();
-    for Case { line, text, want } in &cases {
-        let got = evaluate(text, &scope);
-        let problem = match (want, &got) {
+    let (mut values, mut refused, mut on_purpose) = (0, 0, 0);
+    for Case { line, text, want } in cases {
+        let problem = match (want, &evaluate(text, &scope)) {
             (Ok((ty, value)), Ok(got)) => {
-                let shown = wire::type_to_json(&got.ty());
-                // As parsed JSON: numbers are written in other ways on both sides.
-                let got: serde_json::Value =
-                    serde_json::from_str(&json::to_text(got, false).unwrap()).unwrap();
-                // Terraform does not say of what type a null is.
-                if !value.is_null() && &shown != ty {
-                    format!("is of type {shown}, not {ty}")
-                } else if &got != value {
-                    format!("is {got}, not {value}")
-                } else {
-                    continue;
+                values += 1;
+                match difference(got, ty, value) {
+                    // The last digit of a double is not the same in Go.
+                    Some(_) if close(got, value) && (text.contains("pow(") || text.contains("log(")) => {
+                        continue;
+                    }
+                    Some(problem) => problem,
+                    None => continue,
                 }
             }
             (Err(detail), Err(rendered)) => {
+                refused += 1;
                 let squeeze = |s: &str| s.split_whitespace().collect::<Vec<_>>().join(" ");
                 // Which argument is to blame we say more often than Terraform: what is wrong must be the same.
                 let essence = ["\" failed: ", "\" parameter: "]
@@ -78,10 +80,154 @@ fn expressions_give_what_terraform_gives() {
                 }
                 format!("says\n{rendered}\nnot: {detail}")
             }
+            // Terraform's infinities, and `x % 0`.
+            (Ok(_), Err(error)) if error.contains("Division by zero") => {
+                on_purpose += 1;
+                continue;
+            }
             (Ok((_, value)), Err(error)) => format!("should be {value}, but says\n{error}"),
             (Err(detail), Ok(value)) => format!("is {value:?}, but should say: {detail}"),
         };
-        wrong.push(format!("line {line}: {text}\n  {problem}"));
+        // As the table would have it, where it is so on purpose.
+        let ours = match evaluate(text, &scope) {
+            Ok(value) => format!(
+                "~=> {} {}",
+                wire::type_to_json(&value.ty()),
+                json::to_text(&value, false).unwrap_or_default()
+            ),
+            Err(_) => "~!!".to_owned(),
+        };
+        wrong.push(format!("line {line}: {text}\n  {problem}\n  {ours}"));
     }
     assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    assert!(on_purpose * 50 <= cases.len(), "{on_purpose} divisions by zero");
+    (values, refused)
+}
+
+/// Whether two numbers are the same but for the last digits of a double.
+fn close(got: &Value, want: &serde_json::Value) -> bool {
+    let (Some(got), Some(want)) = (got.as_number(), want.as_f64()) else { return false };
+    (got.to_f64() - want).abs() <= want.abs() * 4e-16
+}
+
+/// How a value differs from what it should be.
+fn difference(got: &Value, ty: &serde_json::Value, value: &serde_json::Value) -> Option<String> {
+    let shown = wire::type_to_json(&got.ty());
+    // As parsed JSON: numbers are written in other ways on both sides.
+    let text = match json::to_text(got, false) {
+        Ok(text) => text,
+        Err(error) => return Some(format!("has no JSON: {error}")),
+    };
+    let got: serde_json::Value = serde_json::from_str(&text).unwrap();
+    // Terraform does not say of what type a null is.
+    if !value.is_null() && &shown != ty {
+        Some(format!("is of type {shown}, not {ty}"))
+    } else if &got != value {
+        Some(format!("is {got}, not {value}"))
+    } else {
+        None
+    }
+}
+
+#[test]
+fn expressions_give_what_terraform_gives() {
+    let cases = cases(TABLE);
+    assert!(cases.len() > 800, "only {} expressions: the table was not read", cases.len());
+    let (values, refused) = compare(&cases);
+    println!("{} expressions by hand: {values} values and {refused} refusals are Terraform's", cases.len());
+}
+
+#[test]
+fn expressions_by_chance_give_what_terraform_gives() {
+    let cases = match std::env::var_os("GRAPPE_EXPRESSIONS") {
+        Some(path) => cases(&std::fs::read_to_string(path).unwrap()),
+        None => cases(GENERATED),
+    };
+    assert!(cases.len() > 300, "only {} expressions: the table was not read", cases.len());
+    let (values, refused) = compare(&cases);
+    println!("{} expressions by chance: {values} values and {refused} refusals are Terraform's", cases.len());
+}
+
+/// As a plan shows a value: without what is unknown in it, and what that is.
+fn planned(value: &Value) -> (serde_json::Value, serde_json::Value) {
+    use serde_json::Value as Json;
+    let parts = |items: &[Value]| {
+        let (after, unknown): (Vec<Json>, Vec<Json>) = items.iter().map(planned).unzip();
+        (after.into(), unknown.into())
+    };
+    match value.kind() {
+        Kind::Unknown(_) => (Json::Null, true.into()),
+        Kind::List(_, items) | Kind::Set(_, items) | Kind::Tuple(items) => parts(items),
+        Kind::Map(_, entries) | Kind::Object(entries) => {
+            let (mut after, mut unknown) = (serde_json::Map::new(), serde_json::Map::new());
+            for (key, value) in entries.iter() {
+                let shown = planned(value);
+                if !value.is_unknown() {
+                    after.insert(key.to_string(), shown.0);
+                }
+                unknown.insert(key.to_string(), shown.1);
+            }
+            (after.into(), unknown.into())
+        }
+        _ => (serde_json::from_str(&json::to_text(value, false).unwrap()).unwrap(), false.into()),
+    }
+}
+
+/// What is unknown, without all that is known: Terraform leaves some of that out.
+fn essence(unknown: &serde_json::Value) -> serde_json::Value {
+    use serde_json::Value as Json;
+    let known = |part: &Json| *part == Json::Bool(false);
+    match unknown {
+        Json::Array(parts) => {
+            let parts: Vec<Json> = parts.iter().map(essence).collect();
+            if parts.iter().all(known) { false.into() } else { parts.into() }
+        }
+        Json::Object(parts) => {
+            let parts: serde_json::Map<String, Json> =
+                parts.iter().map(|(k, v)| (k.clone(), essence(v))).filter(|(_, v)| !known(v)).collect();
+            if parts.is_empty() { false.into() } else { parts.into() }
+        }
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn unknown_values_go_as_far_as_in_terraform() {
+    let mut scope = TestScope::default();
+    let resource = [
+        ("id", Value::unknown_not_null(Type::String)),
+        ("input", Value::unknown(Type::String)),
+        ("output", Value::unknown(Type::String)),
+        ("triggers_replace", Value::NULL),
+    ];
+    scope.resources.insert("terraform_data.u".into(), Value::object(resource));
+    let table = match std::env::var_os("GRAPPE_UNKNOWN") {
+        Some(path) => std::fs::read_to_string(path).unwrap(),
+        None => UNKNOWN.to_owned(),
+    };
+    let cases = cases(&table);
+    let mut wrong = Vec::new();
+    for Case { line, text, want } in &cases {
+        let got = evaluate_beside("resource \"terraform_data\" \"u\" {}\n", text, &scope);
+        let problem = match (want, &got) {
+            (Ok((after, unknown)), Ok(got)) => {
+                let shown = planned(got);
+                if shown.0 == *after && essence(&shown.1) == essence(unknown) {
+                    continue;
+                }
+                format!("is planned as {} {}, not {after} {unknown}", shown.0, shown.1)
+            }
+            (Err(_), Err(_)) => continue,
+            (Ok(_), Err(error)) if error.contains("Division by zero") => continue,
+            (Ok((after, unknown)), Err(error)) => format!("should be {after} {unknown}, but says\n{error}"),
+            (Err(_), Ok(got)) => format!("is {got:?}, but should be refused"),
+        };
+        let ours = got.as_ref().map_or("~!!".to_owned(), |got| {
+            let (after, unknown) = planned(got);
+            format!("~=> {after} {unknown}")
+        });
+        wrong.push(format!("line {line}: {text}\n  {problem}\n  {ours}"));
+    }
+    assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    println!("{} expressions with unknown values in them are planned as by Terraform", cases.len());
 }

@@ -201,7 +201,7 @@ module "net" {
 output "o" {
   value = [
     var.regoin, local.name, host.wbe[0], module.nett.x, module.net.cdir, data.host.db,
-    host.web.id, host.db[0].id, each.key, count.index, self.id, foo, path.modul, lenght([]), bcrypt("x"),
+    host.web.id, host.db[0].id, each.key, count.index, self.id, foo, path.modul, lenght([]),
     random_pet.name.id, host,
   ]
 }

@@ -103,7 +103,12 @@ pub(crate) fn rendered(diags: &Diagnostics, sources: &Sources) -> String {
 
 /// The only output of a root module, evaluated.
 pub(crate) fn evaluate(text: &str, scope: &TestScope) -> Result<Value, String> {
-    let source = format!("output \"o\" {{\n  value = {text}\n}}\n");
+    evaluate_beside("", text, scope)
+}
+
+/// The same, in a file with other blocks.
+pub(crate) fn evaluate_beside(blocks: &str, text: &str, scope: &TestScope) -> Result<Value, String> {
+    let source = format!("output \"o\" {{\n  value = {text}\n}}\n{blocks}");
     let (config, sources, diags) = load_files(&[("main.tf", &source)]);
     let Some(config) = config else { return Err(rendered(&diags, &sources)) };
     config.root.outputs["o"].expr.eval(scope).map_err(|d| rendered(&d, &sources))

@@ -109,7 +109,7 @@ fn the_unknown_stays_unknown_and_the_known_known() {
         ("regex(\"(a)(b)\", var.u)", U, "tuple([string, string])"),
         ("timestamp()", U, "string"),
         ("tomap({a = var.u})", "{\"a\": (known after apply)}", "map(string)"),
-        ("var.l[*].x", U, "any"),
+        ("var.d[*].x", U, "any"),
         ("max(var.l...)", U, "number"),
     ] {
         let source = format!("{DECLARED}output \"o\" {{\n  value = {text}\n}}\n");
@@ -126,6 +126,7 @@ fn what_can_not_be_is_an_error_though_unknown() {
     for (text, detail) in [
         ("var.o.b", "This object does not have an attribute named \"b\"."),
         ("var.u.x", "Can't access attributes on a primitive-typed value (string)."),
+        ("var.l[*].x", "Can't access attributes on a primitive-typed value (string)."),
         ("var.u[0]", "This value does not have any indices."),
         ("var.l + 1", "number required"),
         ("[for x in var.u : x]", "A value of type string cannot be used"),
@@ -142,4 +143,7 @@ fn what_can_not_be_is_an_error_though_unknown() {
 fn a_clock_is_asked_only_of_the_scope() {
     assert!(evaluate("timestamp()", &TestScope::default()).unwrap().is_unknown());
     assert!(evaluate("plantimestamp()", &TestScope::default()).unwrap().is_unknown());
+    for chance in ["uuid()", "bcrypt(\"x\")"] {
+        assert!(evaluate(chance, &TestScope::default()).unwrap().is_unknown());
+    }
 }
