@@ -75,13 +75,11 @@ pub(crate) async fn plan(
                 // replacement.
                 unread.retain(|addr, failure: &mut Failure| {
                     let of_it = |op: &Operation| op.addr == *addr;
-                    if plan
-                        .operations
-                        .iter()
-                        .any(|op| of_it(op) && matches!(op.action, OpAction::Delete { .. }))
-                    {
+                    if plan.operations.iter().any(|op| {
+                        of_it(op) && matches!(op.action, OpAction::Delete { .. } | OpAction::Forget)
+                    }) {
                         reporter.notice(format!(
-                            "{addr} could not be read, and is deleted as the state remembers it: {}",
+                            "{addr} could not be read, and goes as the state remembers it: {}",
                             failure.summary
                         ));
                         return false;
@@ -98,7 +96,7 @@ pub(crate) async fn plan(
         };
         rounds += 1;
         let before = refreshed.len() + data_reads.len();
-        let silent = read(engine, &reporter, mode, &state, reads, &mut refreshed, &mut data_reads).await?;
+        let silent = read(engine, &reporter, mode, reads, &mut refreshed, &mut data_reads).await?;
         unread.extend(silent);
         if refreshed.len() + data_reads.len() == before {
             return Err(RunError::Plan("the planner asks for what it has already".into()));
@@ -134,7 +132,6 @@ async fn read(
     engine: &Engine,
     reporter: &Reporter,
     mode: PlanMode,
-    state: &State,
     reads: Reads,
     refreshed: &mut BTreeMap<InstanceAddr, Reading>,
     data_reads: &mut BTreeMap<InstanceAddr, DataResult>,
@@ -165,7 +162,10 @@ async fn read(
             let Some(config) = providers.get(provider) else {
                 return Err(RunError::Plan(format!("provider {provider} of {addr} has no configuration")));
             };
-            let key: Arc<str> = state.objects.get(addr).map_or_else(|| "".into(), |o| o.key.as_str().into());
+            let key: Arc<str> = match &target {
+                Target::Object(o) => o.key.clone(),
+                Target::Data(_) => "".into(),
+            };
             let client = engine.clients.get(provider, config, reporter);
             let job = ReadJob {
                 mask: Mask::of([

@@ -21,7 +21,7 @@
 //!
 //! Messages are Terraform's where those are good; `tests/it/expressions.txt` marks the others with `~`.
 //!
-//! Still to come: `moved`, `removed`, `import`, `check` and provisioners; override files and JSON syntax.
+//! Still to come: `import`, `check` and provisioners.
 
 mod body;
 mod config;
@@ -36,8 +36,8 @@ mod vars;
 
 pub use body::Body;
 pub use config::{
-    Backend, Check, Config, Defaults, IgnoreChanges, Lifecycle, Local, Module, ModuleCall, Output,
-    ProviderBlock, ProviderRef, RequiredProvider, Resource, Settings, Variable, load,
+    Backend, Check, Config, Defaults, IgnoreChanges, Lifecycle, Local, Module, ModuleCall, Moved, Output,
+    ProviderBlock, ProviderRef, Removed, RequiredProvider, Resource, Settings, Variable, load,
 };
 pub use expr::Expr;
 pub use files::{Files, MemoryFiles};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics, Sources, Span};
-use grappe_value::{Type, Value, json};
+use grappe_value::{Type, Value};
 use indexmap::IndexMap;
 
 use crate::config::constant;
@@ -19,28 +19,8 @@ pub fn parse_tfvars(
     let mut diags = Diagnostics::new();
     let mut values = IndexMap::new();
     if name.ends_with(".json") {
-        match serde_json::from_str(text) {
-            Ok(serde_json::Value::Object(entries)) => {
-                let whole = Span::new(source, 0, 0);
-                for (key, value) in entries {
-                    values.insert(key.as_str().into(), (json::from_json(&value), whole));
-                }
-            }
-            Ok(_) => diags.push(
-                Diagnostic::error("Invalid variables file")
-                    .detail("The file holds one JSON object: variable names with their values.")
-                    .span(Span::new(source, 0, 1)),
-            ),
-            Err(error) => {
-                let before: usize =
-                    text.lines().take(error.line().saturating_sub(1)).map(|l| l.len() + 1).sum();
-                let at = before + error.column().saturating_sub(1);
-                diags.push(Diagnostic::error("Invalid JSON").detail(format!("{error}.")).span(Span::new(
-                    source,
-                    at,
-                    at + 1,
-                )));
-            }
+        for (name, value) in syntax::json::parse_values(source, text, &mut diags) {
+            values.insert(name.name, (value, name.span));
         }
         return (values, diags);
     }

@@ -35,6 +35,9 @@ pub(crate) fn normal<'a>(
     let mut planner = Planner::new(input, world);
     walk.run(&mut planner, targets.wanted());
     let mut found = std::mem::take(&mut walk.found);
+    if targets.wanted().is_none() {
+        found.extend(world.moves.check(&walk));
+    }
     if found.has_errors() {
         return Err(said_once(found));
     }
@@ -73,6 +76,7 @@ pub(crate) fn normal<'a>(
         return Err(found);
     }
     found.extend(unmatched(input, &wanted, &gone));
+    found.extend(let_go(&gone));
     let outputs = outputs(&walk, input, touched.as_deref())?;
     finish(&walk, input, world, Made { decided, gone, outputs, warnings: found })
 }
@@ -115,6 +119,7 @@ pub(crate) fn destroy<'a>(
     if found.has_errors() {
         return Err(found);
     }
+    found.extend(let_go(&gone));
     let mut outputs = BTreeMap::new();
     if targets.wanted().is_none() {
         for (name, stored) in &input.state.outputs {
@@ -191,6 +196,7 @@ pub(crate) fn refresh_only<'a>(
     }
     let outputs = outputs(&walk, input, None)?;
     let mut plan = empty(input, found);
+    plan.moves = moves(world, std::iter::empty());
     (plan.changes, plan.operations, plan.outputs) = (changes, operations, outputs);
     plan.drift = drift(input, world)?;
     Ok(Outcome::Ready(Box::new(plan)))
@@ -210,6 +216,38 @@ fn unmatched(input: &Input<'_>, wanted: &BTreeSet<InstanceAddr>, gone: &[Gone<'_
         found.push(Diagnostic::warning("Replacement without effect").detail(what));
     }
     found
+}
+
+/// What has another address than in the state: what was moved before planning, and what planning found under the address of a block that `count` came
+/// to or left.
+fn moves<'m>(
+    world: &World<'_>,
+    found: impl Iterator<Item = (&'m InstanceAddr, &'m InstanceAddr)>,
+) -> Vec<Move> {
+    let done = &world.moves.done;
+    let mut origins: BTreeMap<&InstanceAddr, &InstanceAddr> =
+        done.iter().map(|(from, to)| (to, from)).collect();
+    for (from, to) in found.filter(|(from, to)| from != to) {
+        let origin = origins.remove(from).unwrap_or(from);
+        origins.insert(to, origin);
+    }
+    origins.into_iter().map(|(to, from)| Move { from: from.clone(), to: to.clone() }).collect()
+}
+
+/// Says what is left alone from now on.
+fn let_go(gone: &[Gone<'_>]) -> Diagnostics {
+    let forgotten: Vec<String> =
+        gone.iter().filter(|g| g.is_let_go()).map(|g| format!("  - {}", g.addr)).collect();
+    if forgotten.is_empty() {
+        return Diagnostics::new();
+    }
+    Diagnostic::warning("Some objects will no longer be managed")
+        .detail(format!(
+            "If this plan is applied, the state forgets these objects, and does not delete them:\n{}",
+            forgotten.join("\n")
+        ))
+        .hint("to manage them again, they must be imported")
+        .into()
 }
 
 /// What is wrong with each of many instances in the same way is said of the first.
@@ -265,12 +303,7 @@ fn finish<'a>(
     let used: BTreeSet<&ProviderKey> = plan.operations.iter().map(|o| &o.provider).collect();
     let in_use = |p: &ProviderConfig| used.contains(&p.key);
     plan.providers.retain(in_use);
-    plan.moves = decided
-        .iter()
-        .filter_map(|d| Some((d.managed()?.object?.0, &d.addr)))
-        .filter(|(from, to)| from != to)
-        .map(|(from, to)| Move { from: from.clone(), to: to.clone() })
-        .collect();
+    plan.moves = moves(world, decided.iter().filter_map(|d| Some((d.managed()?.object?.0, &d.addr))));
     plan.drift = drift(input, world)?;
     plan.outputs = outputs;
     for (decided, first) in decided.into_iter().zip(first.now) {

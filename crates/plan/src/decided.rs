@@ -66,10 +66,17 @@ pub(crate) struct Gone<'a> {
 pub(crate) enum Going<'a> {
     /// It is deleted.
     Delete(&'a Object, Value),
-    /// It is gone already: the state forgets it.
+    /// The state forgets it: it is gone already, or the configuration says that it stays as it is.
     Forget(Value),
     /// What an interrupted creation left is found and deleted.
     Adopt(&'a Pending, Value),
+}
+
+impl Gone<'_> {
+    /// Whether it is there and stays, and only the state forgets it.
+    pub(crate) fn is_let_go(&self) -> bool {
+        matches!(self.how, Going::Forget(_)) && self.reason != Reason::GoneOutside
+    }
 }
 
 impl<'a> Decided<'a> {

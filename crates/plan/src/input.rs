@@ -120,6 +120,8 @@ pub struct ObjectRead {
     pub provider: ProviderKey,
     /// What the state remembers.
     pub value: Value,
+    /// The idempotency key that it was created with.
+    pub key: Arc<str>,
 }
 
 /// A data source to read.

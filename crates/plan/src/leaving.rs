@@ -11,6 +11,7 @@ use grappe_value::wire;
 use crate::decided::{Going, Gone};
 use crate::input::Input;
 use crate::model::{ProviderKey, Reason};
+use crate::moves::removed;
 use crate::planner::prevented;
 use crate::refresh::ProviderFinder;
 use crate::statics::Statics;
@@ -80,12 +81,18 @@ impl<'w, 'a> Leaving<'w, 'a> {
     /// An object that the configuration does not have.
     pub(crate) fn orphan(&mut self, addr: &'a InstanceAddr, object: &'a Object) {
         let statics = &self.walk.statics;
-        let mut reason = Reason::NotInConfiguration;
+        let here = self.walk.by_addr.contains_key(&addr.resource.module);
+        let mut reason = match block(statics, addr) {
+            None if self.world.moves.done.values().any(|to| to == addr) => Reason::NoMoveTarget,
+            None if removed(statics, addr).is_some() => Reason::NotInConfiguration,
+            _ if !here => Reason::ModuleNotInConfiguration,
+            _ => Reason::NotInConfiguration,
+        };
         if let Some(block) = block(statics, addr) {
             if block.lifecycle.prevent_destroy {
                 self.found.push(prevented(addr, block));
             }
-            if self.walk.by_addr.contains_key(&addr.resource.module) {
+            if here {
                 reason = match (&addr.key, repeated(block.count.is_some(), block.for_each.is_some())) {
                     (InstanceKey::Int(_), Repeated::Count) => Reason::IndexOutOfCount,
                     (InstanceKey::Str(_), Repeated::ForEach) => Reason::KeyNotInForEach,
@@ -105,6 +112,7 @@ impl<'w, 'a> Leaving<'w, 'a> {
         };
         let (reason, how) = match prior {
             Prior::Gone(value) => (Reason::GoneOutside, Going::Forget(value)),
+            Prior::There { value, .. } if self.stays(addr) => (reason, Going::Forget(value)),
             Prior::There { value, .. } => (reason, Going::Delete(object, value)),
             Prior::Absent => return,
         };
@@ -122,9 +130,15 @@ impl<'w, 'a> Leaving<'w, 'a> {
         let Some(kind) = self.input.registry.resource(&addr.resource.ty) else { return };
         let value = self.found.keep(decode(kind, addr, object));
         if let (Some(value), Some(provider)) = (value, self.provider(addr, object)) {
-            let how = Going::Delete(object, value);
+            let how = if self.stays(addr) { Going::Forget(value) } else { Going::Delete(object, value) };
             self.gone.push(Gone { addr: addr.clone(), deposed: Some(key), provider, reason, how });
         }
+    }
+
+    /// Whether the configuration says that it has no block any more and is to be left alone.
+    fn stays(&self, addr: &InstanceAddr) -> bool {
+        let statics = &self.walk.statics;
+        block(statics, addr).is_none() && removed(statics, addr).is_some_and(|r| !r.destroy)
     }
 
     /// What an interrupted creation may have left.

@@ -20,6 +20,7 @@ mod form;
 mod input;
 mod leaving;
 pub mod model;
+mod moves;
 mod operations;
 mod order;
 mod planner;
@@ -48,6 +49,7 @@ pub use model::{
 pub use resolve::{InstanceValues, Random, Resolver, Surroundings};
 pub use validate::validate;
 
+use crate::moves::Moves;
 use crate::statics::Statics;
 use crate::targets::Targets;
 use crate::world::World;
@@ -58,13 +60,23 @@ use crate::world::World;
 /// All that is wrong with the configuration, or that can't be done.
 pub fn plan(input: &Input<'_>) -> Result<Outcome, Diagnostics> {
     let statics = Arc::new(Statics::new(input.config, input.registry)?);
-    let found = validate::check_blocks(&statics);
+    let mut found = validate::check_blocks(&statics);
     if found.has_errors() {
         // All that is wrong, at once.
         return Err(validate::check(&statics, input.files));
     }
+    // From here on objects stand under the addresses that they have now.
+    let moves = Moves::new(&statics, input);
+    let renaming = moves.rename(input)?;
+    let renamed = renaming.as_ref().map(|r| Input { state: &r.state, pending: &r.pending, ..input.clone() });
+    let input = renamed.as_ref().unwrap_or(input);
+    found.extend(moves.warnings());
+    let excluded = moves.targeted(input.options);
+    if excluded.has_errors() {
+        return Err(excluded);
+    }
     let targets = Targets::new(&input.options.targets, &statics);
-    let world = World::new(input);
+    let world = World::new(input, &moves);
     let reads = refresh::reads(&statics, input, &world, &|addr| targets.may_touch(addr, &statics))?;
     if !reads.is_empty() {
         return Ok(Outcome::NeedReads(reads));

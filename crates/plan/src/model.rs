@@ -72,6 +72,12 @@ impl Plan {
         self.operations.iter().any(|o| o.action.acts())
     }
 
+    /// The address that an object has in the state, where that is another than in the plan.
+    #[must_use]
+    pub fn moved_from(&self, addr: &InstanceAddr) -> Option<&InstanceAddr> {
+        self.moves.iter().find(|m| m.to == *addr).map(|m| &m.from)
+    }
+
     /// An operation by its id.
     #[must_use]
     pub fn operation(&self, id: OpId) -> Option<&Operation> {
@@ -309,6 +315,10 @@ pub enum Reason {
     Destroy,
     /// Its block is no longer in the configuration (or its module's is not).
     NotInConfiguration,
+    /// The instance of the module that it stands in is not in the configuration.
+    ModuleNotInConfiguration,
+    /// It was moved to an address that the configuration does not have.
+    NoMoveTarget,
     /// Its index is not below `count`.
     IndexOutOfCount,
     /// Its key is not in `for_each`.

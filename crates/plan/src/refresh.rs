@@ -247,7 +247,12 @@ pub(crate) fn reads(
         match finder.key_of(addr, object).and_then(|key| finder.config(&key)) {
             // With a configuration that is not known there is no one to ask: what is remembered must do.
             Ok(Some(provider)) if provider.known() => {
-                reads.objects.push(ObjectRead { addr: addr.clone(), provider: provider.key.clone(), value });
+                reads.objects.push(ObjectRead {
+                    addr: addr.clone(),
+                    provider: provider.key.clone(),
+                    value,
+                    key: object.key.as_str().into(),
+                });
                 providers.entry(provider.key.clone()).or_insert(provider);
             }
             Ok(_) => {}

@@ -62,6 +62,7 @@ pub(crate) fn check_blocks(statics: &Statics<'_>) -> Diagnostics {
             }
         }
     };
+    once(crate::moves::check_removed(statics));
     for (m, module) in statics.modules.iter().enumerate() {
         for resource in module.config.resources.values() {
             match statics.provider_of(m, resource) {

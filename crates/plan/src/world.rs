@@ -9,6 +9,7 @@ use grappe_value::addr::{InstanceAddr, InstanceKey, Mode};
 use grappe_value::{Value, wire};
 
 use crate::input::{Input, Reading};
+use crate::moves::Moves;
 
 /// What is there at an address.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +40,8 @@ impl Prior {
 /// The state with the readings laid over it.
 pub(crate) struct World<'a> {
     input: &'a Input<'a>,
+    /// What was moved before.
+    pub(crate) moves: &'a Moves<'a>,
     /// The managed objects of known types, decoded once.
     remembered: HashMap<&'a InstanceAddr, Result<Value, Diagnostics>>,
     /// The ids of objects that were found to be gone: whatever lives on them is gone too.
@@ -48,7 +51,7 @@ pub(crate) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    pub(crate) fn new(input: &'a Input<'a>) -> Self {
+    pub(crate) fn new(input: &'a Input<'a>, moves: &'a Moves<'a>) -> Self {
         let begun = |p: &&Pending| {
             let known = input.state.objects.contains_key(&p.addr);
             p.action == Action::Create && p.deposed.is_none() && !known
@@ -67,6 +70,7 @@ impl<'a> World<'a> {
         };
         World {
             input,
+            moves,
             gone: input.refreshed.iter().filter_map(gone).collect(),
             remembered,
             creations: input.pending.iter().filter(begun).map(|p| (&p.addr, p)).collect(),
@@ -83,6 +87,10 @@ impl<'a> World<'a> {
     pub(crate) fn remembered_as(&self, addr: &InstanceAddr) -> Option<(&'a InstanceAddr, &'a Object)> {
         let find = |addr: &InstanceAddr| self.input.state.objects.get_key_value(addr);
         find(addr).or_else(|| {
+            // Whoever says which instance is which has the last word.
+            if self.moves.mention(&addr.resource) {
+                return None;
+            }
             let other = match addr.key {
                 InstanceKey::Int(0) => InstanceKey::None,
                 InstanceKey::None => InstanceKey::Int(0),

@@ -37,8 +37,12 @@ pub(super) fn show(job: &Job, plan: &grappe_plan::Plan) {
     if !job.ui.is_json() {
         return job.ui.lines(ui::plan::render(plan, &job.registry, job.ui.style()));
     }
-    for change in plan.changes.iter().filter(|c| c.action != grappe_plan::Action::NoOp) {
-        let change = ui::json::change(change, &job.registry);
+    for change in plan
+        .changes
+        .iter()
+        .filter(|c| c.action != grappe_plan::Action::NoOp || plan.moved_from(&c.addr).is_some())
+    {
+        let change = ui::json::change(change, plan, &job.registry);
         job.ui.event(&json!({ "type": "planned_change", "change": change }));
     }
     for (name, output) in plan.outputs.iter().filter(|(_, o)| o.action != grappe_plan::Action::NoOp) {

@@ -18,7 +18,7 @@ use crate::commands::decode_object;
 /// A plan.
 #[must_use]
 pub fn plan(plan: &Plan, state: &State, registry: &Registry) -> Json {
-    let resources: Vec<Json> = plan.changes.iter().map(|c| change(c, registry)).collect();
+    let resources: Vec<Json> = plan.changes.iter().map(|c| change(c, plan, registry)).collect();
     let drift: Vec<Json> = plan
         .drift
         .iter()
@@ -102,7 +102,7 @@ fn stored(addr: &InstanceAddr, deposed: Option<&String>, object: &Object, regist
 
 /// One change, as `plan -json` and `show -json` give it.
 #[must_use]
-pub fn change(change: &Change, registry: &Registry) -> Json {
+pub fn change(change: &Change, plan: &Plan, registry: &Registry) -> Json {
     let actions = actions(change.action);
     let mut out = resource_change(
         &change.addr,
@@ -112,6 +112,9 @@ pub fn change(change: &Change, registry: &Registry) -> Json {
         change.after.as_ref(),
         registry,
     );
+    if let Some(from) = plan.moved_from(&change.addr).filter(|_| change.deposed.is_none()) {
+        out["previous_address"] = from.to_string().into();
+    }
     if let Some(reason) = &change.reason {
         out["action_reason"] = action_reason(reason).into();
         if let Some(text) = super::plan::because(reason) {
@@ -189,6 +192,8 @@ fn action_reason(reason: &Reason) -> &'static str {
         Reason::Requested => "replace_by_request",
         Reason::TriggeredBy(_) => "replace_by_triggers",
         Reason::NotInConfiguration => "delete_because_no_resource_config",
+        Reason::ModuleNotInConfiguration => "delete_because_no_module",
+        Reason::NoMoveTarget => "delete_because_no_move_target",
         Reason::IndexOutOfCount => "delete_because_count_index",
         Reason::KeyNotInForEach => "delete_because_each_key",
         Reason::RepetitionChanged => "delete_because_wrong_repetition",

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use grappe_graph::{Graph, critical_path};
-use grappe_plan::{Action, Change, OpAction, OutputChange, Plan, PlanMode, Reason};
+use grappe_plan::{Action, Change, Move, OpAction, OutputChange, Plan, PlanMode, Reason};
 use grappe_provider::Registry;
 use grappe_value::addr::{InstanceAddr, InstanceKey, Mode};
 use grappe_value::{Attribute, OnChange, Path, Value};
@@ -22,7 +22,7 @@ const LISTED: usize = 24;
 /// The whole plan: what was found different, what will happen, outputs, the sum and the expected time.
 #[must_use]
 pub fn render(plan: &Plan, registry: &Registry, style: Style) -> Vec<String> {
-    let show = Show { registry, style };
+    let show = Show { registry, style, moves: &plan.moves };
     let mut out = Vec::new();
     show.drift(plan, &mut out);
     let acting: Vec<&Change> = plan.changes.iter().filter(|c| c.action != Action::NoOp).collect();
@@ -38,10 +38,12 @@ pub fn render(plan: &Plan, registry: &Registry, style: Style) -> Vec<String> {
             out.push(String::new());
         }
     }
-    for moved in &plan.moves {
+    // Those to which nothing else happens: the others are told of already.
+    let only_moved = |m: &&Move| !acting.iter().any(|c| c.addr == m.to);
+    for moved in plan.moves.iter().filter(only_moved) {
         out.push(format!("  # {} has moved to {}", moved.from, style.paint(Tone::Strong, &moved.to)));
     }
-    if !plan.moves.is_empty() {
+    if plan.moves.iter().any(|m| only_moved(&m)) {
         out.push(String::new());
     }
     outputs(&plan.outputs, style, &mut out);
@@ -55,6 +57,7 @@ pub fn render(plan: &Plan, registry: &Registry, style: Style) -> Vec<String> {
 struct Show<'a> {
     registry: &'a Registry,
     style: Style,
+    moves: &'a [Move],
 }
 
 /// How many are added, changed and destroyed, as Terraform counts: a replacement is an addition and a destruction.
@@ -210,6 +213,9 @@ impl Show<'_> {
             let block = style.paint(Tone::Strong, &first.addr.resource);
             out.push(format!("  # {block}: {} instances {what}", group.len()));
             comment(&keys(group), out);
+        }
+        if let ([_], Some(moved)) = (group, self.moves.iter().find(|m| m.to == first.addr)) {
+            comment(&format!("(moved from {})", moved.from), out);
         }
         if let Some(why) = first.reason.as_ref().and_then(because) {
             comment(&format!("({why})"), out);
@@ -422,6 +428,8 @@ pub fn because(reason: &Reason) -> Option<String> {
         Reason::GoneOutside => "it was there and is gone: something else deleted it".into(),
         Reason::Destroy => return None,
         Reason::NotInConfiguration => "its block is no longer in the configuration".into(),
+        Reason::ModuleNotInConfiguration => "its module is not in the configuration".into(),
+        Reason::NoMoveTarget => "it was moved to an address that is not in the configuration".into(),
         Reason::IndexOutOfCount => "its index is not below count".into(),
         Reason::KeyNotInForEach => "its key is not in for_each".into(),
         Reason::RepetitionChanged => "its block has, or no longer has, count or for_each".into(),

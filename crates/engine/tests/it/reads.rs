@@ -35,6 +35,7 @@ async fn plan_with(
                 addr: addr.clone(),
                 provider: provider.clone(),
                 value: value_of(object),
+                key: object.key.as_str().into(),
             });
             Ok(Outcome::NeedReads(Reads {
                 objects: objects.collect(),

@@ -1,9 +1,12 @@
 //! What is wrong with a body whatever its expressions give.
 
-use grappe_diag::{Diagnostic, Diagnostics};
+use std::collections::HashMap;
+
+use grappe_diag::{Diagnostic, Diagnostics, Span};
 use grappe_value::{Block, Nesting, Presence, Schema};
 
 use super::Body;
+use crate::syntax::Ident;
 
 impl Body {
     /// What can be said without evaluating: unknown arguments and blocks, missing ones, too many or too few blocks.
@@ -16,6 +19,10 @@ impl Body {
     }
 
     fn check_into(&self, schema: &Schema, diags: &mut Diagnostics) {
+        if !self.0.properties.is_empty() {
+            self.check_properties(schema, diags);
+            return self.read_by(schema).check_into(schema, diags);
+        }
         let settable = || schema.attributes.iter().filter(|(_, a)| a.is_settable()).map(|(name, _)| &**name);
         for argument in &self.0.arguments {
             let name = &argument.name.name;
@@ -68,6 +75,19 @@ impl Body {
         }
     }
 
+    /// What is wrong with properties once it is known which of them are blocks. Two arguments of one name are one too many; blocks are not.
+    fn check_properties(&self, schema: &Schema, diags: &mut Diagnostics) {
+        let mut seen: HashMap<&str, Span> = HashMap::new();
+        for property in &self.0.properties {
+            let name = &property.argument.name;
+            if schema.blocks.contains_key(&name.name) {
+                diags.extend(property.found.clone());
+            } else if let Some(first) = seen.insert(&name.name, name.span) {
+                diags.push(redefined(name, first));
+            }
+        }
+    }
+
     fn check_count(&self, name: &str, block: &Block, diags: &mut Diagnostics) {
         let given = || self.0.blocks.iter().filter(|b| &*b.name.name == name);
         let fixed = given().filter(|b| b.dynamic.is_none()).count();
@@ -84,10 +104,21 @@ impl Body {
     }
 
     /// Where what is missing would stand: the start of the body, so that one line is shown and not the whole block.
-    fn missing_span(&self) -> grappe_diag::Span {
+    fn missing_span(&self) -> Span {
         let span = self.0.span;
-        grappe_diag::Span { start: span.start.saturating_sub(1), end: span.start, ..span }
+        Span { start: span.start.saturating_sub(1), end: span.start, ..span }
     }
+}
+
+/// An argument that is set twice.
+pub(crate) fn redefined(name: &Ident, first: Span) -> Diagnostic {
+    Diagnostic::error("Attribute redefined")
+        .detail(format!(
+            "The argument \"{}\" was already set. Each argument may be set only once.",
+            name.name
+        ))
+        .span(name.span)
+        .related(first, "first set here")
 }
 
 /// How many blocks there may be.

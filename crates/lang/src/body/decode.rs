@@ -28,13 +28,14 @@ impl Body {
     }
 
     fn object(&self, schema: &Schema, eval: &mut Eval<'_>, diags: &mut Diagnostics) -> Value {
+        let body = self.read_by(schema);
         let mut entries: BTreeMap<Arc<str>, Value> = BTreeMap::new();
         for (name, attribute) in &schema.attributes {
-            let value = self.attribute(name, attribute, eval, diags);
+            let value = body.attribute(name, attribute, eval, diags);
             entries.insert(name.clone(), value);
         }
         for (name, block) in &schema.blocks {
-            let value = self.nested(name, block, eval, diags);
+            let value = body.nested(name, block, eval, diags);
             entries.insert(name.clone(), value);
         }
         Kind::Object(Arc::new(entries)).into()

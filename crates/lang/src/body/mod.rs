@@ -1,14 +1,20 @@
 //! What stands in a block that a schema describes: arguments and nested blocks, `dynamic` ones too.
+//!
+//! In the JSON syntax the schema alone tells the two apart, and it comes only when a body is checked or decoded: until then a property is both
+//! ([`Property`]).
 
 mod check;
 mod decode;
 
+pub(crate) use check::redefined;
+
 use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics, Span};
-use grappe_value::{Path, Step};
+use grappe_value::{Path, Schema, Step};
 
-use crate::syntax::{Ident, RawBlock, RawBody};
+use crate::syntax::json::Json;
+use crate::syntax::{Ident, RawAttribute, RawBlock, RawBody};
 use crate::{Expr, Reference};
 
 /// The arguments and nested blocks of a block. Cheap to clone.
@@ -19,25 +25,36 @@ pub struct Body(Arc<Inner>);
 struct Inner {
     arguments: Vec<Argument>,
     blocks: Vec<Nested>,
+    /// Of the JSON syntax: arguments or blocks.
+    properties: Vec<Property>,
     references: Vec<Reference>,
     span: Span,
 }
 
+/// What may be an argument, or blocks of its name.
 #[derive(Debug)]
+struct Property {
+    argument: Argument,
+    blocks: Vec<Nested>,
+    /// What is wrong with it if it is blocks.
+    found: Diagnostics,
+}
+
+#[derive(Clone, Debug)]
 struct Argument {
     name: Ident,
     value: Expr,
 }
 
 /// A nested block, or a `dynamic` one (then `body` is its `content`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Nested {
     name: Ident,
     body: Body,
     dynamic: Option<Dynamic>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Dynamic {
     for_each: Expr,
     iterator: Arc<str>,
@@ -45,35 +62,54 @@ struct Dynamic {
 
 impl Body {
     /// From what the parser made. `bound` are the iterators of the `dynamic` blocks around it.
-    pub(crate) fn new(raw: RawBody, bound: &[Arc<str>], diags: &mut Diagnostics) -> Self {
+    pub(crate) fn new(mut raw: RawBody, bound: &[Arc<str>], diags: &mut Diagnostics) -> Self {
         let mut references = Vec::new();
         let mut arguments = Vec::new();
+        let mut properties = Vec::new();
+        raw.blocks = raw.take_blocks("dynamic", diags).into_iter().chain(raw.blocks).collect();
         for attribute in raw.attributes {
+            if let Some(json) = &attribute.json {
+                let property = property(&attribute, json, bound, diags);
+                // What a dynamic block binds is a name of its own, which an expression would not know.
+                if json.has_dynamic() && !property.blocks.is_empty() {
+                    references.extend(property.blocks.iter().flat_map(Nested::references).cloned());
+                } else {
+                    references.extend_from_slice(property.argument.value.references());
+                }
+                properties.push(property);
+                continue;
+            }
             let value = Expr::new(attribute.value, bound, diags);
             references.extend_from_slice(value.references());
             arguments.push(Argument { name: attribute.name, value });
         }
         let mut blocks = Vec::new();
         for block in raw.blocks {
-            let nested = if &*block.ty.name == "dynamic" {
-                dynamic(block, bound, diags)
-            } else {
-                if let Some(label) = block.labels.first() {
-                    diags.push(
-                        Diagnostic::error("Extraneous label")
-                            .detail(format!("Blocks of type \"{}\" take no labels here.", block.ty.name))
-                            .span(label.span),
-                    );
-                }
-                Some(Nested { body: Body::new(block.body, bound, diags), name: block.ty, dynamic: None })
-            };
-            if let Some(nested) = nested {
-                references.extend(nested.dynamic.iter().flat_map(|d| d.for_each.references()).cloned());
-                references.extend_from_slice(nested.body.references());
+            if let Some(nested) = nested(block, bound, diags) {
+                references.extend(nested.references().cloned());
                 blocks.push(nested);
             }
         }
-        Body(Arc::new(Inner { arguments, blocks, references, span: raw.span }))
+        Body(Arc::new(Inner { arguments, blocks, properties, references, span: raw.span }))
+    }
+
+    /// The body as a schema reads it: what may be an argument or blocks is one of them.
+    fn read_by(&self, schema: &Schema) -> Body {
+        if self.0.properties.is_empty() {
+            return self.clone();
+        }
+        let mut arguments = self.0.arguments.clone();
+        let mut blocks = self.0.blocks.clone();
+        for property in &self.0.properties {
+            if schema.blocks.contains_key(&property.argument.name.name) {
+                blocks.extend(property.blocks.iter().cloned());
+            } else {
+                arguments.push(property.argument.clone());
+            }
+        }
+        let Inner { references, span, .. } = &*self.0;
+        let references = references.clone();
+        Body(Arc::new(Inner { arguments, blocks, properties: Vec::new(), references, span: *span }))
     }
 
     /// What its expressions refer to, in the order written.
@@ -85,12 +121,17 @@ impl Body {
     /// The expression of an argument.
     #[must_use]
     pub fn argument(&self, name: &str) -> Option<&Expr> {
-        self.0.arguments.iter().find(|a| &*a.name.name == name).map(|a| &a.value)
+        self.arguments().find(|a| &*a.name.name == name).map(|a| &a.value)
+    }
+
+    /// All that may be an argument.
+    fn arguments(&self) -> impl Iterator<Item = &Argument> {
+        self.0.arguments.iter().chain(self.0.properties.iter().map(|p| &p.argument))
     }
 
     /// The names of its arguments and nested blocks, in the order written, each with its place.
     pub fn names(&self) -> impl Iterator<Item = (&Arc<str>, Span)> {
-        let arguments = self.0.arguments.iter().map(|a| (&a.name.name, a.name.span));
+        let arguments = self.arguments().map(|a| (&a.name.name, a.name.span));
         arguments.chain(self.0.blocks.iter().map(|b| (&b.name.name, b.name.span)))
     }
 
@@ -101,10 +142,17 @@ impl Body {
         let mut found = None;
         let mut steps = path.0.iter().peekable();
         while let Some(Step::Attr(name)) = steps.next() {
-            if let Some(argument) = body.0.arguments.iter().find(|a| a.name.name == *name) {
-                return Some(argument.name.span.to(argument.value.span()));
+            let property = body.0.properties.iter().find(|p| p.argument.name.name == *name);
+            // A property that can be blocks is looked into as such, as far as it goes.
+            let as_blocks = property.map_or(&[][..], |p| &p.blocks);
+            if let Some(argument) = body.arguments().find(|a| a.name.name == *name) {
+                let whole = argument.name.span.to(argument.value.span());
+                if as_blocks.is_empty() || steps.peek().is_none() {
+                    return Some(whole);
+                }
+                found = Some(whole);
             }
-            let mut blocks = body.0.blocks.iter().filter(|b| b.name.name == *name);
+            let mut blocks = body.0.blocks.iter().filter(|b| b.name.name == *name).chain(as_blocks);
             let index = match steps.peek() {
                 Some(Step::Index(i)) => {
                     steps.next();
@@ -113,7 +161,7 @@ impl Body {
                 _ => 0,
             };
             // Which of the blocks a dynamic one gives can't be told here: the first will do.
-            let exact = body.0.blocks.iter().filter(|b| b.name.name == *name).all(|b| b.dynamic.is_none());
+            let exact = blocks.clone().all(|b| b.dynamic.is_none());
             let block = if exact { blocks.nth(index) } else { blocks.next() };
             let Some(block) = block else { break };
             found = Some(block.name.span);
@@ -129,9 +177,42 @@ impl Body {
     }
 }
 
+impl Nested {
+    /// What it refers to.
+    fn references(&self) -> impl Iterator<Item = &Reference> {
+        self.dynamic.iter().flat_map(|d| d.for_each.references()).chain(self.body.references())
+    }
+}
+
+/// A property of the JSON syntax in both readings.
+fn property(attribute: &RawAttribute, json: &Json, bound: &[Arc<str>], diags: &mut Diagnostics) -> Property {
+    let mut found = Diagnostics::new();
+    let blocks = json.blocks(&attribute.name, &[], &mut found);
+    let blocks = blocks.into_iter().filter_map(|block| nested(block, bound, &mut found)).collect();
+    let value = Expr::new(attribute.value.clone(), bound, diags);
+    Property { argument: Argument { name: attribute.name.clone(), value }, blocks, found }
+}
+
+/// A nested block.
+fn nested(block: RawBlock, bound: &[Arc<str>], diags: &mut Diagnostics) -> Option<Nested> {
+    if &*block.ty.name == "dynamic" {
+        return dynamic(block, bound, diags);
+    }
+    if let Some(label) = block.labels.first() {
+        diags.push(
+            Diagnostic::error("Extraneous label")
+                .detail(format!("Blocks of type \"{}\" take no labels here.", block.ty.name))
+                .span(label.span),
+        );
+    }
+    Some(Nested { body: Body::new(block.body, bound, diags), name: block.ty, dynamic: None })
+}
+
 /// `dynamic "name" { for_each = … iterator = … content { … } }`
-fn dynamic(block: RawBlock, bound: &[Arc<str>], diags: &mut Diagnostics) -> Option<Nested> {
+fn dynamic(mut block: RawBlock, bound: &[Arc<str>], diags: &mut Diagnostics) -> Option<Nested> {
     let head = block.head();
+    let contents = block.body.take_blocks("content", diags);
+    block.body.blocks.extend(contents);
     let [name] = &block.labels[..] else {
         diags.push(
             Diagnostic::error("Invalid dynamic block")
@@ -146,7 +227,7 @@ fn dynamic(block: RawBlock, bound: &[Arc<str>], diags: &mut Diagnostics) -> Opti
     for attribute in block.body.attributes {
         match &*attribute.name.name {
             "for_each" => for_each = Some(Expr::new(attribute.value, bound, diags)),
-            "iterator" => match attribute.value.keyword() {
+            "iterator" => match attribute.as_static().keyword() {
                 Some(name) => iterator = name.clone(),
                 None => diags.push(
                     Diagnostic::error("Invalid expression")

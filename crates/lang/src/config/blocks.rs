@@ -12,7 +12,7 @@ use super::fields::{Fields, constant, is_identifier};
 use super::types::{Defaults, type_constraint};
 use super::{
     Backend, Lifecycle, Local, Module, Output, ProviderBlock, RequiredProvider, Resource, Variable, meta,
-    version,
+    moves, version,
 };
 use crate::expr::NodeKind;
 use crate::syntax::{Ident, RawBlock};
@@ -44,7 +44,9 @@ pub(super) fn read(block: RawBlock, module: &mut Module, diags: &mut Diagnostics
         "data" => resource(block, Mode::Data, module, diags),
         "provider" => provider(block, module, diags),
         "terraform" => terraform(block, module, diags),
-        ty @ ("moved" | "removed" | "import" | "ephemeral") => diags.push(
+        "moved" => moves::moved(block, module, diags),
+        "removed" => moves::removed(block, module, diags),
+        ty @ ("import" | "ephemeral") => diags.push(
             Diagnostic::error(format!("Blocks of type \"{ty}\" are not supported yet"))
                 .detail(format!(
                     "What this \"{ty}\" block asks for would not be done, so nothing is done at all."
@@ -152,7 +154,7 @@ fn variable(block: RawBlock, module: &mut Module, diags: &mut Diagnostics) {
     let untyped = typed.is_none();
     let (ty, defaults) = match typed {
         Some(attribute) => {
-            diags.keep(type_constraint(&attribute.value)).unwrap_or((Type::Any, Defaults::default()))
+            diags.keep(type_constraint(&attribute.as_static())).unwrap_or((Type::Any, Defaults::default()))
         }
         None => (Type::Any, Defaults::default()),
     };
@@ -162,7 +164,7 @@ fn variable(block: RawBlock, module: &mut Module, diags: &mut Diagnostics) {
         sensitive: fields.flag("sensitive", false, diags),
         ephemeral: fields.flag("ephemeral", false, diags),
         nullable: fields.flag("nullable", true, diags),
-        validations: meta::checks(fields.take_blocks("validation"), diags),
+        validations: meta::checks(fields.take_blocks("validation", diags), diags),
         default: None,
         literal: untyped || ty.is_primitive(),
         ty,
@@ -171,7 +173,7 @@ fn variable(block: RawBlock, module: &mut Module, diags: &mut Diagnostics) {
     };
     if let Some(attribute) = fields.take("default") {
         let at = attribute.value.span;
-        if let Some(value) = diags.keep(constant(attribute.value)) {
+        if let Some(value) = diags.keep(attribute.constant()) {
             match convert(&variable.defaults.apply(value), &variable.ty) {
                 Ok(value) if value.is_null() && !variable.nullable => diags.push(
                     Diagnostic::error("Invalid default value for variable")
@@ -222,7 +224,7 @@ fn output(block: RawBlock, module: &mut Module, diags: &mut Diagnostics) {
     let description = fields.text("description", diags);
     let sensitive = fields.flag("sensitive", false, diags);
     let depends_on = fields.references("depends_on", diags);
-    let preconditions = meta::checks(fields.take_blocks("precondition"), diags);
+    let preconditions = meta::checks(fields.take_blocks("precondition", diags), diags);
     // Means something to Terraform's own tools only.
     fields.take("ephemeral");
     fields.finish(&["value", "description", "sensitive", "depends_on", "precondition"], diags);
@@ -243,7 +245,7 @@ fn resource(block: RawBlock, mode: Mode, module: &mut Module, diags: &mut Diagno
         None => Lifecycle::default(),
     };
     for ty in ["provisioner", "connection"] {
-        for block in fields.take_blocks(ty) {
+        for block in fields.take_blocks(ty, diags) {
             diags.push(
                 Diagnostic::error(format!("Blocks of type \"{ty}\" are not supported yet"))
                     .detail("What they do would silently be left out.")
@@ -331,7 +333,7 @@ fn terraform(block: RawBlock, module: &mut Module, diags: &mut Diagnostics) {
         }
         module.settings.required_version.push((wanted, at));
     }
-    for block in fields.take_blocks("required_providers") {
+    for block in fields.take_blocks("required_providers", diags) {
         required_providers(block, module, diags);
     }
     if let Some(block) = fields.take_block("backend", diags) {
@@ -351,7 +353,7 @@ fn terraform(block: RawBlock, module: &mut Module, diags: &mut Diagnostics) {
             }
         }
     }
-    for block in fields.take_blocks("cloud") {
+    for block in fields.take_blocks("cloud", diags) {
         diags.push(
             Diagnostic::error("Blocks of type \"cloud\" are not supported")
                 .detail("Runs and state in HCP Terraform are not supported.")
@@ -368,7 +370,7 @@ fn terraform(block: RawBlock, module: &mut Module, diags: &mut Diagnostics) {
             );
         }
     }
-    fields.take_blocks("provider_meta");
+    fields.take_blocks("provider_meta", diags);
     fields.finish(&["required_version", "required_providers", "backend"], diags);
 }
 

@@ -28,16 +28,13 @@ impl Fields {
     }
 
     /// All blocks of a type.
-    pub(super) fn take_blocks(&mut self, name: &str) -> Vec<RawBlock> {
-        let (taken, left) =
-            std::mem::take(&mut self.body.blocks).into_iter().partition(|b| &*b.ty.name == name);
-        self.body.blocks = left;
-        taken
+    pub(super) fn take_blocks(&mut self, name: &str, diags: &mut Diagnostics) -> Vec<RawBlock> {
+        self.body.take_blocks(name, diags)
     }
 
     /// The only block of a type; a second is an error.
     pub(super) fn take_block(&mut self, name: &str, diags: &mut Diagnostics) -> Option<RawBlock> {
-        let mut blocks = self.take_blocks(name).into_iter();
+        let mut blocks = self.take_blocks(name, diags).into_iter();
         let first = blocks.next();
         for extra in blocks {
             diags.push(
@@ -70,7 +67,7 @@ impl Fields {
     pub(super) fn constant(&mut self, name: &str, ty: &Type, diags: &mut Diagnostics) -> Option<Value> {
         let attribute = self.take(name)?;
         let span = attribute.value.span;
-        let value = diags.keep(constant(attribute.value))?;
+        let value = diags.keep(attribute.constant())?;
         match convert(&value, ty) {
             Ok(value) => Some(value),
             Err(error) => {
@@ -105,6 +102,11 @@ impl Fields {
     pub(super) fn finish(self, known: &[&str], diags: &mut Diagnostics) {
         for attribute in self.body.attributes {
             let name = attribute.name;
+            if attribute.json.is_some() && known.contains(&&*name.name) {
+                // All that is known was taken once.
+                diags.push(crate::body::redefined(&name, self.head));
+                continue;
+            }
             diags.push(
                 Diagnostic::error("Unsupported argument")
                     .detail(format!("An argument named \"{}\" is not expected here.", name.name))
@@ -119,6 +121,16 @@ impl Fields {
                     .span(block.ty.span)
                     .did_you_mean(&block.ty.name, known.iter().copied()),
             );
+        }
+    }
+}
+
+impl RawAttribute {
+    /// Its value, in which no names stand. In the JSON syntax nothing is computed there either.
+    pub(crate) fn constant(self) -> Result<Value, Diagnostics> {
+        match &self.json {
+            Some(json) => Ok(json.value()),
+            None => constant(self.value),
         }
     }
 }
@@ -156,7 +168,10 @@ pub(super) fn unquote(node: Node) -> Node {
     let span = node.span;
     match node.literal().and_then(Value::as_str) {
         Some(text) => match parse_expr(span.source, text) {
-            Ok(inner) => Node::new(inner.kind, span),
+            Ok(mut inner) => {
+                inner.each_span(&mut |place| *place = span);
+                inner
+            }
             Err(_) => node,
         },
         None => node,

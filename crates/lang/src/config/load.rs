@@ -9,12 +9,12 @@ use indexmap::IndexMap;
 use indexmap::map::Entry;
 
 use super::fields::Fields;
-use super::{Config, Module, ModuleCall, Settings, blocks, meta, references};
+use super::{Config, Module, ModuleCall, Settings, blocks, merge, meta, references};
 use crate::Files;
 use crate::files::clean;
 use crate::syntax::{self, RawBlock, RawBody};
 
-/// Reads `*.tf` of a folder and of the local modules that it calls, and says all that is wrong with them. The configuration is there unless
+/// Reads `*.tf` and `*.tf.json` of a folder and of the local modules that it calls, and says all that is wrong with them. The configuration is there unless
 /// an error was found.
 pub fn load(files: &dyn Files, dir: &Path) -> (Option<Config>, Sources, Diagnostics) {
     let mut loader = Loader {
@@ -74,6 +74,8 @@ impl Loader<'_> {
             resources: IndexMap::new(),
             calls: IndexMap::new(),
             providers: Vec::new(),
+            moved: Vec::new(),
+            removed: Vec::new(),
             settings: Settings::default(),
         };
         for attribute in raw.attributes {
@@ -241,37 +243,39 @@ impl Loader<'_> {
         };
         names.sort();
         let mut whole: Option<RawBody> = None;
+        let mut overrides = Vec::new();
         for name in names {
             // What editors leave behind is no configuration.
-            if name.starts_with('.') || name.ends_with('~') || name.starts_with('#') {
+            if name.starts_with('.') || name.ends_with('~') {
                 continue;
             }
-            let json = name.ends_with(".tf.json");
-            let stem = name.strip_suffix(".tf").or(name.strip_suffix(".tf.json"));
-            let Some(stem) = stem else { continue };
-            if json || stem == "override" || stem.ends_with("_override") {
-                let what = if json { "Configuration in JSON syntax" } else { "An override file" };
-                self.diags.push(
-                    Diagnostic::error("File not supported yet")
-                        .detail(format!("{what} is not supported yet: \"{}\".", show(&dir.join(&name))))
-                        .span(call),
-                );
+            let Some(stem) = name.strip_suffix(".tf").or(name.strip_suffix(".tf.json")) else { continue };
+            let Some(body) = self.parse_file(&dir.join(&name)) else { continue };
+            if merge::is_override(stem) {
+                overrides.push(body);
                 continue;
             }
-            let body = self.parse_file(&dir.join(&name));
-            match (&mut whole, body) {
-                (Some(whole), Some(body)) => {
+            match &mut whole {
+                Some(whole) => {
                     whole.attributes.extend(body.attributes);
                     whole.blocks.extend(body.blocks);
                 }
-                (None, body) => whole = body,
-                (Some(_), None) => {}
+                None => whole = Some(body),
             }
+        }
+        // In the order of their names: the last one has the last word.
+        for over in overrides {
+            let span = over.span;
+            let none = || RawBody { attributes: Vec::new(), blocks: Vec::new(), span };
+            merge::merge(whole.get_or_insert_with(none), over, &mut self.diags);
         }
         if whole.is_none() && !self.diags.has_errors() {
             self.diags.push(
                 Diagnostic::error("No configuration files")
-                    .detail(format!("The folder \"{}\" contains no configuration files (*.tf).", show(dir)))
+                    .detail(format!(
+                        "The folder \"{}\" contains no configuration files (*.tf, *.tf.json).",
+                        show(dir)
+                    ))
                     .span(call),
             );
         }
@@ -306,7 +310,10 @@ impl Loader<'_> {
         };
         let text: Arc<str> = text.into();
         let id = self.sources.add(name, text.clone());
-        Some(syntax::parse_file(id, &text, &mut self.diags))
+        Some(match path.extension().is_some_and(|ext| ext == "json") {
+            true => syntax::json::parse_file(id, &text, &mut self.diags),
+            false => syntax::parse_file(id, &text, &mut self.diags),
+        })
     }
 }
 

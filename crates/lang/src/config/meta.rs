@@ -90,8 +90,8 @@ pub(super) fn providers(fields: &mut Fields, diags: &mut Diagnostics) -> Vec<(Pr
 pub(super) fn lifecycle(block: RawBlock, managed: bool, diags: &mut Diagnostics) -> Lifecycle {
     let mut fields = Fields::new(block);
     let mut out = Lifecycle {
-        preconditions: checks(fields.take_blocks("precondition"), diags),
-        postconditions: checks(fields.take_blocks("postcondition"), diags),
+        preconditions: checks(fields.take_blocks("precondition", diags), diags),
+        postconditions: checks(fields.take_blocks("postcondition", diags), diags),
         ..Lifecycle::default()
     };
     if !managed {
@@ -102,7 +102,7 @@ pub(super) fn lifecycle(block: RawBlock, managed: bool, diags: &mut Diagnostics)
     out.prevent_destroy = fields.flag("prevent_destroy", false, diags);
     out.replace_triggered_by = fields.references("replace_triggered_by", diags);
     if let Some(attribute) = fields.take("ignore_changes") {
-        out.ignore_changes = ignore_changes(attribute.value, diags);
+        out.ignore_changes = ignore_changes(attribute.as_static(), diags);
     }
     fields.finish(
         &[

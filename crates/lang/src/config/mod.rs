@@ -13,13 +13,16 @@ use crate::{Body, Expr, Reference};
 mod blocks;
 mod fields;
 mod load;
+mod merge;
 mod meta;
+mod moves;
 mod references;
 mod types;
 mod version;
 
 pub(crate) use fields::{constant, is_identifier};
 pub use load::load;
+pub use moves::{Moved, Removed};
 pub use types::Defaults;
 
 /// A whole configuration.
@@ -48,6 +51,10 @@ pub struct Module {
     pub calls: IndexMap<Arc<str>, ModuleCall>,
     /// `provider`
     pub providers: Vec<ProviderBlock>,
+    /// `moved`
+    pub moved: Vec<Moved>,
+    /// `removed`
+    pub removed: Vec<Removed>,
     /// `terraform`
     pub settings: Settings,
 }

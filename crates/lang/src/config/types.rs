@@ -64,6 +64,12 @@ impl Defaults {
 
 /// Reads a type constraint.
 pub(super) fn type_constraint(node: &Node) -> Result<(Type, Defaults), Diagnostics> {
+    // As before there were types of elements. Only here, not inside of another type.
+    match node.keyword().map(|name| &**name) {
+        Some("list") => return Ok((Type::list(Type::Any), Defaults::default())),
+        Some("map") => return Ok((Type::map(Type::Any), Defaults::default())),
+        _ => {}
+    }
     let mut diags = Diagnostics::new();
     let result = read(node, &mut diags);
     diags.into_result(result).map(|(result, _)| result)

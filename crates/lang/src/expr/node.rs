@@ -137,4 +137,61 @@ impl Node {
             _ => None,
         }
     }
+
+    /// Changes every place in the tree, as the parser made it.
+    pub(crate) fn each_span(&mut self, change: &mut dyn FnMut(&mut Span)) {
+        change(&mut self.span);
+        match &mut self.kind {
+            NodeKind::Literal(_) | NodeKind::Name(_) | NodeKind::Bound(_) => {}
+            NodeKind::Template(nodes) | NodeKind::Tuple(nodes) => {
+                nodes.iter_mut().for_each(|n| n.each_span(change));
+            }
+            NodeKind::Wrap(inner) | NodeKind::Parens(inner) | NodeKind::Unary(_, inner) => {
+                inner.each_span(change);
+            }
+            NodeKind::Object(items) => {
+                for (key, value) in items {
+                    key.each_span(change);
+                    value.each_span(change);
+                }
+            }
+            NodeKind::Binary(first, rest) => {
+                first.each_span(change);
+                rest.iter_mut().for_each(|(_, n)| n.each_span(change));
+            }
+            NodeKind::Conditional(parts) => parts.iter_mut().for_each(|n| n.each_span(change)),
+            NodeKind::For(each) => {
+                let parts = [&mut each.collection, &mut each.value].into_iter();
+                parts.chain(&mut each.key).chain(&mut each.condition).for_each(|n| n.each_span(change));
+            }
+            NodeKind::Call(call) => {
+                change(&mut call.name_span);
+                call.args.iter_mut().for_each(|n| n.each_span(change));
+            }
+            NodeKind::Traverse(base, steps) => {
+                base.each_span(change);
+                steps_spans(steps, change);
+            }
+            NodeKind::Ref(reference) => {
+                change(&mut reference.span);
+                steps_spans(&mut reference.steps, change);
+            }
+        }
+    }
+}
+
+fn steps_spans(steps: &mut [Step], change: &mut dyn FnMut(&mut Span)) {
+    for step in steps {
+        match step {
+            Step::Attr(_, span) => change(span),
+            Step::Index(node, span) => {
+                change(span);
+                node.each_span(change);
+            }
+            Step::Splat(each, span) => {
+                change(span);
+                steps_spans(each, change);
+            }
+        }
+    }
 }

@@ -14,6 +14,7 @@ use super::lower::Lower;
 use super::mask::{self, ENOUGH};
 use super::parse::{NO_NEWLINE, Place, explain, expression, flatten, rounds};
 use super::{Cx, Ident, MAX_DEPTH, Parsed, RawAttribute, RawBlock, RawBody, ident_len, refuse, template};
+use crate::body::redefined;
 use crate::expr::{Node, NodeKind};
 
 /// A whole file.
@@ -171,19 +172,10 @@ impl Reader<'_, '_> {
             .report(line, value)
             .unwrap_or_else(|| Node::new(NodeKind::Literal(Value::unknown(Type::Any)), name.span));
         if let Some(first) = names.get(&name.name) {
-            let detail = format!(
-                "The argument \"{}\" was already set. Each argument may be set only once.",
-                name.name
-            );
-            self.diags.push(
-                Diagnostic::error("Attribute redefined")
-                    .detail(detail)
-                    .span(name.span)
-                    .related(*first, "first set here"),
-            );
+            self.diags.push(redefined(&name, *first));
         } else {
             names.insert(name.name.clone(), name.span);
-            body.attributes.push(RawAttribute { name, value });
+            body.attributes.push(RawAttribute { name, value, json: None });
         }
     }
 

@@ -8,11 +8,13 @@
 //! - [`template`]: that is why the reading of templates stays here. It works on the file's own text and gives each interpolation's expression back
 //!   to `hcl_edit`.
 //! - [`body`]: `hcl_edit` stops at the first error, so a file is given to it item by item, and a broken block again argument by argument.
+//! - [`json`]: `*.tf.json`, which `hcl_edit` does not know, into the same blocks and expressions.
 //! - [`parse`]: its messages in Terraform's words, and the two valid things that it refuses: repeated keys of an object, and long chains of operators.
 //!
 //! Source: the [HCL native syntax specification](https://github.com/hashicorp/hcl/blob/main/hclsyntax/spec.md), and Terraform 1.11 where it is silent.
 
 mod body;
+pub(crate) mod json;
 mod lower;
 mod mask;
 mod parse;
@@ -49,6 +51,8 @@ pub(crate) struct RawBody {
 pub(crate) struct RawAttribute {
     pub(crate) name: Ident,
     pub(crate) value: Node,
+    /// Of the JSON syntax: what it is made of. It may be meant as blocks.
+    pub(crate) json: Option<json::Json>,
 }
 
 /// `type "label" … { … }`

@@ -3,6 +3,7 @@
 //! A template is first cut into tokens (a literal ends at each newline, as in HCL's scanner), then strip markers and a heredoc's dedent are
 //! applied to the tokens, then they become a tree. The order matters: `~` eats one token only, and a line that it joined to another is not dedented.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use grappe_diag::Span;
@@ -48,8 +49,13 @@ pub(super) fn within(cx: Cx<'_>, span: Span) -> Parsed<Node> {
 
 /// All of the text.
 pub(super) fn file(cx: Cx<'_>) -> Parsed<Node> {
-    let end = cx.text.len();
-    build(Reader::new(cx, Form::Plain, 0, end).tokens()?, cx.span(0..end))
+    let all = 0..cx.text.len();
+    piece(cx, all.clone(), cx.span(all))
+}
+
+/// A part of the text, up to its end, which takes this span.
+pub(super) fn piece(cx: Cx<'_>, range: Range<usize>, span: Span) -> Parsed<Node> {
+    build(Reader::new(cx, Form::Plain, range.start, range.end).tokens()?, span)
 }
 
 struct Reader<'t> {

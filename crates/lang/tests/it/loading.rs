@@ -269,7 +269,23 @@ data "host" {}
 resource "host" "a" "b" {}
 moved {
   from = host.a
-  to   = host.b
+  to   = module.b
+}
+moved {
+  from = host.a[each.key]
+  to   = data.host.b
+}
+removed {
+  from = host.a[0]
+}
+removed {
+  from = module.m["x"].host.a
+}
+removed {
+  from = host.b + 1
+  lifecycle {
+    destroy = var.a
+  }
 }
 check "c" {}
 import {
@@ -345,14 +361,11 @@ fn locals_that_need_each_other_are_refused() {
 }
 
 #[test]
-fn files_that_are_not_read_are_said() {
-    insta::assert_snapshot!(said(&[
-        ("main.tf", "locals {\n  a = 1\n}\n"),
-        ("more.tf.json", "{}"),
-        ("override.tf", ""),
-        ("x_override.tf", ""),
-    ]));
-    insta::assert_snapshot!("no_files", said(&[("readme.md", "")]));
+fn a_folder_without_configuration_and_what_is_no_text_are_said() {
+    insta::assert_snapshot!(
+        "no_files",
+        said(&[("readme.md", ""), (".terraform/modules/m/main.tf", "}"), (".x.tf", "}"), ("y.tf~", "}")])
+    );
     let (config, _, diags) = grappe_lang::load(
         &grappe_lang::MemoryFiles::new().with("a.tf", vec![b'a', 0xff, b'\n']),
         ".".as_ref(),

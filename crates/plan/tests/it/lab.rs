@@ -12,7 +12,7 @@ use grappe_plan::{
     Reading, Reason, Resolver, Surroundings, plan,
 };
 use grappe_provider::Registry;
-use grappe_state::{Object, OutputValue, Pending, State};
+use grappe_state::{Ledger, Moved, Object, OutputValue, Pending, Record, State};
 use grappe_value::addr::{InstanceAddr, InstanceKey, Target};
 use grappe_value::{Type, Value, wire};
 
@@ -170,10 +170,11 @@ impl Lab {
 
     fn run_with(&mut self, plan: &Plan, mut next: impl FnMut(usize) -> Option<usize>) {
         let config = self.config();
-        for moved in &plan.moves {
-            let object = self.state.remove(&moved.from, None).expect("what is moved is there");
-            assert!(self.state.get(&moved.to, None).is_none());
-            self.state.put(moved.to.clone(), None, object);
+        if !plan.moves.is_empty() {
+            let moved = |m: &grappe_plan::Move| Moved { from: m.from.clone(), to: m.to.clone() };
+            let mut ledger = Ledger::new(std::mem::take(&mut self.state), Vec::new());
+            ledger.apply(Record::Moved(plan.moves.iter().map(moved).collect())).expect("moves that fit");
+            self.state = ledger.state;
         }
         let before = self.state.clone();
         self.before = before.clone();

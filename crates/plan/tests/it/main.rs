@@ -5,5 +5,6 @@ mod types;
 
 mod apply;
 mod golden;
+mod moves;
 mod refuse;
 mod rules;
