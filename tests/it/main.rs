@@ -7,6 +7,8 @@ mod lab;
 mod locks;
 mod module;
 mod pair;
+mod plans;
+mod provisioners;
 mod real;
 mod sandbox;
 mod scenario;

@@ -13,6 +13,7 @@ pub fn registry() -> Registry {
 #[must_use]
 pub fn over(pool: Pool) -> Registry {
     let core = grappe_provider_core::providers();
+    let provisioners = grappe_provisioners::provisioners(&pool);
     let hosts = [
         grappe_provider_host::provider(pool.clone()),
         grappe_provider_haproxy::provider(pool.clone()),
@@ -22,5 +23,6 @@ pub fn over(pool: Pool) -> Registry {
         grappe_provider_local::provider(pool.clone()),
         grappe_sim::provider::provider(pool),
     ];
-    core.into_iter().chain(hosts).fold(Registry::default(), Registry::with)
+    let registry = core.into_iter().chain(hosts).fold(Registry::default(), Registry::with);
+    provisioners.into_iter().fold(registry, Registry::with_provisioner)
 }

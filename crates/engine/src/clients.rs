@@ -42,6 +42,11 @@ impl Clients {
         Clients { registry, setup: Arc::new(setup), retry, stop, made: Mutex::default() }
     }
 
+    /// Where the run takes place.
+    pub(crate) fn setup(&self) -> Arc<Setup> {
+        self.setup.clone()
+    }
+
     /// The client of a configuration, whose value is known. Made on first use; the same for the same value.
     pub(crate) fn get(&self, key: &ProviderKey, config: &Value, reporter: &Reporter) -> Pending {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);

@@ -209,6 +209,8 @@ pub enum Verb {
     Update,
     /// Deletes one.
     Delete,
+    /// Does a step of a `provisioner` block.
+    Provision,
     /// Reads a data source.
     Read,
     /// Writes to the state what was found.
@@ -225,6 +227,7 @@ impl Verb {
             OpAction::Create { .. } => Verb::Create,
             OpAction::Update => Verb::Update,
             OpAction::Delete { .. } => Verb::Delete,
+            OpAction::Provision(_) => Verb::Provision,
             OpAction::Read => Verb::Read,
             OpAction::Record => Verb::Record,
             OpAction::Forget => Verb::Forget,

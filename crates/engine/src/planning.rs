@@ -213,6 +213,10 @@ async fn read(
                 refreshed.insert(object.addr.clone(), Reading::NotRead);
                 silent.insert(object.addr, stopped.failure);
             }
+            Some(Ok((Target::Data(data), Err(stopped)))) if data.lenient => {
+                let failed = Some(stopped.failure.summary);
+                data_reads.insert(data.addr, DataResult { config: data.config, value: Value::NULL, failed });
+            }
             Some(Ok((target, Err(stopped)))) => {
                 let addr = match target {
                     Target::Object(o) => o.addr,
@@ -299,7 +303,7 @@ impl ReadJob {
                 let call = |_, cancel| source.read(context(addr, cancel), &data.config);
                 let deadline = grappe_provider::Timeouts::default().read;
                 let value = attempt(&rules(deadline), call, |_, _, _| {}).await?;
-                Ok(Found::Data(addr.clone(), DataResult { config: data.config.clone(), value }))
+                Ok(Found::Data(addr.clone(), DataResult { config: data.config.clone(), value, failed: None }))
             }
         }
     }

@@ -37,6 +37,11 @@ pub trait Resolve {
     /// # Errors
     /// Where one can't be evaluated.
     fn outputs(&mut self) -> Result<BTreeMap<Arc<str>, (Value, bool)>, Diagnostics>;
+
+    /// What `check` blocks say of what there is when all is done: warnings.
+    fn checks(&mut self) -> Diagnostics {
+        Diagnostics::new()
+    }
 }
 
 impl Resolve for Resolver<'_> {
@@ -51,6 +56,9 @@ impl Resolve for Resolver<'_> {
     }
     fn outputs(&mut self) -> Result<BTreeMap<Arc<str>, (Value, bool)>, Diagnostics> {
         Resolver::outputs(self)
+    }
+    fn checks(&mut self) -> Diagnostics {
+        Resolver::checks(self)
     }
 }
 

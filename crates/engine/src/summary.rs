@@ -1,5 +1,6 @@
 //! How a run ended.
 
+use grappe_diag::Diagnostic;
 use serde::Serialize;
 
 use crate::event::Verb;
@@ -28,6 +29,9 @@ pub struct Summary {
     pub interrupted: bool,
     /// What failed: the first one first.
     pub errors: Vec<Failed>,
+    /// What was found not to be as it should, without being an error.
+    #[serde(skip)]
+    pub warnings: Vec<Diagnostic>,
 }
 
 impl Summary {
@@ -64,7 +68,7 @@ impl Counts {
             Verb::Read => self.read += 1,
             Verb::Record => self.recorded += 1,
             Verb::Forget => self.forgotten += 1,
-            Verb::Join => {}
+            Verb::Join | Verb::Provision => {}
         }
     }
 }

@@ -21,7 +21,7 @@
 //!
 //! Messages are Terraform's where those are good; `tests/it/expressions.txt` marks the others with `~`.
 //!
-//! Still to come: `import`, `check` and provisioners.
+//! Still to come: `ephemeral` blocks and `for_each` of providers.
 
 mod body;
 mod config;
@@ -36,8 +36,9 @@ mod vars;
 
 pub use body::Body;
 pub use config::{
-    Backend, Check, Config, Defaults, IgnoreChanges, Lifecycle, Local, Module, ModuleCall, Moved, Output,
-    ProviderBlock, ProviderRef, Removed, RequiredProvider, Resource, Settings, Variable, load,
+    Backend, Check, CheckBlock, Config, Defaults, IgnoreChanges, Import, Lifecycle, Local, Module,
+    ModuleCall, Moved, Output, ProviderBlock, ProviderRef, Provisioner, Provisioners, Removed,
+    RequiredProvider, Resource, Settings, Variable, When, load,
 };
 pub use expr::Expr;
 pub use files::{Files, MemoryFiles};

@@ -77,6 +77,9 @@ pub(crate) fn normal<'a>(
     }
     found.extend(unmatched(input, &wanted, &gone));
     found.extend(let_go(&gone));
+    if targets.wanted().is_none() {
+        found.extend(walk.assertions(&|_| false));
+    }
     let outputs = outputs(&walk, input, touched.as_deref())?;
     finish(&walk, input, world, Made { decided, gone, outputs, warnings: found })
 }
@@ -168,6 +171,8 @@ pub(crate) fn refresh_only<'a>(
                 dependencies: object.dependencies.clone(),
                 estimate: std::time::Duration::ZERO,
                 create_before_destroy: object.create_before_destroy,
+                steps: object.steps_done.map_or(0, |_| u32::MAX),
+                lenient: false,
             });
         };
         let mut action = Action::NoOp;

@@ -8,7 +8,7 @@ use grappe_value::Value;
 use grappe_value::addr::InstanceAddr;
 
 use crate::decide::Verdict;
-use crate::model::{ProviderKey, Reason};
+use crate::model::{ProviderKey, Reason, StepOp};
 use crate::walk::NodeId;
 use crate::world::Prior;
 
@@ -17,6 +17,8 @@ pub(crate) struct Decided<'a> {
     pub(crate) addr: InstanceAddr,
     pub(crate) node: NodeId,
     pub(crate) provider: ProviderKey,
+    /// Whether only a `check` block wants it.
+    pub(crate) lenient: bool,
     pub(crate) what: Decision<'a>,
 }
 
@@ -51,6 +53,10 @@ pub(crate) struct Managed<'a> {
     pub(crate) abandon: Option<&'a Pending>,
     /// What its block says.
     pub(crate) create_before_destroy: bool,
+    /// The steps after its creation that are to be done.
+    pub(crate) steps: Vec<StepOp>,
+    /// How many its block has.
+    pub(crate) all_steps: u32,
 }
 
 /// An object that goes.
@@ -64,8 +70,8 @@ pub(crate) struct Gone<'a> {
 
 /// How an object goes.
 pub(crate) enum Going<'a> {
-    /// It is deleted.
-    Delete(&'a Object, Value),
+    /// It is deleted, after these steps.
+    Delete(&'a Object, Value, Vec<StepOp>),
     /// The state forgets it: it is gone already, or the configuration says that it stays as it is.
     Forget(Value),
     /// What an interrupted creation left is found and deleted.
@@ -83,7 +89,9 @@ impl<'a> Decided<'a> {
     /// Whether something is done to it in the world when the plan is applied.
     pub(crate) fn acts(&self) -> bool {
         match &self.what {
-            Decision::Managed(m) => !matches!(m.verdict, Verdict::NoOp | Verdict::Record),
+            Decision::Managed(m) => {
+                !matches!(m.verdict, Verdict::NoOp | Verdict::Record) || !m.steps.is_empty()
+            }
             Decision::Data(_) => false,
             Decision::Deferred { .. } => true,
         }

@@ -89,6 +89,8 @@ pub struct DataResult {
     pub config: Value,
     /// What it gave.
     pub value: Value,
+    /// Why it gave nothing, where that is no error.
+    pub failed: Option<String>,
 }
 
 /// What the planner came to.
@@ -133,4 +135,6 @@ pub struct DataRead {
     pub provider: ProviderKey,
     /// Its arguments, wholly known.
     pub config: Value,
+    /// Whether it is no error that it can't be read: only a `check` block wants it. What was wrong goes into [`DataResult::failed`].
+    pub lenient: bool,
 }

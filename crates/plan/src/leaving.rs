@@ -13,6 +13,7 @@ use crate::input::Input;
 use crate::model::{ProviderKey, Reason};
 use crate::moves::removed;
 use crate::planner::prevented;
+use crate::provision::before_deleting;
 use crate::refresh::ProviderFinder;
 use crate::statics::Statics;
 use crate::targets::Targets;
@@ -84,8 +85,7 @@ impl<'w, 'a> Leaving<'w, 'a> {
         let here = self.walk.by_addr.contains_key(&addr.resource.module);
         let mut reason = match block(statics, addr) {
             None if self.world.moves.done.values().any(|to| to == addr) => Reason::NoMoveTarget,
-            None if removed(statics, addr).is_some() => Reason::NotInConfiguration,
-            _ if !here => Reason::ModuleNotInConfiguration,
+            Some(_) if !here => Reason::ModuleNotInConfiguration,
             _ => Reason::NotInConfiguration,
         };
         if let Some(block) = block(statics, addr) {
@@ -113,7 +113,9 @@ impl<'w, 'a> Leaving<'w, 'a> {
         let (reason, how) = match prior {
             Prior::Gone(value) => (Reason::GoneOutside, Going::Forget(value)),
             Prior::There { value, .. } if self.stays(addr) => (reason, Going::Forget(value)),
-            Prior::There { value, .. } => (reason, Going::Delete(object, value)),
+            Prior::There { value, .. } => {
+                (reason, Going::Delete(object, value, before_deleting(&self.walk.statics, addr, object)))
+            }
             Prior::Absent => return,
         };
         self.gone.push(Gone { addr: addr.clone(), deposed: None, provider, reason, how });
@@ -130,7 +132,11 @@ impl<'w, 'a> Leaving<'w, 'a> {
         let Some(kind) = self.input.registry.resource(&addr.resource.ty) else { return };
         let value = self.found.keep(decode(kind, addr, object));
         if let (Some(value), Some(provider)) = (value, self.provider(addr, object)) {
-            let how = if self.stays(addr) { Going::Forget(value) } else { Going::Delete(object, value) };
+            let how = if self.stays(addr) {
+                Going::Forget(value)
+            } else {
+                Going::Delete(object, value, before_deleting(&self.walk.statics, addr, object))
+            };
             self.gone.push(Gone { addr: addr.clone(), deposed: Some(key), provider, reason, how });
         }
     }

@@ -10,6 +10,7 @@
 //! applied as they are. While applying, [`Resolver`] fills in what became known.
 
 mod assemble;
+mod checks;
 mod compute;
 mod decide;
 mod decided;
@@ -25,6 +26,7 @@ mod operations;
 mod order;
 mod planner;
 mod providers;
+mod provision;
 mod references;
 mod refresh;
 mod report;
@@ -39,12 +41,12 @@ mod world;
 
 use std::sync::Arc;
 
-use grappe_diag::Diagnostics;
+use grappe_diag::{Diagnostic, Diagnostics};
 
 pub use input::{DataRead, DataResult, Input, ObjectRead, Options, Outcome, Reading, Reads};
 pub use model::{
     Action, Change, DataValue, Drift, Move, ObjectRef, OpAction, OpId, Operation, OutputChange, Plan,
-    PlanMode, ProviderConfig, ProviderKey, Reason, StateStamp,
+    PlanMode, ProviderConfig, ProviderKey, Reason, StateStamp, StepOp, StepTime,
 };
 pub use resolve::{InstanceValues, Random, Resolver, Surroundings};
 pub use validate::validate;
@@ -74,6 +76,15 @@ pub fn plan(input: &Input<'_>) -> Result<Outcome, Diagnostics> {
     let excluded = moves.targeted(input.options);
     if excluded.has_errors() {
         return Err(excluded);
+    }
+    if let Some(import) = statics.modules[0].config.imports.first() {
+        return Err(Diagnostic::error("Import blocks are not planned yet")
+            .detail(
+                "What this block names would not be taken into the state, and a second one would be made.",
+            )
+            .hint("import it by the command, and take the block out")
+            .span(import.span)
+            .into());
     }
     let targets = Targets::new(&input.options.targets, &statics);
     let world = World::new(input, &moves);

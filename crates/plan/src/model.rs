@@ -171,6 +171,17 @@ pub struct Operation {
     /// What the state must store: whether the object is to be replaced by creating the new one first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub create_before_destroy: bool,
+    /// How many steps there are to do after the object's creation.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub steps: u32,
+    /// Where it fails that is a warning and nothing more: only a `check` block wants it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lenient: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// What an operation does.
@@ -198,6 +209,8 @@ pub enum OpAction {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         adopt: Option<Box<Pending>>,
     },
+    /// Does one step of a `provisioner` block; what it does it with is known when it starts ([`crate::Resolver::finalize`]).
+    Provision(StepOp),
     /// Reads a data source whose arguments (`planned`) are known only now, or that must wait for others.
     Read,
     /// Writes `planned` and `dependencies` to the state. Nothing is done in the world.
@@ -222,12 +235,39 @@ impl OpAction {
             OpAction::Create { .. } => "create",
             OpAction::Update => "update",
             OpAction::Delete { .. } => "delete",
+            OpAction::Provision(_) => "provision",
             OpAction::Read => "read",
             OpAction::Record => "record",
             OpAction::Forget => "forget",
             OpAction::Join => "join",
         }
     }
+}
+
+/// A step of a `provisioner` block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepOp {
+    /// `local-exec`, `remote-exec`, `file`.
+    pub ty: Arc<str>,
+    /// When it is done.
+    pub time: StepTime,
+    /// Which of those of the block at that time, from 0.
+    pub position: u32,
+    /// How many there are.
+    pub of: u32,
+    /// Whether all goes on where it fails.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub continues: bool,
+}
+
+/// When a step is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepTime {
+    /// After the object was created.
+    Create,
+    /// Before it is deleted.
+    Destroy,
 }
 
 /// Which object at an address.
@@ -295,6 +335,8 @@ pub enum Action {
     Read,
     /// It is taken out of the state and left alone.
     Forget,
+    /// It is as it should be, but for steps after its creation that are not done.
+    Provision,
 }
 
 /// Why something happens.
@@ -315,7 +357,7 @@ pub enum Reason {
     Destroy,
     /// Its block is no longer in the configuration (or its module's is not).
     NotInConfiguration,
-    /// The instance of the module that it stands in is not in the configuration.
+    /// Its block is there, and the instance of the module that it stands in is not.
     ModuleNotInConfiguration,
     /// It was moved to an address that the configuration does not have.
     NoMoveTarget,
@@ -331,6 +373,13 @@ pub enum Reason {
     Abandoned,
     /// An earlier run began to create it; this one goes on.
     Resumed,
+    /// Of so many steps after its creation, so many are done: an earlier run stopped there.
+    StepsLeft {
+        /// How many are done.
+        done: u32,
+        /// How many there are.
+        of: u32,
+    },
     /// A data source whose arguments are known only while applying.
     ArgumentsUnknown,
     /// A data source that must wait for changes of what it depends on.

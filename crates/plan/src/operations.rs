@@ -21,8 +21,9 @@ use grappe_value::addr::{InstanceAddr, InstanceKey, ResourceAddr};
 use crate::decide::Verdict;
 use crate::decided::{Decided, Decision, Estimates, Going, Gone};
 use crate::leaving::Dependants;
-use crate::model::{ObjectRef, OpAction, OpId, Operation, ProviderKey, Reason};
+use crate::model::{ObjectRef, OpAction, OpId, Operation, ProviderKey, Reason, StepOp};
 use crate::order::{Drawing, Placed, Worth};
+use crate::provision::before_deleting;
 use crate::walk::{NodeId, Walk};
 use crate::world::Prior;
 
@@ -39,6 +40,28 @@ struct Draft {
     dependencies: Vec<InstanceAddr>,
     estimate: Duration,
     create_before_destroy: bool,
+    steps: u32,
+    lenient: bool,
+}
+
+impl Draft {
+    /// A step of the same object. What waits for the object waits for its steps.
+    fn step(&self, step: &StepOp, object: Option<&Value>) -> Draft {
+        Draft {
+            addr: self.addr.clone(),
+            object: self.object.clone(),
+            deposed_by: self.deposed_by,
+            action: OpAction::Provision(step.clone()),
+            provider: self.provider.clone(),
+            prior: object.cloned(),
+            planned: None,
+            dependencies: self.dependencies.clone(),
+            estimate: Duration::from_secs(1),
+            create_before_destroy: self.create_before_destroy,
+            steps: self.steps,
+            lenient: false,
+        }
+    }
 }
 
 /// What is known of the instances when the graph is drawn.
@@ -77,7 +100,8 @@ pub(crate) fn operations(parts: &Parts<'_, '_>) -> Result<Vec<Operation>, Diagno
 struct Draw<'p, 'a> {
     parts: &'p Parts<'p, 'a>,
     drawing: Drawing,
-    drafts: HashMap<usize, Draft>,
+    /// What is done at a place, one after the other.
+    drafts: HashMap<usize, Vec<Draft>>,
     /// The place of the first node.
     nodes: usize,
     /// The places of objects of the state.
@@ -155,12 +179,14 @@ impl<'p> Draw<'p, '_> {
             dependencies: self.parts.dependencies[i].clone(),
             estimate,
             create_before_destroy: self.parts.first.configured[i],
+            steps: decided.managed().map_or(0, |m| m.all_steps),
+            lenient: decided.lenient,
         };
         let managed = match &decided.what {
             Decision::Data(_) => return,
             Decision::Deferred { config, .. } => {
                 let estimate = self.estimates.of(&decided.addr, None);
-                self.drafts.insert(place, draft(OpAction::Read, None, Some(config.clone()), estimate));
+                self.drafts.insert(place, vec![draft(OpAction::Read, None, Some(config.clone()), estimate)]);
                 return;
             }
             Decision::Managed(managed) => managed,
@@ -170,22 +196,22 @@ impl<'p> Draw<'p, '_> {
         let prior = managed.prior.value().cloned();
         match &managed.verdict {
             Verdict::NoOp | Verdict::Record if self.parts.records[i] => {
-                self.drafts.insert(place, draft(OpAction::Record, prior, planned, Duration::ZERO));
+                self.drafts.insert(place, vec![draft(OpAction::Record, prior, planned, Duration::ZERO)]);
             }
             Verdict::NoOp | Verdict::Record => {}
             Verdict::Update => {
-                self.drafts.insert(place, draft(OpAction::Update, prior, planned, estimate));
+                self.drafts.insert(place, vec![draft(OpAction::Update, prior, planned, estimate)]);
             }
             Verdict::Create => {
                 let resume = managed.resume.map(|p| Box::new(p.clone()));
                 let create = OpAction::Create { resume, deposes: false };
-                self.drafts.insert(place, draft(create, None, planned, estimate));
+                self.drafts.insert(place, vec![draft(create, None, planned, estimate)]);
             }
             Verdict::Replace(_) => {
                 let first = self.parts.first.now[i];
                 let create =
                     draft(OpAction::Create { resume: None, deposes: first }, None, planned, estimate);
-                self.drafts.insert(place, create);
+                self.drafts.insert(place, vec![create]);
                 let Some((from, object)) = managed.object else { return };
                 let Some(delete) = self.objects.get(from).copied() else { return };
                 let reason = managed.reason.clone().unwrap_or(Reason::Requested);
@@ -199,8 +225,15 @@ impl<'p> Draw<'p, '_> {
                 } else {
                     self.drawing.edge(delete, place, Worth::Must);
                 }
-                self.drafts.insert(delete, gone);
+                let steps = before_deleting(&self.parts.walk.statics, from, object);
+                self.drafts.insert(delete, with_steps(steps, gone));
             }
+        }
+        if !managed.steps.is_empty() {
+            // What is done for the object is done before anything that waits for it.
+            let pattern = draft(OpAction::Join, None, None, Duration::ZERO);
+            let steps = managed.steps.iter().map(|step| pattern.step(step, None));
+            self.drafts.entry(place).or_default().extend(steps);
         }
         if let Some(begun) = managed.abandon {
             // What was begun is cleared away first.
@@ -209,7 +242,7 @@ impl<'p> Draw<'p, '_> {
             let what = grappe_value::wire::decode(&begun.planned, managed.kind.ty()).ok();
             let mut clear = draft(action, None, what, estimate);
             clear.dependencies = begun.dependencies.clone();
-            self.drafts.insert(adopt, clear);
+            self.drafts.insert(adopt, vec![clear]);
             self.goes_before(adopt, &begun.dependencies);
             self.drawing.edge(adopt, place, Worth::Must);
         }
@@ -217,7 +250,7 @@ impl<'p> Draw<'p, '_> {
 
     fn draw_gone(&mut self, gone: &'p Gone<'_>) {
         let (place, object, action, value) = match &gone.how {
-            Going::Delete(object, value) => {
+            Going::Delete(object, value, _) => {
                 let action = OpAction::Delete { reason: gone.reason.clone(), adopt: None };
                 (self.place_of(gone), Some(*object), action, Some(value))
             }
@@ -243,21 +276,25 @@ impl<'p> Draw<'p, '_> {
             Going::Adopt(_, planned) => Some(planned.clone()),
             _ => None,
         };
-        self.drafts.insert(
-            place,
-            Draft {
-                addr: gone.addr.clone(),
-                object: gone.deposed.map_or(ObjectRef::Current, |key| ObjectRef::Deposed(key.into())),
-                deposed_by: None,
-                action,
-                provider: gone.provider.clone(),
-                prior: value.cloned(),
-                planned,
-                dependencies: dependencies.to_vec(),
-                estimate: if forgets { Duration::ZERO } else { self.estimates.of(&gone.addr, object) },
-                create_before_destroy: false,
-            },
-        );
+        let draft = Draft {
+            addr: gone.addr.clone(),
+            object: gone.deposed.map_or(ObjectRef::Current, |key| ObjectRef::Deposed(key.into())),
+            deposed_by: None,
+            action,
+            provider: gone.provider.clone(),
+            prior: value.cloned(),
+            planned,
+            dependencies: dependencies.to_vec(),
+            estimate: if forgets { Duration::ZERO } else { self.estimates.of(&gone.addr, object) },
+            create_before_destroy: false,
+            steps: 0,
+            lenient: false,
+        };
+        let steps = match &gone.how {
+            Going::Delete(_, _, steps) => steps.clone(),
+            _ => Vec::new(),
+        };
+        self.drafts.insert(place, with_steps(steps, draft));
         if let Some(provider) = self.parts.open_providers.get(&gone.provider) {
             self.drawing.edge(self.nodes + *provider as usize, place, Worth::Late);
         }
@@ -357,7 +394,7 @@ impl<'p> Draw<'p, '_> {
             return;
         }
         for gone in parts.gone.iter().filter(|g| g.deposed.is_none()) {
-            let (Going::Delete(object, _), Some(place)) = (&gone.how, self.objects.get(&gone.addr)) else {
+            let (Going::Delete(object, ..), Some(place)) = (&gone.how, self.objects.get(&gone.addr)) else {
                 continue;
             };
             for dep in object.dependencies.iter().filter(|dep| !routes.contains(dep)) {
@@ -371,7 +408,7 @@ impl<'p> Draw<'p, '_> {
     fn finish(self) -> Result<Vec<Operation>, Diagnostics> {
         let Draw { drawing, mut drafts, parts, nodes, .. } = self;
         let placed = drawing.place(|place| drafts.contains_key(&place)).map_err(|cycle| {
-            let name = |place: &usize| match drafts.get(place) {
+            let name = |place: &usize| match drafts.get(place).and_then(|all| all.first()) {
                 Some(draft) => Some(format!("  {} {}", draft.action.verb(), draft.addr)),
                 None => {
                     let addr = parts.walk.nodes.get(place.checked_sub(nodes)?)?.what;
@@ -384,63 +421,85 @@ impl<'p> Draw<'p, '_> {
                 .hint("limit the plan with -target to a part of them, and plan the rest afterwards")
         })?;
         let id = |i: usize| OpId(u32::try_from(i).unwrap_or(u32::MAX));
-        let ids: HashMap<usize, OpId> = placed
-            .iter()
-            .enumerate()
-            .filter_map(|(i, p)| match p {
-                Placed::Operation { place, .. } => Some((*place, id(i))),
-                Placed::Join { .. } => None,
-            })
-            .collect();
-        let mut operations: Vec<Operation> = Vec::with_capacity(placed.len());
-        for (i, placed) in placed.into_iter().enumerate() {
-            let ops = |requires: Vec<u32>| requires.into_iter().map(OpId).collect::<Vec<_>>();
-            let operation = match placed {
+        // A place may be several operations: who comes after it comes after the last of them.
+        let (mut firsts, mut lasts, mut next) = (HashMap::new(), Vec::with_capacity(placed.len()), 0);
+        for placed in &placed {
+            let many = match placed {
+                Placed::Operation { place, .. } => {
+                    firsts.insert(*place, id(next));
+                    drafts.get(place).map_or(1, Vec::len)
+                }
+                Placed::Join { .. } => 1,
+            };
+            next += many;
+            lasts.push(id(next - 1));
+        }
+        let after = |requires: Vec<u32>| -> Vec<OpId> {
+            requires.into_iter().filter_map(|r| lasts.get(r as usize).copied()).collect()
+        };
+        let mut operations: Vec<Operation> = Vec::with_capacity(next);
+        for placed in placed {
+            match placed {
                 Placed::Operation { place, requires } => {
-                    // Places are those that have a draft.
-                    let Some(draft) = drafts.remove(&place) else { continue };
-                    Operation {
-                        id: id(i),
-                        addr: draft.addr,
-                        object: match draft.deposed_by.and_then(|create| ids.get(&create)) {
-                            Some(create) => ObjectRef::DeposedBy(*create),
-                            None => draft.object,
-                        },
-                        action: draft.action,
-                        provider: draft.provider,
-                        prior: draft.prior,
-                        planned: draft.planned,
-                        requires: ops(requires),
-                        dependencies: draft.dependencies,
-                        estimate: draft.estimate,
-                        create_before_destroy: draft.create_before_destroy,
+                    let mut requires = after(requires);
+                    // Places are those that have drafts.
+                    for draft in drafts.remove(&place).unwrap_or_default() {
+                        let own = id(operations.len());
+                        let requires = std::mem::replace(&mut requires, vec![own]);
+                        operations.push(Operation {
+                            id: own,
+                            addr: draft.addr,
+                            object: match draft.deposed_by.and_then(|create| firsts.get(&create)) {
+                                Some(create) => ObjectRef::DeposedBy(*create),
+                                None => draft.object,
+                            },
+                            action: draft.action,
+                            provider: draft.provider,
+                            prior: draft.prior,
+                            planned: draft.planned,
+                            requires,
+                            dependencies: draft.dependencies,
+                            estimate: draft.estimate,
+                            create_before_destroy: draft.create_before_destroy,
+                            steps: draft.steps,
+                            lenient: draft.lenient,
+                        });
                     }
                 }
                 Placed::Join { requires } => {
                     // A join has predecessors: it is made where many meet many.
-                    let first = requires.first().and_then(|r| operations.get(*r as usize));
+                    let requires = after(requires);
+                    let first = requires.first().and_then(|r| operations.get(r.index()));
                     let Some((addr, provider)) = first.map(|o| (o.addr.clone(), o.provider.clone())) else {
                         continue;
                     };
-                    Operation {
-                        id: id(i),
+                    operations.push(Operation {
+                        id: id(operations.len()),
                         addr,
                         object: ObjectRef::Current,
                         action: OpAction::Join,
                         provider,
                         prior: None,
                         planned: None,
-                        requires: ops(requires),
+                        requires,
                         dependencies: Vec::new(),
                         estimate: Duration::ZERO,
                         create_before_destroy: false,
-                    }
+                        steps: 0,
+                        lenient: false,
+                    });
                 }
-            };
-            operations.push(operation);
+            }
         }
         Ok(operations)
     }
+}
+
+/// Steps, and then the deletion of the same object.
+fn with_steps(steps: Vec<StepOp>, delete: Draft) -> Vec<Draft> {
+    let mut all: Vec<Draft> = steps.iter().map(|step| delete.step(step, delete.prior.as_ref())).collect();
+    all.push(delete);
+    all
 }
 
 /// Whether replacements are created first, for each of the decided.
@@ -520,5 +579,8 @@ pub(crate) fn records(decided: &Decided<'_>, dependencies: &[InstanceAddr], crea
         || object.create_before_destroy != create_first
         || object.schema_version != managed.kind.schema().version
         || object.provider != decided.provider.to_string()
+        // What was undone of one that stays is not undone any more, and what is left of steps that there are not is none.
+        || object.undone > 0
+        || (object.steps_done.is_some() && managed.steps.is_empty())
         || !dependencies.iter().all(is_stored)
 }

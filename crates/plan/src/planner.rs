@@ -8,11 +8,13 @@ use grappe_provider::{AnyDataSource, AnyResource};
 use grappe_value::addr::{InstanceAddr, Mode};
 use grappe_value::{Attribute, OnChange, Schema, Value, wire};
 
+use crate::checks::as_warnings;
 use crate::decide::{Verdict, decide, propose};
 use crate::decided::{Decided, Decision, Managed};
-use crate::input::{DataRead, Input};
-use crate::model::{ProviderConfig, ProviderKey, Reason};
+use crate::input::{DataRead, DataResult, Input};
+use crate::model::{ProviderConfig, ProviderKey, Reason, StepTime};
 use crate::providers::default_config;
+use crate::provision;
 use crate::walk::{At, Driver, Frame, Made, NodeId, Walk};
 use crate::world::{Prior, World};
 
@@ -43,7 +45,13 @@ impl<'a> Planner<'a> {
 
     fn keep(&mut self, at: &At<'_>, provider: ProviderKey, what: Decision<'a>) {
         self.by_node.insert(at.node, self.decided.len());
-        self.decided.push(Decided { addr: at.addr.clone(), node: at.node, provider, what });
+        self.decided.push(Decided {
+            addr: at.addr.clone(),
+            node: at.node,
+            provider,
+            lenient: at.resource.scope.is_some(),
+            what,
+        });
     }
 
     /// What was decided for the instance that a node is.
@@ -107,6 +115,13 @@ impl<'a> Planner<'a> {
         }
         let frame = Frame { self_value: Some(decision.planned.clone()), ..at.frame.clone() };
         conditions(walk, at, &frame, false, &mut deps, &mut found);
+        found.extend(walk.check_steps(at, &decision.planned, &mut deps));
+        let made_anew = matches!(decision.verdict, Verdict::Create | Verdict::Replace(_));
+        let done = match object {
+            _ if made_anew => 0,
+            Some((_, object)) => object.steps_done.unwrap_or(u32::MAX),
+            None => u32::MAX,
+        };
         let value = decision.planned.clone();
         let provider = key(walk, at);
         self.keep(
@@ -122,6 +137,8 @@ impl<'a> Planner<'a> {
                 resume,
                 abandon,
                 create_before_destroy: lifecycle.create_before_destroy,
+                steps: provision::left(&at.resource.provisioners, StepTime::Create, done),
+                all_steps: provision::count(&at.resource.provisioners, StepTime::Create),
             })),
         );
         with_addr(&mut found, &at.addr);
@@ -156,8 +173,19 @@ impl<'a> Planner<'a> {
         }
         match self.input.data_reads.get(&at.addr).filter(|r| r.config == config) {
             None => {
-                let read = DataRead { addr: at.addr.clone(), provider: provider.key.clone(), config };
+                let lenient = at.resource.scope.is_some();
+                let read =
+                    DataRead { addr: at.addr.clone(), provider: provider.key.clone(), config, lenient };
                 self.reads.push((read, provider));
+                Made { value: None, deps, found }
+            }
+            Some(DataResult { failed: Some(why), .. }) => {
+                found.push(
+                    Diagnostic::warning("Data source of a check block could not be read")
+                        .detail(why.clone())
+                        .span(at.resource.span)
+                        .address(&at.addr),
+                );
                 Made { value: None, deps, found }
             }
             Some(read) => {
@@ -328,6 +356,10 @@ impl Driver for Planner<'_> {
                 None => Made::default(),
             },
             Mode::Data => match registry.data_source(&at.resource.ty) {
+                Some(kind) if at.resource.scope.is_some() => {
+                    let made = self.data(walk, at, kind);
+                    Made { found: as_warnings(made.found), ..made }
+                }
                 Some(kind) => self.data(walk, at, kind),
                 None => Made::default(),
             },

@@ -68,9 +68,15 @@ impl Driver for Remembered<'_> {
             Err(wrong) => return Made { found: wrong.into(), ..Made::default() },
         };
         match self.input.data_reads.get(&at.addr).filter(|r| r.config == config) {
+            Some(read) if read.failed.is_some() => Made::default(),
             Some(read) => Made { value: Some(read.value.clone()), ..Made::default() },
             None => {
-                let read = DataRead { addr: at.addr.clone(), provider: provider.key.clone(), config };
+                let read = DataRead {
+                    addr: at.addr.clone(),
+                    provider: provider.key.clone(),
+                    config,
+                    lenient: at.resource.scope.is_some(),
+                };
                 self.reads.push((read, provider));
                 Made::default()
             }

@@ -11,7 +11,7 @@ use crate::decide::Verdict;
 use crate::decided::{Decided, Decision, Going, Gone};
 use crate::diff::diff;
 use crate::input::Input;
-use crate::model::{Action, Change, Drift, OutputChange};
+use crate::model::{Action, Change, Drift, OutputChange, Reason};
 use crate::walk::{NodeId, Walk};
 use crate::world::{Prior, World};
 
@@ -33,7 +33,16 @@ pub(crate) fn change(decided: Decided<'_>, create_first: bool) -> Change {
         }
         Decision::Managed(managed) => {
             change.action = match managed.verdict {
-                Verdict::NoOp | Verdict::Record => return change,
+                Verdict::NoOp | Verdict::Record if managed.steps.is_empty() => return change,
+                Verdict::NoOp | Verdict::Record => {
+                    let of = managed.all_steps;
+                    let left = u32::try_from(managed.steps.len()).unwrap_or(of);
+                    change.action = Action::Provision;
+                    change.reason = Some(Reason::StepsLeft { done: of.saturating_sub(left), of });
+                    change.before = managed.prior.value().cloned();
+                    change.after = Some(managed.planned);
+                    return change;
+                }
                 Verdict::Create => Action::Create,
                 Verdict::Update => Action::Update,
                 Verdict::Replace(_) => Action::Replace { create_first },
@@ -51,7 +60,7 @@ pub(crate) fn change(decided: Decided<'_>, create_first: bool) -> Change {
 /// An object that goes, for people.
 pub(crate) fn going(gone: Gone<'_>) -> Change {
     let (action, before) = match gone.how {
-        Going::Delete(_, value) => (Action::Delete, Some(value)),
+        Going::Delete(_, value, _) => (Action::Delete, Some(value)),
         Going::Forget(value) => (Action::Forget, Some(value)),
         Going::Adopt(_, planned) => (Action::Delete, Some(planned)),
     };

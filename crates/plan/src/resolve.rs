@@ -17,9 +17,10 @@ use grappe_value::{Path, Schema, Step, Type, Value};
 
 use crate::decide::{ignored, nothing_known, propose, refined};
 use crate::expand::Keys;
-use crate::model::{Action, OpAction, Operation, Plan, PlanMode, ProviderKey};
-use crate::planner::{asked, conditions};
+use crate::model::{Action, OpAction, Operation, Plan, PlanMode, ProviderKey, StepOp, StepTime};
+use crate::planner::{asked, conditions, with_addr};
 use crate::providers::{Home, default_config};
+use crate::provision;
 use crate::refresh::ProviderFinder;
 use crate::statics::Statics;
 use crate::targets::Targets;
@@ -175,10 +176,14 @@ impl<'a> Resolver<'a> {
     /// # Errors
     /// Where it can't be evaluated, a precondition does not hold, or a promise of the plan can't be kept.
     pub fn finalize(&mut self, op: &Operation) -> Result<Option<Value>, Diagnostics> {
+        if let OpAction::Provision(step) = &op.action {
+            return self.step(op, step).map(Some);
+        }
         let planned = match (&op.action, &op.planned) {
             (OpAction::Delete { .. } | OpAction::Forget | OpAction::Join, _) | (_, None) => return Ok(None),
             (OpAction::Record, Some(planned)) => return Ok(Some(planned.clone())),
             (OpAction::Create { .. } | OpAction::Update | OpAction::Read, Some(planned)) => planned,
+            (OpAction::Provision(_), Some(_)) => return Ok(None),
         };
         self.refresh_each(&op.addr)?;
         let mut config = None;
@@ -218,6 +223,46 @@ impl<'a> Resolver<'a> {
                 .into());
         }
         Ok(Some(value))
+    }
+
+    /// What a step is done with: an object of its arguments (`config`) and of those of its connection (`connection`, null where there is none).
+    fn step(&mut self, op: &Operation, step: &StepOp) -> Result<Value, Diagnostics> {
+        let statics = self.walk.statics.clone();
+        let lost = || {
+            Diagnostic::error("The configuration is not the one of the plan")
+                .detail(format!("A step of {} is in the plan and not in the configuration.", op.addr))
+                .hint("plan again")
+                .address(&op.addr)
+        };
+        let provisioners = provision::of(&statics, &op.addr).ok_or_else(lost)?;
+        let own = provision::step(provisioners, step).ok_or_else(lost)?;
+        if step.time == StepTime::Create {
+            self.refresh_each(&op.addr)?;
+        }
+        for _ in 0..8 {
+            let frame = match (step.time, &op.prior) {
+                (StepTime::Destroy, Some(object)) => self.walk.leaving_frame(&op.addr, object),
+                _ => self.with_at(&op.addr, |walk, at, _| Frame {
+                    self_value: Some(walk.node(at.node).value.clone()),
+                    ..at.frame.clone()
+                })?,
+            };
+            let (mut found, mut deps) = (Diagnostics::new(), Vec::new());
+            let values = self.walk.step_values(provisioners, own, &frame, &mut found, &mut deps);
+            let stale = self.unsettled(&deps);
+            if stale.is_empty() {
+                if found.has_errors() {
+                    with_addr(&mut found, &op.addr);
+                    return Err(found);
+                }
+                let Some((config, connection)) = values else { break };
+                let value =
+                    Value::object([("config", config), ("connection", connection.unwrap_or(Value::NULL))]);
+                return if value.is_wholly_known() { Ok(value) } else { Err(self.unfinished(op)) };
+            }
+            self.settle(stale)?;
+        }
+        Err(self.unfinished(op))
     }
 
     /// The planned object with what is known now.
@@ -338,6 +383,32 @@ impl<'a> Resolver<'a> {
             }
         }
         true
+    }
+
+    /// What `check` blocks say of what there is now. What failed, or was not reached, is not asserted.
+    pub fn checks(&mut self) -> Diagnostics {
+        if self.plan.mode != PlanMode::Normal || !self.plan.targets.is_empty() {
+            return Diagnostics::new();
+        }
+        // Values that assertions are made of may not have been asked for by any operation.
+        let checks = || self.walk.statics.modules.iter().map(|m| m.config.checks.len()).sum::<usize>();
+        if checks() == 0 {
+            return Diagnostics::new();
+        }
+        let values: Vec<NodeId> = (0..self.settled.len())
+            .filter(|n| !self.settled[*n])
+            .filter_map(|n| u32::try_from(n).ok())
+            .collect();
+        for node in values {
+            let stale = self.unsettled(&[node]);
+            let open = stale.iter().any(|n| matches!(self.walk.node(*n).what, What::Instance(..)));
+            // What is wrong with a value is told of where it is used.
+            if !open && self.settle(stale).is_err() {
+                continue;
+            }
+        }
+        self.walk
+            .assertions(&|deps| !self.unsettled(deps).is_empty() || !deps.iter().all(|n| self.is_made(*n)))
     }
 
     /// Those of these nodes, and of what they are made of, that are not settled: lowest first.

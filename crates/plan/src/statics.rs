@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics, Span};
 use grappe_graph::{Cycle, Graph};
-use grappe_lang::{Config, Expr, Module, ModuleCall, RefStep, Reference, Resource, Subject};
+use grappe_lang::{Config, Expr, Module, ModuleCall, RefStep, Reference, Resource, Subject, When};
 use grappe_provider::Registry;
 use grappe_value::addr::{Mode, ResourceAddr};
 use indexmap::Equivalent;
@@ -213,6 +213,7 @@ impl<'a> Statics<'a> {
         self.exprs(m, resource.count.iter().chain(&resource.for_each).chain(checks), sink);
         self.references(m, resource.body.references(), sink);
         self.waits(m, &resource.depends_on, sink);
+        self.references(m, resource.provisioners.references(When::Create), sink);
         self.references(m, &lifecycle.replace_triggered_by, sink);
         for reference in &lifecycle.replace_triggered_by {
             let indexes = reference.steps.iter().filter_map(|s| match s {

@@ -46,7 +46,9 @@ pub(crate) fn check(statics: &Arc<Statics<'_>>, files: &dyn Files) -> Diagnostic
     };
     let mut walk = Walk::new(statics.clone(), env);
     walk.run(&mut Validator { registry: statics.registry }, None);
-    found.extend(walk.found);
+    found.extend(std::mem::take(&mut walk.found));
+    // Of what is not known nothing more is said here.
+    found.extend(walk.assertions(&|_| false).into_iter().filter(|d| d.summary == "Invalid condition result"));
     found.sort();
     said_once(found)
 }
@@ -69,6 +71,10 @@ pub(crate) fn check_blocks(statics: &Statics<'_>) -> Diagnostics {
                 Err(wrong) => once(wrong.into()),
                 Ok(_) => once(check_body(statics.registry, resource)),
             }
+            once(crate::provision::check(statics.registry, &resource.provisioners));
+        }
+        for block in &module.config.removed {
+            once(crate::provision::check(statics.registry, &block.provisioners));
         }
         for block in &module.config.providers {
             let name = crate::providers::registry_name(module.config, &block.name);
@@ -123,6 +129,7 @@ impl Driver for Validator<'_> {
             Some(kind) => creation(kind, &config),
             None => propose(schema, None, &config),
         };
+        asked.found.extend(walk.check_steps(at, &value, &mut asked.deps));
         Made { value: Some(value), deps: asked.deps, found: asked.found }
     }
 

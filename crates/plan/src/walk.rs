@@ -219,7 +219,17 @@ impl<'a> Walk<'a> {
 
     /// Where something was not evaluated though nothing is wrong and nothing is waited for: a mistake in this program that must not pass for a plan.
     pub(crate) fn sound(&self) -> Result<(), Diagnostic> {
-        match self.nodes.iter().find(|n| n.poisoned) {
+        // What a check block reads for itself may fail.
+        let scoped = |what| match what {
+            What::Instance(mi, i, _) | What::Whole(mi, i) => {
+                let resource = self.statics.modules[self.modules[mi].module].config.resources.get_index(i);
+                resource.is_some_and(|(_, r)| r.scope.is_some())
+            }
+            // What depends on it in no way is made of it.
+            What::All(..) => true,
+            _ => false,
+        };
+        match self.nodes.iter().find(|n| n.poisoned && !scoped(n.what)) {
             None => Ok(()),
             Some(node) => {
                 let what =

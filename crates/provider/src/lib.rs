@@ -19,6 +19,7 @@ mod change;
 mod context;
 pub mod erased;
 mod fault;
+mod provisioner;
 mod registry;
 mod resource;
 
@@ -26,5 +27,6 @@ pub use change::{Change, Problem};
 pub use context::{Context, Run, Stream};
 pub use erased::{AnyContext, AnyDataSource, AnyProvider, AnyResource, Client};
 pub use fault::{Fault, FaultKind};
+pub use provisioner::{AnyProvisioner, StepContext};
 pub use registry::Registry;
 pub use resource::{DataSource, Limit, Provider, Resource, Setup, Timeouts};

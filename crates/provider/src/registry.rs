@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{AnyDataSource, AnyProvider, AnyResource};
+use crate::{AnyDataSource, AnyProvider, AnyProvisioner, AnyResource};
 
 /// The registered providers. The CLI fills it; everybody else reads.
 #[derive(Clone, Default)]
@@ -11,6 +11,7 @@ pub struct Registry {
     providers: BTreeMap<&'static str, Arc<dyn AnyProvider>>,
     resources: BTreeMap<&'static str, (&'static str, usize)>,
     data_sources: BTreeMap<&'static str, (&'static str, usize)>,
+    provisioners: BTreeMap<&'static str, Arc<dyn AnyProvisioner>>,
 }
 
 impl Registry {
@@ -31,6 +32,24 @@ impl Registry {
         }
         self.providers.insert(name, provider);
         self
+    }
+
+    /// With one kind of provisioner more.
+    #[must_use]
+    pub fn with_provisioner(mut self, provisioner: Arc<dyn AnyProvisioner>) -> Self {
+        self.provisioners.insert(provisioner.name(), provisioner);
+        self
+    }
+
+    /// A kind of provisioner by its name.
+    #[must_use]
+    pub fn provisioner(&self, name: &str) -> Option<&Arc<dyn AnyProvisioner>> {
+        self.provisioners.get(name)
+    }
+
+    /// All kinds of provisioners.
+    pub fn provisioners(&self) -> impl Iterator<Item = &Arc<dyn AnyProvisioner>> {
+        self.provisioners.values()
     }
 
     /// A provider by its name.

@@ -2,7 +2,7 @@
 
 use crate::endpoint::Endpoint;
 use crate::error::{Cause, KeyFileProblem, SshError};
-use russh::client::{AuthResult, Handle, Handler};
+use russh::client::{AuthResult, Handle, Handler, KeyboardInteractiveAuthResponse};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::{Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, decode_secret_key};
@@ -27,8 +27,17 @@ pub(crate) async fn login<H: Handler>(
 ) -> Result<(), SshError> {
     let mut offered = Vec::new();
     let mut encrypted = None;
+    let mut keys = Vec::new();
+    if let Some(text) = &endpoint.auth.private_key {
+        let path = PathBuf::from("the private key that is given");
+        let key = parse_key(text.expose()).map_err(|problem| Cause::KeyFile { path: path.clone(), problem });
+        keys.push((path, key));
+    }
     if let Some(path) = &endpoint.auth.private_key_file {
-        match read_key_file(path).await.map_err(|cause| SshError::new(endpoint, cause))? {
+        keys.push((path.clone(), read_key_file(path).await));
+    }
+    for (path, key) in keys {
+        match key.map_err(|cause| SshError::new(endpoint, cause))? {
             FileKey::Plain(key) => {
                 let hash = rsa_hash(handle, &key.algorithm()).await;
                 offered.push(describe(key.public_key()));
@@ -38,7 +47,7 @@ pub(crate) async fn login<H: Handler>(
                     return Ok(());
                 }
             }
-            FileKey::Encrypted(public) => encrypted = Some((path.clone(), public)),
+            FileKey::Encrypted(public) => encrypted = Some((path, public)),
         }
     }
     if endpoint.auth.agent {
@@ -83,6 +92,17 @@ pub(crate) async fn login<H: Handler>(
             }
         }
     }
+    if let Some(password) = &endpoint.auth.password {
+        offered.push("a password".to_owned());
+        let result = handle.authenticate_password(&endpoint.user, password.expose()).await;
+        if verdict(result, endpoint, &offered, handle.is_closed(), &hung_up)? {
+            return Ok(());
+        }
+        // Many servers ask for it in their own words.
+        if answer(handle, &endpoint.user, password.expose()).await {
+            return Ok(());
+        }
+    }
     Err(SshError::new(
         endpoint,
         match encrypted {
@@ -92,6 +112,23 @@ pub(crate) async fn login<H: Handler>(
             None => Cause::NoIdentity("neither a key file nor the agent is set".into()),
         },
     ))
+}
+
+/// Gives a password to a server that asks for one (keyboard-interactive). Whether that let us in.
+async fn answer<H: Handler>(handle: &mut Handle<H>, user: &str, password: &str) -> bool {
+    let mut response = handle.authenticate_keyboard_interactive_start(user, None).await;
+    // It may ask again, or say something first: more than a few rounds are no conversation.
+    for _ in 0..4 {
+        response = match response {
+            Ok(KeyboardInteractiveAuthResponse::Success) => return true,
+            Ok(KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. }) => {
+                let answers = prompts.iter().map(|_| password.to_owned()).collect();
+                handle.authenticate_keyboard_interactive_respond(answers).await
+            }
+            Ok(KeyboardInteractiveAuthResponse::Failure { .. }) | Err(_) => return false,
+        };
+    }
+    false
 }
 
 /// Whether we are in; `Err` when going on is pointless.

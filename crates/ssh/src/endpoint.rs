@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 /// A host as SSH reaches it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
@@ -79,9 +81,35 @@ impl fmt::Display for Endpoint {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct EndpointKey(Vec<(String, u16, String)>);
 
-/// How to log in: the key file first, then the agent.
+/// A text that is shown to nobody.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Keeps a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Secret(Zeroizing::new(text.into()))
+    }
+
+    /// The text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// How to log in: the key first, then the agent, then the password.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Auth {
+    /// A private key itself, in any format `ssh-keygen` writes.
+    pub private_key: Option<Secret>,
+    /// A password, for hosts that take one.
+    pub password: Option<Secret>,
     /// A private key file, in any format `ssh-keygen` writes. `~/` is the home folder. It must be readable by its owner
     /// alone, as for `ssh`. An encrypted one works when the agent holds its key.
     pub private_key_file: Option<PathBuf>,
@@ -92,12 +120,12 @@ pub struct Auth {
 impl Auth {
     /// The agent alone.
     pub fn agent() -> Self {
-        Auth { private_key_file: None, agent: true }
+        Auth { agent: true, ..Auth::default() }
     }
 
     /// A key file alone.
     pub fn key_file(path: impl Into<PathBuf>) -> Self {
-        Auth { private_key_file: Some(path.into()), agent: false }
+        Auth { private_key_file: Some(path.into()), ..Auth::default() }
     }
 }
 

@@ -44,7 +44,7 @@ mod pool;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use endpoint::{Auth, Endpoint, HostKeyCheck};
+pub use endpoint::{Auth, Endpoint, HostKeyCheck, Secret};
 pub use error::{Cause, ErrorKind, KeyFileProblem, SshError};
 pub use exec::{CommandError, Exec, ExitStatus, OnOutput, Output, StreamKind, quote};
 pub use files::{FileStat, RemoteFile, WriteFile};

@@ -99,6 +99,12 @@ pub struct Object {
     /// A replacement is created before this one is deleted.
     #[serde(skip_serializing_if = "is_default")]
     pub create_before_destroy: bool,
+    /// How many of the steps after its creation are done, where not all are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps_done: Option<u32>,
+    /// How many of the steps before its deletion are done.
+    #[serde(skip_serializing_if = "is_default")]
+    pub undone: u32,
 }
 
 /// One output of the root module.

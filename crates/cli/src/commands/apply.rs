@@ -111,6 +111,7 @@ async fn apply(job: &Job, plan: &Plan, took: Duration, session: Session) -> anyh
     job.progress.finish();
     let summary = &applied.summary;
     job.ui.diagnostics(&ui::summary::failures(summary, &job.project.config), &job.project.sources);
+    job.ui.diagnostics(&summary.warnings.iter().cloned().collect(), &job.project.sources);
     job.ui.lines(ui::summary::render(summary, plan.mode, took, job.ui.style()));
     for notice in job.store.sealer().take_notices() {
         job.ui.warn(&notice);

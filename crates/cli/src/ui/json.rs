@@ -115,7 +115,8 @@ pub fn change(change: &Change, plan: &Plan, registry: &Registry) -> Json {
     if let Some(from) = plan.moved_from(&change.addr).filter(|_| change.deposed.is_none()) {
         out["previous_address"] = from.to_string().into();
     }
-    if let Some(reason) = &change.reason {
+    // That all goes needs no reason for each.
+    if let Some(reason) = change.reason.as_ref().filter(|reason| **reason != Reason::Destroy) {
         out["action_reason"] = action_reason(reason).into();
         if let Some(text) = super::plan::because(reason) {
             out["action_reason_text"] = text.into();
@@ -175,7 +176,7 @@ pub fn actions(action: Action) -> Json {
     match action {
         Action::NoOp => json!(["no-op"]),
         Action::Create => json!(["create"]),
-        Action::Update => json!(["update"]),
+        Action::Update | Action::Provision => json!(["update"]),
         Action::Replace { create_first: false } => json!(["delete", "create"]),
         Action::Replace { create_first: true } => json!(["create", "delete"]),
         Action::Delete => json!(["delete"]),
@@ -204,6 +205,7 @@ fn action_reason(reason: &Reason) -> &'static str {
         Reason::Deposed => "delete_because_deposed",
         Reason::Abandoned => "delete_because_abandoned",
         Reason::Resumed => "create_because_resumed",
+        Reason::StepsLeft { .. } => "update_because_steps_left",
     }
 }
 

@@ -81,7 +81,7 @@ impl Counts {
         for change in &plan.changes {
             match change.action {
                 Action::Create => counts.add += 1,
-                Action::Update => counts.change += 1,
+                Action::Update | Action::Provision => counts.change += 1,
                 Action::Delete => counts.destroy += 1,
                 Action::Forget => counts.forget += 1,
                 Action::Replace { .. } => {
@@ -156,6 +156,7 @@ fn symbol(action: Action) -> (&'static str, Tone, &'static str) {
         Action::Delete => ("-", Tone::Remove, "destroy"),
         Action::Read => ("<=", Tone::Read, "read"),
         Action::Forget => (".", Tone::Dim, "forget"),
+        Action::Provision => ("~", Tone::Change, "provision"),
     }
 }
 
@@ -268,7 +269,7 @@ impl Show<'_> {
                     }
                 }
             }
-            Action::NoOp => {}
+            Action::NoOp | Action::Provision => {}
         }
         differ.out
     }
@@ -409,6 +410,7 @@ fn headline(action: Action) -> &'static str {
         Action::Delete => "will be destroyed",
         Action::Read => "will be read while applying",
         Action::Forget => "will be forgotten, and left as is",
+        Action::Provision => "will be provisioned on",
     }
 }
 
@@ -428,7 +430,9 @@ pub fn because(reason: &Reason) -> Option<String> {
         Reason::GoneOutside => "it was there and is gone: something else deleted it".into(),
         Reason::Destroy => return None,
         Reason::NotInConfiguration => "its block is no longer in the configuration".into(),
-        Reason::ModuleNotInConfiguration => "its module is not in the configuration".into(),
+        Reason::ModuleNotInConfiguration => {
+            "the instance of its module is no longer in the configuration".into()
+        }
         Reason::NoMoveTarget => "it was moved to an address that is not in the configuration".into(),
         Reason::IndexOutOfCount => "its index is not below count".into(),
         Reason::KeyNotInForEach => "its key is not in for_each".into(),
@@ -436,6 +440,9 @@ pub fn because(reason: &Reason) -> Option<String> {
         Reason::Deposed => "a new object took its place, and an earlier run did not get to destroy it".into(),
         Reason::Abandoned => "an earlier run began to create it, and it is not wanted any more".into(),
         Reason::Resumed => "an earlier run began to create it; this one goes on".into(),
+        Reason::StepsLeft { done, of } => {
+            format!("{done} of the {of} steps after its creation are done: an earlier run stopped there")
+        }
         Reason::ArgumentsUnknown => "its arguments are known only then".into(),
         Reason::DependenciesChange => "what it depends on changes first".into(),
     })

@@ -45,6 +45,8 @@ fn op(id: u32, addr: &str, secs: u64, requires: &[u32]) -> Operation {
         dependencies: Vec::new(),
         estimate: Duration::from_secs(secs),
         create_before_destroy: false,
+        steps: 0,
+        lenient: false,
     }
 }
 

@@ -9,7 +9,7 @@
 //! A creation that was interrupted is never given up for tainted: with its key it can be gone on with, which a half-made cluster member wants more
 //! than to be made again.
 
-use grappe_plan::{OpAction, Operation};
+use grappe_plan::{OpAction, Operation, StepOp, StepTime};
 use grappe_provider::{AnyResource, Registry};
 use grappe_state::{Action, Change, Ledger, Object, Subject};
 use grappe_value::{Schema, Value, wire};
@@ -34,7 +34,24 @@ pub(super) fn object(
         key: stored.map(|o| o.key.clone()).unwrap_or_default(),
         duration_ms: stored.and_then(|o| o.duration_ms),
         create_before_destroy: op.create_before_destroy,
+        // One that is new has all its steps before it; one that stays, those that it had.
+        steps_done: match op.action {
+            OpAction::Create { .. } => (op.steps > 0).then_some(0),
+            _ => stored.and_then(|o| o.steps_done).filter(|_| op.steps > 0),
+        },
+        undone: 0,
     }
+}
+
+/// An object after one of its steps.
+pub(super) fn after_step(step: &StepOp, stored: &Object) -> Object {
+    let done = step.position + 1;
+    let mut object = stored.clone();
+    match step.time {
+        StepTime::Create => object.steps_done = Some(done).filter(|done| *done < step.of),
+        StepTime::Destroy => object.undone = done,
+    }
+    object
 }
 
 /// What a failed operation leaves. `None` where its intent stays in the journal.

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use grappe_diag::Diagnostic;
 use grappe_graph::{Graph, ReadyQueue, critical_path};
 use grappe_plan::{Action, OpAction, Plan, PlanMode};
 use grappe_provider::Fault;
@@ -74,6 +75,7 @@ impl<R: Resolve> Run<'_, R> {
         };
         self.tasks_by_id.remove(&id);
         let n = ended.index;
+        let ended = self.let_pass(ended);
         let recorded = match &ended.result {
             Ok(value) => self.worked(n, value.as_ref()),
             Err(stopped) => self.stopped(n, stopped, ended.checkpoint.as_ref()),
@@ -83,7 +85,34 @@ impl<R: Resolve> Run<'_, R> {
             (Ok(_), Err(failure)) => failure,
             (Err(stopped), _) => stopped.failure,
         };
+        let op = &self.plan.operations[n];
+        if op.lenient {
+            self.summary.warnings.push(
+                Diagnostic::warning("Data source of a check block could not be read")
+                    .detail(failure.summary)
+                    .address(&op.addr),
+            );
+            return self.done(n, None, queue);
+        }
         self.failed(n, failure, queue);
+    }
+
+    /// A step that may fail and did: that is said, and all goes on.
+    fn let_pass(&mut self, ended: Ended) -> Ended {
+        match (&self.plan.operations[ended.index].action, ended.result) {
+            (OpAction::Provision(step), Err(stopped))
+                if step.continues && !self.shared.stop.is_cancelled() =>
+            {
+                let op = &self.plan.operations[ended.index];
+                self.summary.warnings.push(
+                    Diagnostic::warning(format!("A {} step failed, and on_failure lets it pass", step.ty))
+                        .detail([vec![stopped.failure.summary], stopped.failure.details].concat().join("\n"))
+                        .address(&op.addr),
+                );
+                Ended { result: Ok(None), ..ended }
+            }
+            (_, result) => Ended { result, ..ended },
+        }
     }
 
     /// Records what an operation made.
@@ -107,6 +136,13 @@ impl<R: Resolve> Run<'_, R> {
                 let object = books::object(op, self.resource(op)?, value, stored, false);
                 vec![Change::Put { deposed, object: Box::new(object) }]
             }
+            (OpAction::Provision(step), _) => match stored {
+                Some(stored) => {
+                    let object = Box::new(books::after_step(step, stored));
+                    vec![Change::Put { deposed, object }]
+                }
+                None => return Ok(()),
+            },
             (OpAction::Delete { .. }, _) => vec![Change::Remove { deposed }],
             _ => return Ok(()),
         };
@@ -225,6 +261,7 @@ impl<R: Resolve> Run<'_, R> {
             let error = Failure::of_state(error);
             self.summary.errors.push(Failed { op: None, error });
         }
+        self.summary.warnings.extend(self.resolver.checks());
         self.summary.wall = self.reporter.elapsed();
         self.summary.phases.push(("snapshot", self.summary.wall - applied));
         self.reporter.say(EventKind::RunFinished { summary: Box::new(self.summary.clone()) });

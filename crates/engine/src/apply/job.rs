@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use grappe_provider::{AnyContext, AnyResource, Client, Fault, Registry, Run, Stream};
+use grappe_provider::{
+    AnyContext, AnyProvisioner, AnyResource, Client, Fault, Registry, Run, Setup, StepContext, Stream,
+};
 use grappe_state::Durable;
 use grappe_value::Value;
 use grappe_value::addr::InstanceAddr;
@@ -58,6 +60,12 @@ pub(super) enum Work {
     Read {
         config: Value,
     },
+    /// Does a step beside the object.
+    Provision {
+        provisioner: Arc<dyn AnyProvisioner>,
+        config: Value,
+        connection: Option<Value>,
+    },
 }
 
 /// An operation, ready to run.
@@ -81,6 +89,7 @@ pub(super) struct Job {
 /// What all tasks of a run share.
 pub(super) struct Shared {
     pub(super) registry: Arc<Registry>,
+    pub(super) setup: Arc<Setup>,
     pub(super) retry: RetryPolicy,
     pub(super) reporter: Reporter,
     pub(super) messages: mpsc::UnboundedSender<Message>,
@@ -174,6 +183,15 @@ impl Job {
         if let Some(intent) = intent {
             self.shared.durable(intent).await.map_err(not_begun)?;
         }
+        if let Work::Provision { provisioner, config, connection } = &self.work {
+            let step = |_, cancel| {
+                let run: Arc<dyn Run> = run.clone();
+                let ctx =
+                    StepContext { setup: self.shared.setup.clone(), run, addr: self.addr.clone(), cancel };
+                provisioner.run(ctx, config, connection.as_ref())
+            };
+            return self.call(step).await.map(|()| None);
+        }
         let client = self.client.clone().await?;
         let ty = &*self.addr.resource.ty;
         let unknown = || Stopped::not_begun(Failure::new(format!("there is no type {ty}")));
@@ -200,7 +218,7 @@ impl Job {
                 run.record(News::Adopted(found.clone())).await.map_err(not_begun)?;
                 self.delete(resource, &client, run, &found).await
             }
-            Work::Read { .. } => Ok(None),
+            Work::Read { .. } | Work::Provision { .. } => Ok(None),
         }
     }
 

@@ -121,6 +121,7 @@ pub(crate) async fn apply<R: Resolve>(
         session,
         shared: Arc::new(Shared {
             registry: engine.registry.clone(),
+            setup: engine.clients.setup(),
             retry: engine.options.retry,
             reporter: reporter.clone(),
             messages,

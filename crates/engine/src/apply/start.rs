@@ -130,6 +130,15 @@ impl<R: Resolve> Run<'_, R> {
                 resume.as_ref().map_or_else(|| uuid::Uuid::new_v4().to_string(), |p| p.key.clone()),
                 resume.as_ref().and_then(|p| p.checkpoint_clear().cloned()),
             ),
+            OpAction::Provision(step) => {
+                let provisioner = self.engine.registry.provisioner(&step.ty).cloned();
+                let provisioner = provisioner
+                    .ok_or_else(|| Failure::new(format!("there is no provisioner {}", step.ty)))?;
+                let values = planned("what to do the step with")?;
+                let part = |name: &str| values.get(name).filter(|v| !v.is_null()).cloned();
+                let config = part("config").ok_or_else(|| incomplete(op, "what to do the step with"))?;
+                (Work::Provision { provisioner, config, connection: part("connection") }, stored_key(), None)
+            }
             OpAction::Update => {
                 let (prior, planned) = (prior("what exists")?, planned("what to make of it")?);
                 (Work::Update { prior, planned }, stored_key(), None)
@@ -151,10 +160,18 @@ impl<R: Resolve> Run<'_, R> {
             Work::Update { .. } => timeouts.update,
             Work::Delete { .. } | Work::Sweep { .. } => timeouts.delete,
             Work::Read { .. } => timeouts.read,
+            // What people write there may take long: a connection has a limit of its own.
+            Work::Provision { .. } => std::time::Duration::from_secs(24 * 3600),
         };
         running.subject = Subject { addr: op.addr.clone(), deposed, key: key.clone() };
         let intent = match &op.action {
             OpAction::Read => None,
+            // What a step did is recorded when it is done: one that was cut off is done again. That those before it are done must be on disk
+            // when it begins, so that they are not: this record changes nothing, and what it waits for is all that was recorded before it.
+            OpAction::Provision(_) => {
+                let of = running.subject.clone();
+                Some(self.append(Record::Done { of, changes: Vec::new() })?)
+            }
             // A sweep's intent is that of the creation: it stays until what that left is found and recorded.
             OpAction::Delete { adopt: Some(pending), .. } => {
                 running.subject = pending.subject();

@@ -65,6 +65,8 @@ impl Plans {
             dependencies,
             estimate: Duration::from_secs(1),
             create_before_destroy: false,
+            steps: 0,
+            lenient: false,
         });
         self.operations.last_mut().unwrap()
     }

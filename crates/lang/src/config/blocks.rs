@@ -11,8 +11,8 @@ use indexmap::map::Entry;
 use super::fields::{Fields, constant, is_identifier};
 use super::types::{Defaults, type_constraint};
 use super::{
-    Backend, Lifecycle, Local, Module, Output, ProviderBlock, RequiredProvider, Resource, Variable, meta,
-    moves, version,
+    Backend, Lifecycle, Local, Module, Output, ProviderBlock, Provisioners, RequiredProvider, Resource,
+    Variable, checks, imports, meta, moves, provisioners, version,
 };
 use crate::expr::NodeKind;
 use crate::syntax::{Ident, RawBlock};
@@ -40,24 +40,19 @@ pub(super) fn read(block: RawBlock, module: &mut Module, diags: &mut Diagnostics
         "variable" => variable(block, module, diags),
         "locals" => locals(block, module, diags),
         "output" => output(block, module, diags),
-        "resource" => resource(block, Mode::Managed, module, diags),
-        "data" => resource(block, Mode::Data, module, diags),
+        "resource" => resource(block, Mode::Managed, None, module, diags),
+        "data" => resource(block, Mode::Data, None, module, diags),
         "provider" => provider(block, module, diags),
         "terraform" => terraform(block, module, diags),
         "moved" => moves::moved(block, module, diags),
         "removed" => moves::removed(block, module, diags),
-        ty @ ("import" | "ephemeral") => diags.push(
+        "import" => imports::import(block, module, diags),
+        "check" => checks::check(block, module, diags),
+        ty @ "ephemeral" => diags.push(
             Diagnostic::error(format!("Blocks of type \"{ty}\" are not supported yet"))
                 .detail(format!(
                     "What this \"{ty}\" block asks for would not be done, so nothing is done at all."
                 ))
-                .span(block.head()),
-        ),
-        "check" => diags.push(
-            Diagnostic::warning("Blocks of type \"check\" are not supported yet")
-                .detail(
-                    "Its assertions are not looked at. In Terraform they only warn, so the plan is the same.",
-                )
                 .span(block.head()),
         ),
         other => diags.push(
@@ -71,6 +66,27 @@ pub(super) fn read(block: RawBlock, module: &mut Module, diags: &mut Diagnostics
 
 /// The labels of a block: as many as it has names for, each a name.
 pub(super) fn labels<const N: usize>(
+    block: &RawBlock,
+    wanted: [&str; N],
+    diags: &mut Diagnostics,
+) -> Option<[Ident; N]> {
+    let found = labels_of(block, wanted, diags)?;
+    let ty = &block.ty.name;
+    for (label, what) in found.iter().zip(wanted) {
+        if !is_identifier(&label.name) {
+            diags.push(
+                Diagnostic::error(format!("Invalid {ty} {what}"))
+                    .detail("A name must start with a letter or underscore and may contain only letters, digits, underscores, and dashes.")
+                    .span(label.span),
+            );
+            return None;
+        }
+    }
+    Some(found)
+}
+
+/// The labels of a block: as many as it has names for.
+pub(super) fn labels_of<const N: usize>(
     block: &RawBlock,
     wanted: [&str; N],
     diags: &mut Diagnostics,
@@ -95,21 +111,11 @@ pub(super) fn labels<const N: usize>(
         );
         return None;
     }
-    for (label, what) in block.labels.iter().zip(wanted) {
-        if !is_identifier(&label.name) {
-            diags.push(
-                Diagnostic::error(format!("Invalid {ty} {what}"))
-                    .detail("A name must start with a letter or underscore and may contain only letters, digits, underscores, and dashes.")
-                    .span(label.span),
-            );
-            return None;
-        }
-    }
     block.labels.clone().try_into().ok()
 }
 
 /// Adds an item; a second of the same name is an error.
-fn add<V>(
+pub(super) fn add<V>(
     map: &mut IndexMap<Arc<str>, V>,
     name: Arc<str>,
     value: V,
@@ -234,7 +240,13 @@ fn output(block: RawBlock, module: &mut Module, diags: &mut Diagnostics) {
     add(&mut module.outputs, name.name, output, "output value", span, |o| o.span, diags);
 }
 
-fn resource(block: RawBlock, mode: Mode, module: &mut Module, diags: &mut Diagnostics) {
+pub(super) fn resource(
+    block: RawBlock,
+    mode: Mode,
+    scope: Option<&Arc<str>>,
+    module: &mut Module,
+    diags: &mut Diagnostics,
+) {
     let Some([ty, name]) = labels(&block, ["type", "name"], diags) else { return };
     let mut fields = Fields::new(block);
     let span = fields.head;
@@ -244,16 +256,10 @@ fn resource(block: RawBlock, mode: Mode, module: &mut Module, diags: &mut Diagno
         Some(block) => meta::lifecycle(block, mode == Mode::Managed, diags),
         None => Lifecycle::default(),
     };
-    for ty in ["provisioner", "connection"] {
-        for block in fields.take_blocks(ty, diags) {
-            diags.push(
-                Diagnostic::error(format!("Blocks of type \"{ty}\" are not supported yet"))
-                    .detail("What they do would silently be left out.")
-                    .hint("host_command and host_file do on a machine what remote-exec and file do, and are read, diffed and undone")
-                    .span(block.head()),
-            );
-        }
-    }
+    let provisioners = match mode {
+        Mode::Managed => provisioners::read(&mut fields, diags),
+        Mode::Data => Provisioners::default(),
+    };
     let body = Body::new(fields.body, &[], diags);
     let resource = Resource {
         mode,
@@ -265,6 +271,8 @@ fn resource(block: RawBlock, mode: Mode, module: &mut Module, diags: &mut Diagno
         depends_on: meta.depends_on,
         provider,
         lifecycle,
+        scope: scope.cloned(),
+        provisioners,
         body,
     };
     match module.resources.entry((mode, ty.name, name.name)) {

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use indexmap::map::Entry;
 
 use super::fields::Fields;
-use super::{Config, Module, ModuleCall, Settings, blocks, merge, meta, references};
+use super::{Config, Module, ModuleCall, Settings, blocks, imports, merge, meta, references};
 use crate::Files;
 use crate::files::clean;
 use crate::syntax::{self, RawBlock, RawBody};
@@ -76,6 +76,8 @@ impl Loader<'_> {
             providers: Vec::new(),
             moved: Vec::new(),
             removed: Vec::new(),
+            checks: IndexMap::new(),
+            imports: Vec::new(),
             settings: Settings::default(),
         };
         for attribute in raw.attributes {
@@ -103,6 +105,7 @@ impl Loader<'_> {
         }
         above.pop();
         references::check(&module, &broken, &mut self.diags);
+        imports::check(&module, &mut self.diags);
         Some(module)
     }
 

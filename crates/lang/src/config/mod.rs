@@ -11,18 +11,24 @@ use indexmap::IndexMap;
 use crate::{Body, Expr, Reference};
 
 mod blocks;
+mod checks;
 mod fields;
+mod imports;
 mod load;
 mod merge;
 mod meta;
 mod moves;
+mod provisioners;
 mod references;
 mod types;
 mod version;
 
+pub use checks::CheckBlock;
 pub(crate) use fields::{constant, is_identifier};
+pub use imports::Import;
 pub use load::load;
 pub use moves::{Moved, Removed};
+pub use provisioners::{Provisioner, Provisioners, When};
 pub use types::Defaults;
 
 /// A whole configuration.
@@ -55,6 +61,10 @@ pub struct Module {
     pub moved: Vec<Moved>,
     /// `removed`
     pub removed: Vec<Removed>,
+    /// `check`
+    pub checks: IndexMap<Arc<str>, CheckBlock>,
+    /// `import`: of the root module only.
+    pub imports: Vec<Import>,
     /// `terraform`
     pub settings: Settings,
 }
@@ -201,6 +211,10 @@ pub struct Resource {
     pub provider: Option<ProviderRef>,
     /// `lifecycle`
     pub lifecycle: Lifecycle,
+    /// The `check` block that a data source stands in: it is read for that alone, and what is wrong with it is only a warning.
+    pub scope: Option<Arc<str>>,
+    /// `provisioner` and `connection`
+    pub provisioners: Provisioners,
     /// All else: what the schema describes.
     pub body: Body,
 }

@@ -4,7 +4,8 @@ use grappe_diag::{Diagnostic, Diagnostics, Span};
 use grappe_value::addr::{InstanceKey, Mode, Target};
 
 use super::fields::Fields;
-use super::{Module, blocks};
+use super::provisioners::{Provisioners, When};
+use super::{Module, blocks, provisioners};
 use crate::expr::{Node, NodeKind, Step};
 use crate::syntax::RawBlock;
 
@@ -26,6 +27,8 @@ pub struct Removed {
     pub from: Target,
     /// Whether its objects are deleted, or only forgotten.
     pub destroy: bool,
+    /// What is done before they are deleted.
+    pub provisioners: Provisioners,
     /// The head of the block.
     pub span: Span,
 }
@@ -68,7 +71,16 @@ pub(super) fn removed(block: RawBlock, module: &mut Module, diags: &mut Diagnost
         destroy = lifecycle.flag("destroy", true, diags);
         lifecycle.finish(&["destroy"], diags);
     }
-    fields.finish(&["from", "lifecycle"], diags);
+    let provisioners = provisioners::read(&mut fields, diags);
+    for step in provisioners.at(When::Create) {
+        diags.push(
+            Diagnostic::error("Invalid provisioner block")
+                .detail("Only destroy-time provisioners are valid in \"removed\" blocks.")
+                .hint("to declare a destroy-time provisioner, write when = destroy")
+                .span(step.span),
+        );
+    }
+    fields.finish(&["from", "lifecycle", "provisioner", "connection"], diags);
     let Some(from) = from else { return };
     let place = from.span;
     let Some(from) = address(&from, false, diags) else { return };
@@ -89,7 +101,7 @@ pub(super) fn removed(block: RawBlock, module: &mut Module, diags: &mut Diagnost
         );
         return;
     }
-    module.removed.push(Removed { from, destroy, span });
+    module.removed.push(Removed { from, destroy, provisioners, span });
 }
 
 /// An address, as it stands in an expression: `module.a[0].type.name["key"]`, of a data source where `data` allows it. Says what is wrong with it.

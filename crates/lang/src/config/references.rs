@@ -6,15 +6,17 @@ use std::sync::Arc;
 use grappe_diag::{Diagnostic, Diagnostics, suggest};
 use grappe_value::addr::Mode;
 
-use super::{Check, Lifecycle, Module};
+use super::{Check, Lifecycle, Module, When};
 use crate::{Expr, RefStep, Reference, Subject};
 
 /// What may be used where an expression stands.
 #[derive(Clone, Copy, Default)]
-struct Here {
+struct Here<'m> {
     each: bool,
     count: bool,
     this: bool,
+    /// The `check` block.
+    scope: Option<&'m Arc<str>>,
 }
 
 /// Checks all references of a module.
@@ -34,24 +36,46 @@ pub(super) fn check(module: &Module, broken: &HashSet<Arc<str>>, diags: &mut Dia
         checker.checks(&output.preconditions, nowhere);
     }
     for resource in module.resources.values() {
-        let here = Here { each: resource.for_each.is_some(), count: resource.count.is_some(), this: false };
+        let here = Here {
+            each: resource.for_each.is_some(),
+            count: resource.count.is_some(),
+            scope: resource.scope.as_ref(),
+            ..nowhere
+        };
         for expr in resource.count.iter().chain(&resource.for_each) {
             checker.expr(expr, nowhere);
         }
         checker.references(&resource.depends_on, nowhere);
         checker.references(resource.body.references(), here);
+        let steps = &resource.provisioners;
+        let there = Here { this: true, ..here };
+        for reference in steps.references(When::Create).chain(steps.references(When::Destroy)) {
+            checker.references(std::slice::from_ref(reference), there);
+        }
         let Lifecycle { replace_triggered_by, preconditions, postconditions, .. } = &resource.lifecycle;
         checker.references(replace_triggered_by, here);
         checker.checks(preconditions, here);
         checker.checks(postconditions, Here { this: true, ..here });
     }
     for call in module.calls.values() {
-        let here = Here { each: call.for_each.is_some(), count: call.count.is_some(), this: false };
+        let here = Here { each: call.for_each.is_some(), count: call.count.is_some(), ..nowhere };
         for expr in call.count.iter().chain(&call.for_each) {
             checker.expr(expr, nowhere);
         }
         checker.references(&call.depends_on, nowhere);
         for expr in call.arguments.values() {
+            checker.expr(expr, here);
+        }
+    }
+    for check in module.checks.values() {
+        checker.checks(&check.asserts, Here { scope: Some(&check.name), ..nowhere });
+    }
+    for import in &module.imports {
+        if let Some(expr) = &import.for_each {
+            checker.expr(expr, nowhere);
+        }
+        let here = Here { each: import.for_each.is_some(), ..nowhere };
+        for expr in import.to.iter().filter_map(|(_, key)| key.as_ref()).chain([&import.id]) {
             checker.expr(expr, here);
         }
     }
@@ -68,18 +92,18 @@ struct Checker<'m> {
 }
 
 impl Checker<'_> {
-    fn expr(&mut self, expr: &Expr, here: Here) {
+    fn expr(&mut self, expr: &Expr, here: Here<'_>) {
         self.references(expr.references(), here);
     }
 
-    fn checks(&mut self, checks: &[Check], here: Here) {
+    fn checks(&mut self, checks: &[Check], here: Here<'_>) {
         for check in checks {
             self.expr(&check.condition, here);
             self.expr(&check.error_message, here);
         }
     }
 
-    fn references(&mut self, references: &[Reference], here: Here) {
+    fn references(&mut self, references: &[Reference], here: Here<'_>) {
         for reference in references {
             if let Some(diagnostic) = self.reference(reference, here) {
                 self.diags.push(diagnostic.or_span(reference.span));
@@ -87,7 +111,7 @@ impl Checker<'_> {
         }
     }
 
-    fn reference(&self, reference: &Reference, here: Here) -> Option<Diagnostic> {
+    fn reference(&self, reference: &Reference, here: Here<'_>) -> Option<Diagnostic> {
         let module = self.module;
         let place = match module.path.last() {
             None => "the root module".to_owned(),
@@ -108,7 +132,7 @@ impl Checker<'_> {
                 module.locals.keys(),
                 "it can be declared in a locals { } block".into(),
             )),
-            Subject::Resource { mode, ty, name } => self.resource(*mode, ty, name, reference, &place),
+            Subject::Resource { mode, ty, name } => self.resource(*mode, ty, name, reference, &place, here),
             Subject::Module { call, output } => self.module_output(call, output.as_ref(), reference, &place),
             Subject::Each if !here.each => Some(
                 Diagnostic::error("Reference to \"each\" in context without for_each")
@@ -120,7 +144,7 @@ impl Checker<'_> {
             ),
             Subject::SelfValue if !here.this => Some(
                 Diagnostic::error("Invalid \"self\" reference")
-                    .detail("The \"self\" object is not available in this context. It can be used only in postcondition blocks."),
+                    .detail("The \"self\" object is not available in this context. It can be used only in postcondition, provisioner and connection blocks."),
             ),
             _ => None,
         }
@@ -133,6 +157,7 @@ impl Checker<'_> {
         name: &Arc<str>,
         reference: &Reference,
         place: &str,
+        here: Here<'_>,
     ) -> Option<Diagnostic> {
         let resources = &self.module.resources;
         let Some(resource) = resources.get(&(mode, ty.clone(), name.clone())) else {
@@ -157,6 +182,15 @@ impl Checker<'_> {
                 None => diagnostic,
             });
         };
+        if let Some(scope) = resource.scope.as_ref().filter(|scope| here.scope != Some(*scope)) {
+            return Some(
+                Diagnostic::error("Reference to scoped resource")
+                    .detail(format!(
+                        "The referenced data resource \"{ty}\" \"{name}\" is not available from this context: check \"{scope}\" reads it for itself."
+                    ))
+                    .hint("to use it elsewhere too, put it outside of the check block"),
+            );
+        }
         self.instance_key(
             &reference.subject,
             reference,

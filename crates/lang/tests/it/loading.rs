@@ -288,8 +288,33 @@ removed {
   }
 }
 check "c" {}
+check "d" {
+  data "host" "scoped" {}
+  assert {
+    condition     = data.host.scoped.id == 1
+    error_message = "x"
+  }
+  nothing = 1
+}
+check "e" {
+  assert {
+    condition = data.host.scoped.id == 1
+  }
+}
+import {
+  to       = host.nope[each.key]
+  for_each = { a = 1 }
+  id       = each.value
+}
 import {
   to = host.h
+  id = each.key
+}
+import {
+  to = host
+}
+import {
+  to = data.host.scoped
   id = "1"
 }
 provider "p" {}

@@ -38,6 +38,10 @@ pub(crate) struct Lab {
     /// While a plan is applied: the state it began with, and what it deletes to create it anew.
     before: State,
     replaced: BTreeSet<InstanceAddr>,
+    /// The steps that were done, with what.
+    pub(crate) steps: Vec<String>,
+    /// What `check` blocks said at last.
+    checked: String,
 }
 
 impl Lab {
@@ -55,6 +59,8 @@ impl Lab {
             made: 0,
             before: State::default(),
             replaced: BTreeSet::new(),
+            steps: Vec::new(),
+            checked: String::new(),
         }
     }
 
@@ -119,7 +125,10 @@ impl Lab {
                 assert!(read.config.is_wholly_known());
                 self.looked_up.push(read.addr.to_string());
                 let value = looked_up(&read.config);
-                data_reads.insert(read.addr, DataResult { config: read.config, value });
+                // A check may look at what is not there.
+                let lost = read.config.get("key").and_then(Value::as_str) == Some("lost");
+                let failed = (lost && read.lenient).then(|| "it is lost".to_owned());
+                data_reads.insert(read.addr, DataResult { config: read.config, value, failed });
             }
         }
     }
@@ -168,6 +177,12 @@ impl Lab {
         });
     }
 
+    /// Applies a plan, and gives what `check` blocks say then.
+    pub(crate) fn run_checked(&mut self, plan: &Plan) -> String {
+        self.run_in_order(plan);
+        std::mem::take(&mut self.checked)
+    }
+
     fn run_with(&mut self, plan: &Plan, mut next: impl FnMut(usize) -> Option<usize>) {
         let config = self.config();
         if !plan.moves.is_empty() {
@@ -201,6 +216,7 @@ impl Lab {
         }
         assert_eq!(done, plan.operations.len(), "operations wait for each other");
         let outputs = resolver.outputs().unwrap();
+        self.checked = resolver.checks().to_string();
         for (name, change) in &plan.outputs {
             match outputs.get(name) {
                 Some((value, sensitive)) => {
@@ -279,6 +295,17 @@ impl Lab {
                 None
             }
             OpAction::Read => Some(looked_up(&value.unwrap())),
+            OpAction::Provision(step) => {
+                let key = match &op.object {
+                    ObjectRef::DeposedBy(create) => Some(deposed[create].clone()),
+                    ObjectRef::Deposed(key) => Some(key.to_string()),
+                    ObjectRef::Current => None,
+                };
+                assert!(self.state.get(&op.addr, key.as_deref()).is_some(), "a step of what is not there");
+                let said = value.unwrap();
+                self.steps.push(format!("{} {}: {said:?}", op.addr, step.ty));
+                None
+            }
         }
     }
 
@@ -411,6 +438,7 @@ pub(crate) fn text(plan: &Plan) -> String {
             Action::Delete => "-",
             Action::Read => "<=",
             Action::Forget => ".",
+            Action::Provision => "~+",
         };
         let deposed = change.deposed.as_ref().map(|k| format!(" (deposed {k})")).unwrap_or_default();
         let changed: Vec<String> = change.changed.iter().map(ToString::to_string).collect();

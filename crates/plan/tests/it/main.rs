@@ -4,7 +4,9 @@ mod lab;
 mod types;
 
 mod apply;
+mod checks;
 mod golden;
 mod moves;
+mod provisioners;
 mod refuse;
 mod rules;

@@ -1,8 +1,12 @@
 //! A provider of which only the planner's side is real: schemas and plan hooks. What its objects become is [`crate::lab`]'s business.
 
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use grappe_provider::{
-    AnyDataSource, AnyResource, Change, Context, DataSource, Fault, Problem, Provider, Registry, Resource,
-    Setup, erased,
+    AnyDataSource, AnyProvisioner, AnyResource, Change, Context, DataSource, Fault, Problem, Provider,
+    Registry, Resource, Setup, StepContext, erased,
 };
 use grappe_value::{Attribute, Nesting, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
@@ -162,6 +166,45 @@ impl Provider for Lab {
     }
 }
 
+/// A step: its name, its arguments and those of its connection.
+struct Shout(&'static str, Schema, Option<Schema>);
+
+fn shout() -> Schema {
+    Schema::new("").attr("command", Attribute::required(Type::String, ""))
+}
+
+impl AnyProvisioner for Shout {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+    fn schema(&self) -> &Schema {
+        &self.1
+    }
+    fn connection(&self) -> Option<&Schema> {
+        self.2.as_ref()
+    }
+    fn validate(&self, config: &Value, _: Option<&Value>) -> Vec<Problem> {
+        match config.get("command").and_then(Value::as_str) {
+            Some("") => vec![Problem::new("command", "says nothing")],
+            _ => Vec::new(),
+        }
+    }
+    fn run<'a>(
+        &'a self,
+        _: StepContext,
+        _: &'a Value,
+        _: Option<&'a Value>,
+    ) -> BoxFuture<'a, Result<(), Fault>> {
+        async { never() }.boxed()
+    }
+}
+
 pub(crate) fn registry() -> Registry {
-    Registry::default().with(erased::provider(Lab))
+    let host = Schema::new("")
+        .attr("host", Attribute::required(Type::String, ""))
+        .attr("user", Attribute::optional(Type::String, ""));
+    Registry::default()
+        .with(erased::provider(Lab))
+        .with_provisioner(Arc::new(Shout("local-exec", shout(), None)))
+        .with_provisioner(Arc::new(Shout("remote-exec", shout(), Some(host))))
 }

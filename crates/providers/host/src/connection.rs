@@ -195,6 +195,7 @@ fn auth(key_file: Option<&str>, agent: Option<bool>, plan_dir: &Path) -> Auth {
         agent: agent.unwrap_or(key_file.is_none()),
         private_key_file: key_file
             .map(|path| if path.starts_with("~/") { path.into() } else { plan_dir.join(path) }),
+        ..Auth::default()
     }
 }
 

@@ -108,7 +108,7 @@ async fn an_encrypted_key_file_needs_the_agent() {
     let pool = Pool::new();
     pool.set_agent_socket(agent.socket());
     let mut endpoint = sshd.endpoint();
-    endpoint.auth = Auth { private_key_file: Some(key), agent: true };
+    endpoint.auth = Auth { private_key_file: Some(key), agent: true, ..Auth::default() };
     assert_eq!(run(&pool.host(&endpoint).await.unwrap(), "echo in").await.stdout_str(), "in");
     // Without the name of the right one, sshd has enough after six.
     endpoint.auth = Auth::agent();

@@ -1,0 +1,132 @@
+//! `provisioner` blocks as users run them: on simulated machines, on a real sshd, and where a step fails.
+
+use grappe_ssh::testing::Sshd;
+
+use crate::sandbox::Sandbox;
+
+const SIMULATED: &str = r#"
+resource "tls_private_key" "k" {
+  algorithm = "ED25519"
+}
+resource "sim_network" "n" {
+  name = "n"
+  cidr = "10.9.0.0/24"
+}
+resource "sim_port" "p" {
+  name       = "p"
+  network_id = sim_network.n.id
+}
+resource "sim_machine" "m" {
+  name            = "m"
+  port_ids        = [sim_port.p.id]
+  authorized_keys = [tls_private_key.k.public_key_openssh]
+
+  connection {
+    host        = self.address
+    host_key    = self.host_key
+    private_key = tls_private_key.k.private_key_openssh
+  }
+  provisioner "file" {
+    content     = "hello ${self.name}\n"
+    destination = "/etc/motd.new"
+  }
+  provisioner "file" {
+    source      = "conf"
+    destination = "/opt"
+  }
+  provisioner "remote-exec" {
+    inline = [
+      "set -e",
+      "cat /etc/motd.new /opt/conf/a",
+      "hostname",
+    ]
+  }
+  provisioner "remote-exec" {
+    when   = destroy
+    inline = ["echo goodbye from $(hostname)"]
+  }
+}
+"#;
+
+#[test]
+fn steps_run_on_a_simulated_machine() {
+    // A destroy-time step may look at the object alone: the key must be in it, which a sim_machine's is not.
+    let refused = Sandbox::new(SIMULATED).expect(1, &["validate"]);
+    assert!(refused.stdout.contains("Invalid reference from destroy provisioner"), "{}", refused.stdout);
+    let (create, _) = SIMULATED.split_once("  provisioner \"remote-exec\" {\n    when   = destroy").unwrap();
+    let sandbox = Sandbox::new(&format!("{create}}}\n"));
+    sandbox.write("conf/a", "from a folder\n");
+    let ran = sandbox.expect(0, &["apply", "-auto-approve"]);
+    for line in ["hello m", "from a folder"] {
+        assert!(
+            ran.stdout.contains(line) || ran.stderr.contains(line),
+            "{line}:\n{}\n{}",
+            ran.stdout,
+            ran.stderr
+        );
+    }
+    assert!(sandbox.expect(0, &["plan"]).stdout.contains("No changes"));
+}
+
+#[test]
+fn a_step_that_failed_is_the_one_that_the_next_run_begins_with() {
+    let sshd = Sshd::start();
+    let main = |third: &str| {
+        format!(
+            r#"
+resource "terraform_data" "host" {{
+  input = {{ key = file("{key}"), port = {port} }}
+  connection {{
+    host        = "127.0.0.1"
+    port        = self.input.port
+    user        = "{user}"
+    host_key    = "{host_key}"
+    private_key = self.input.key
+    script_path = "{dir}/s_%RAND%.sh"
+  }}
+  provisioner "remote-exec" {{
+    inline = ["echo first >> {dir}/steps"]
+  }}
+  provisioner "local-exec" {{
+    command = "echo second >> {dir}/steps"
+  }}
+  provisioner "remote-exec" {{
+    inline = ["{third}"]
+  }}
+  provisioner "remote-exec" {{
+    when   = destroy
+    inline = ["echo gone >> {dir}/steps"]
+  }}
+}}
+resource "terraform_data" "after" {{
+  depends_on = [terraform_data.host]
+}}
+"#,
+            key = sshd.key().display(),
+            port = sshd.port,
+            user = sshd.user,
+            host_key = sshd.host_key("ed25519"),
+            dir = sshd.dir().display(),
+        )
+    };
+    let steps = || std::fs::read_to_string(sshd.dir().join("steps")).unwrap();
+    let sandbox = Sandbox::new(&main("echo what is wrong >&2; exit 7"));
+    let failed = sandbox.expect(1, &["apply", "-auto-approve"]);
+    assert!(failed.stderr.contains("what is wrong"), "{}", failed.stderr);
+    assert_eq!(steps(), "first\nsecond\n");
+    assert_eq!(
+        sandbox.state(),
+        ["terraform_data.host"],
+        "it stays, and what waits for its steps is not made"
+    );
+
+    sandbox.write("main.tf", &main(&format!("echo third >> {}/steps", sshd.dir().display())));
+    let plan = sandbox.expect(0, &["plan"]).stdout;
+    assert!(plan.contains("2 of the 3 steps after its creation are done"), "{plan}");
+    assert!(plan.contains("1 to add, 1 to change, 0 to destroy"), "nothing is replaced: {plan}");
+    sandbox.expect(0, &["apply", "-auto-approve"]);
+    assert_eq!(steps(), "first\nsecond\nthird\n");
+    assert!(sandbox.expect(0, &["plan"]).stdout.contains("No changes"));
+    sandbox.expect(0, &["destroy", "-auto-approve"]);
+    assert_eq!(steps(), "first\nsecond\nthird\ngone\n");
+}
