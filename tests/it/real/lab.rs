@@ -205,7 +205,17 @@ impl Drop for Lab {
 fn forget(dir: &Path, record: &Json) {
     let id = record["id"].as_str().unwrap();
     kill_all_under(dir);
-    remove_cgroups(Path::new("/sys/fs/cgroup"), id);
+    // What dies leaves its cgroups a moment after it is gone.
+    let gone = (0..100).any(|_| {
+        remove_cgroups(Path::new("/sys/fs/cgroup"), id);
+        let gone =
+            !in_the_kernel().iter().any(|path| path.starts_with("/sys/fs/cgroup") && path.contains(id));
+        if !gone {
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+        gone
+    });
+    assert!(gone || std::thread::panicking(), "the cgroups of {id} don't go");
     let _ = Command::new("ip").args(["netns", "del", &format!("grappe-m-{id}")]).status();
 }
 
