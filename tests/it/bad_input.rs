@@ -114,6 +114,18 @@ locals {
 resource "terraform_data" "b" {
   input = local.c
 }
+
+resource "terraform_data" "self" {
+  input = terraform_data.self.id
+}
+
+resource "terraform_data" "x" {
+  depends_on = [terraform_data.y]
+}
+
+resource "terraform_data" "y" {
+  input = terraform_data.x.id
+}
 "#
     ));
 }

@@ -4,6 +4,7 @@
 //! block is evaluated after all that it names, so that nothing evaluates by recursion and a chain of 10,000 blocks needs no deeper stack than one
 //! of two. Which *instances* depend on which is found later, while evaluating (see [`crate::walk`]).
 
+use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ use grappe_value::addr::{Mode, ResourceAddr};
 use indexmap::Equivalent;
 
 use crate::providers::Home;
+
+/// Cycles that are told at once: what is on many ways round is on most of them.
+const CYCLES: usize = 5;
 
 /// A module in the tree of calls: a folder that is called twice is there twice.
 pub(crate) struct ModuleNode<'a> {
@@ -87,7 +91,7 @@ impl<'a> Statics<'a> {
     /// Finds the order.
     ///
     /// # Errors
-    /// Where blocks wait for each other: the way round, edge by edge.
+    /// Where blocks wait for each other: each way round, edge by edge.
     pub(crate) fn new(config: &'a Config, registry: &'a Registry) -> Result<Self, Diagnostics> {
         let mut statics = Statics {
             registry,
@@ -101,12 +105,22 @@ impl<'a> Statics<'a> {
         for (at, block) in statics.blocks.iter().enumerate() {
             statics.needs(*block, &mut |before, _| edges.push((before, at)));
         }
-        statics.graph = Graph::new(statics.blocks.len(), edges);
-        match statics.graph.order() {
-            Ok(order) => statics.order = order,
-            Err(cycle) => return Err(statics.explain(&cycle).into()),
+        let mut found = Diagnostics::new();
+        loop {
+            statics.graph = Graph::new(statics.blocks.len(), edges.iter().copied());
+            match statics.graph.order() {
+                Ok(order) => statics.order = order,
+                // The others show when this one is taken out.
+                Err(cycle) if found.len() < CYCLES => {
+                    found.push(statics.explain(&cycle));
+                    let way: HashSet<(usize, usize)> = cycle.edges().collect();
+                    edges.retain(|edge| !way.contains(edge));
+                    continue;
+                }
+                Err(_) => {}
+            }
+            return found.into_result(statics).map(|(statics, _)| statics);
         }
-        Ok(statics)
     }
 
     /// Calls nest as folders do, a few deep: recursion is fine here.
