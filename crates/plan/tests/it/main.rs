@@ -7,6 +7,7 @@ mod apply;
 mod checks;
 mod golden;
 mod moves;
+mod open;
 mod provisioners;
 mod refuse;
 mod rules;
