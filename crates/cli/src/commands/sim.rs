@@ -57,7 +57,8 @@ pub(super) fn run(ui: &Ui, args: &SimArgs) -> anyhow::Result<Exit> {
 }
 
 fn list(ui: &Ui, world: &Arc<World>, as_json: bool) {
-    let (networks, ports, machines) = (world.networks(), world.ports(), world.machines());
+    let (networks, ports, mut machines) = (world.networks(), world.ports(), world.machines());
+    machines.sort_by(|a, b| a.name.cmp(&b.name));
     let nodes = nodes(world);
     if as_json {
         let address = |id: &str| ports.iter().find(|p| p.id == id).map(|p| p.ip.to_string());
