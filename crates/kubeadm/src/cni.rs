@@ -19,6 +19,7 @@
 mod rules;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde_json::Value;
@@ -53,6 +54,8 @@ pub struct Network<'a> {
     pub service_subnet: Option<&'a str>,
     /// Whether kube-proxy is installed; `None` where that is not known.
     pub kube_proxy: Option<bool>,
+    /// The addresses of machines, as far as they are known.
+    pub machines: &'a [IpAddr],
 }
 
 /// What a manifest asks of the cluster and of the cloud.
@@ -119,6 +122,21 @@ pub enum Error {
         with: &'static str,
         /// The cluster's.
         cluster: String,
+    },
+    /// The plugin's own range holds a machine.
+    #[error(
+        "{kind} gives pods addresses of {plugin} ({place}), in which the machine {address} lies: its packets would never leave a \
+         node. Choose a range that nothing else uses"
+    )]
+    Machine {
+        /// The plugin.
+        kind: Kind,
+        /// Where its range stands.
+        place: &'static str,
+        /// Its range.
+        plugin: String,
+        /// The machine's address.
+        address: IpAddr,
     },
     /// Two would write the same rules.
     #[error(
@@ -445,6 +463,24 @@ mod tests {
     }
 
     #[test]
+    fn ranges_of_their_own_hold_no_machine() {
+        let machines = ["192.0.2.7", "10.1.2.3"].map(|address| address.parse().expect("an address"));
+        let on = |text: &str| {
+            let objects = manifest::objects(text).expect("a manifest");
+            let network = Network { machines: &machines, ..Network::default() };
+            Kind::detect(&objects).check(&objects, network).map(|_| ())
+        };
+        let cilium = |more: &str| agent("cilium", "x", "", "") + &config("ipam", "cluster-pool") + more;
+        assert_eq!(
+            on(&cilium("")).expect_err("its default holds one").to_string(),
+            "cilium gives pods addresses of 10.0.0.0/8 (cluster-pool-ipv4-cidr), in which the machine 10.1.2.3 lies: its packets \
+             would never leave a node. Choose a range that nothing else uses"
+        );
+        assert_eq!(on(&cilium(&config("cluster-pool-ipv4-cidr", "10.244.0.0/16"))), Ok(()));
+        assert_eq!(on(&agent("weave-net", "x", "", "")), Ok(()), "10.32.0.0/12 holds none");
+    }
+
+    #[test]
     fn kube_proxys_work_is_done_once() {
         let with = |text: &str, kube_proxy: bool| {
             let objects = manifest::objects(text).expect("a manifest");
@@ -511,6 +547,7 @@ mod tests {
             pod_subnet: Some("10.244.0.0/16, fd00:1::/64"),
             service_subnet: Some("10.96.0.0/12"),
             kube_proxy: None,
+            ..Network::default()
         };
         let with = |address_pairs| Requirements { kind: Kind::Other, address_pairs, ipip: false };
         assert_eq!(

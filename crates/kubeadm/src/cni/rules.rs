@@ -1,5 +1,7 @@
 //! The rules of each plugin.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use serde_json::Value;
 
@@ -109,7 +111,7 @@ impl Manifest<'_> {
         {
             self.apart(place, own, "pod_subnet", cluster)?;
         }
-        self.apart_from_services(place, own)?;
+        self.apart_from_others(place, own)?;
         Ok((self.needs(false, false), Proxy::No(INSTALL)))
     }
 
@@ -167,7 +169,7 @@ impl Manifest<'_> {
                     if let Some(cluster) = self.network.pod_subnet {
                         self.same(place, &own, cluster)?;
                     }
-                    self.apart_from_services(place, &own)?;
+                    self.apart_from_others(place, &own)?;
                 }
             }
             // A cloud's own addresses.
@@ -182,10 +184,19 @@ impl Manifest<'_> {
         Ok((self.needs(native, false), proxy))
     }
 
-    fn apart_from_services(&self, place: &'static str, own: &str) -> Result<(), Error> {
-        self.network
-            .service_subnet
-            .map_or(Ok(()), |services| self.apart(place, own, "service_subnet", services))
+    /// A range of the plugin's own must be neither the services' nor the machines'.
+    fn apart_from_others(&self, place: &'static str, own: &str) -> Result<(), Error> {
+        if let Some(services) = self.network.service_subnet {
+            self.apart(place, own, "service_subnet", services)?;
+        }
+        let ranges = self.ranges(place, own)?;
+        let inside = |address: &&IpAddr| ranges.iter().any(|range| range.contains(*address));
+        match self.network.machines.iter().find(inside) {
+            Some(address) => {
+                Err(Error::Machine { kind: self.kind, place, plugin: own.into(), address: *address })
+            }
+            None => Ok(()),
+        }
     }
 
     fn apart(&self, place: &'static str, own: &str, with: &'static str, cluster: &str) -> Result<(), Error> {

@@ -17,6 +17,7 @@ fn each_is_the_plugin_it_says_and_fits_its_cluster() {
             pod_subnet: Some("10.244.0.0/16"),
             service_subnet: Some("10.96.0.0/12"),
             kube_proxy: Some(true),
+            ..Network::default()
         };
         let needs = kind.check(&objects, network).expect("it fits");
         assert_eq!(needs.address_pairs, Some(address_pairs));

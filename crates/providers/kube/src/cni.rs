@@ -7,6 +7,7 @@
 
 mod source;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use grappe_kubeadm::cni::{Kind, Network, Requirements};
@@ -207,6 +208,7 @@ struct PlannedNetwork {
     pods: Option<String>,
     services: Option<String>,
     kube_proxy: Option<bool>,
+    machines: Vec<IpAddr>,
 }
 
 impl PlannedNetwork {
@@ -215,6 +217,7 @@ impl PlannedNetwork {
             pod_subnet: self.pods.as_deref(),
             service_subnet: self.services.as_deref(),
             kube_proxy: self.kube_proxy,
+            machines: &self.machines,
         }
     }
 }
@@ -227,7 +230,14 @@ fn planned_network(object: &Value) -> Option<PlannedNetwork> {
         (!value.is_unknown()).then(|| value.as_str().map(str::to_owned))
     };
     let kube_proxy = cluster.get("kube_proxy").and_then(Value::as_bool);
-    Some(PlannedNetwork { pods: range("pod_subnet")?, services: range("service_subnet")?, kube_proxy })
+    let machines = cluster.get("control_planes").and_then(Value::as_items).unwrap_or_default();
+    let address = |machine: &Value| machine.get("address")?.as_str()?.parse().ok();
+    Some(PlannedNetwork {
+        pods: range("pod_subnet")?,
+        services: range("service_subnet")?,
+        kube_proxy,
+        machines: machines.iter().filter_map(address).collect(),
+    })
 }
 
 impl Args {
@@ -275,15 +285,21 @@ impl Args {
             None => Kind::detect(&wanted),
         };
         kind.identify(&wanted, self.version.as_deref()).map_err(fault)?;
-        let needs = kind.check(&wanted, self.network()).map_err(fault)?;
+        let machines = self.machines();
+        let needs = kind.check(&wanted, self.network(&machines)).map_err(fault)?;
         Ok((wanted, needs))
     }
 
-    fn network(&self) -> Network<'_> {
+    fn machines(&self) -> Vec<IpAddr> {
+        self.cluster.control_planes.iter().filter_map(|machine| machine.address.parse().ok()).collect()
+    }
+
+    fn network<'a>(&'a self, machines: &'a [IpAddr]) -> Network<'a> {
         Network {
             pod_subnet: self.cluster.pod_subnet.as_deref(),
             service_subnet: self.cluster.service_subnet.as_deref(),
             kube_proxy: self.cluster.kube_proxy,
+            machines,
         }
     }
 
@@ -294,7 +310,7 @@ impl Args {
             manifest,
             kind: Some(needs.kind.name().into()),
             needs_address_pairs: needs.address_pairs,
-            allowed_address_pairs: needs.allowed_address_pairs(self.network()),
+            allowed_address_pairs: needs.allowed_address_pairs(self.network(&[])),
             objects,
             drift: Vec::new(),
         }
