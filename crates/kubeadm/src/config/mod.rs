@@ -4,21 +4,20 @@
 //! ignores it without a word. A field that a version does not have is an [`Error::Unsupported`], never dropped; what
 //! an older API takes only on the command line comes back as [`Rendered::flags`].
 //!
-//! Differences that the renderer covers:
-//! | | v1beta2 | v1beta3 | v1beta4 |
-//! |---|---|---|---|
-//! | extra arguments | map | map | list of `{name, value}` |
-//! | skipped phases, patches | flags | fields | fields |
-//! | time-outs | two fields of other sections | the same two | a section |
-//! | environment variables, life of certificates, key algorithm, serial pulls | – | – | fields |
-//! | `imagePullPolicy` | – | field | field |
-//! | `dns.type` | `CoreDNS`, by default | – | – |
-//! | `criSocket` | a path before 1.24, a URL from then on | | |
-//!
-//! Sources, in kubernetes/kubernetes: `cmd/kubeadm/app/apis/kubeadm/{v1beta2,v1beta3,v1beta4}/{types,doc}.go` for the
-//! fields (`doc.go` lists what is new in each), `apis/kubeadm/validation/validation.go` for what is refused,
-//! `cmd/options/constant.go` for the flags of v1beta2, `features/features.go` for the gates. Rendered at
-//! <https://kubernetes.io/docs/reference/config-api/>.
+//! Differences that the renderer covers, and where each stands (paths under `cmd/kubeadm/app` of kubernetes/kubernetes; `doc.go` of
+//! an API lists what is new in it; rendered at <https://kubernetes.io/docs/reference/config-api/>):
+//! | | v1beta2 | v1beta3 | v1beta4 | source |
+//! |---|---|---|---|---|
+//! | written for | 1.15–1.21 | 1.22–1.30 | 1.31 and later | `apis/kubeadm/scheme/scheme.go` of each release; [`version`] |
+//! | extra arguments | map | map | list of `{name, value}` | `apis/kubeadm/v1beta4/{doc,types}.go`, `Arg` |
+//! | skipped phases, patches | flags | fields | fields | `apis/kubeadm/v1beta3/{doc,types}.go`; the flags in `cmd/options/constant.go` of 1.20 |
+//! | time-outs | two fields of other sections | the same two | a section | `timeoutForControlPlane`, `discovery.timeout` of `v1beta3/types.go`; `v1beta4/types.go`, `Timeouts` |
+//! | environment variables, life of certificates, key algorithm, serial pulls | – | – | fields | `apis/kubeadm/v1beta4/{doc,types}.go` |
+//! | `imagePullPolicy` | – | field | field | `apis/kubeadm/v1beta3/{doc,types}.go` |
+//! | `dns.type` | `CoreDNS`, by default | – | – | `apis/kubeadm/v1beta2/types.go`, `DNS`; gone by `v1beta3/doc.go` |
+//! | `criSocket` | a path before 1.24, a URL from then on | | | CHANGELOG-1.24; `apis/kubeadm/validation/validation.go`, `ValidateSocketPath` |
+//! | the kubelets' local mode | – | – | a gate, set from 1.31 to 1.35 | `features/features.go` ([`gates`]) |
+//! | what is refused | | | | `apis/kubeadm/validation/validation.go` ([`check`]), `cmd/phases` ([`phases`]) |
 
 mod check;
 mod gates;
