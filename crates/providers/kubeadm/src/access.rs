@@ -75,8 +75,18 @@ impl NoControlPlane {
         } else {
             format!("no control plane of the cluster {} answers", self.cluster)
         };
-        let fault = if self.gone { Fault::permanent(summary) } else { Fault::transient(summary) };
-        fault.details(self.reasons.join("\n"))
+        let (fault, hint) = if self.gone {
+            (
+                Fault::permanent(summary),
+                "name the machines that are control planes of it in control_planes, or replace the cluster (-replace)",
+            )
+        } else {
+            (
+                Fault::transient(summary),
+                "start one of them; `journalctl -u kubelet` there says what keeps its API server away",
+            )
+        };
+        fault.details(self.reasons.join("\n")).hint(hint)
     }
 }
 

@@ -47,7 +47,10 @@ pub async fn members(kubectl: &Kubectl) -> Result<Option<(String, Vec<Member>)>,
             Err(fault) => first = first.or(Some(fault)),
         }
     }
-    Err(first.unwrap_or_else(|| Fault::transient("no pod of etcd is ready")))
+    Err(first.unwrap_or_else(|| {
+        Fault::transient("no pod of etcd is ready")
+            .hint("look at its last words on a control plane: `crictl ps -a --name etcd`, `crictl logs`")
+    }))
 }
 
 /// Takes the member of this name out of the cluster, asking another one. That there is none is fine.

@@ -123,7 +123,8 @@ async fn converge(ctx: &Context<Client>, args: Args) -> Result<State, Fault> {
     let parts = observed.parts(&args);
     if let Some((part, differs)) = parts.iter().find(|(_, state)| *state != AS_WANTED) {
         let name = &session.host().endpoint().address;
-        return Err(Fault::permanent(format!("{name}: {part} is not as wanted after it was set: {differs}")));
+        return Err(Fault::permanent(format!("{name}: {part} is not as wanted after it was set: {differs}"))
+            .hint("something on the machine sets it back: another tool that manages it, or its image's own start-up"));
     }
     let node_ip = observed.node_ip(&args)?;
     let notes = observed.notes(&args, Some(&node_ip));

@@ -145,7 +145,7 @@ pub async fn read(
 pub async fn host_name(remote: &Remote) -> Result<String, Fault> {
     let name = remote.sh("read the host's name", "uname -n").await?.trim().to_lowercase();
     if name.is_empty() {
-        Err(Fault::permanent(format!("{} has no host name", remote.name())))
+        Err(Fault::permanent(format!("{} has no host name", remote.name())).hint("set node_name"))
     } else {
         Ok(name)
     }

@@ -67,6 +67,7 @@ pub(super) fn choose(args: &Args, addresses: &[Address], route: &str) -> Result<
                 list(addresses)
             ))
             .attribute("node_cidr")
+            .hint("set node_cidr to the network that the nodes share, and plug the machine into it")
         });
     }
     let reached = addresses.iter().find(|address| args.host.address == address.ip.to_string());

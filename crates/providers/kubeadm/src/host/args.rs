@@ -124,7 +124,10 @@ impl Args {
                 "a package source of kind `{kind}` is not for a machine with {}",
                 system.manager().name()
             ))
-            .attribute("package_source")),
+            .attribute("package_source")
+            .hint(
+                "give its machines a source of their own kind, or leave package_source out for upstream's",
+            )),
             _ => {
                 let root = given.uri.as_deref().unwrap_or(UPSTREAM);
                 Ok(Some(Source::upstream(root, &self.wanted()?, system.format())))

@@ -72,6 +72,7 @@ pub(super) async fn set(
             source::pick_version(&manager.read_offers(offers, name), name, wanted).map_err(|error| {
                 Fault::permanent(format!("{}: {error}", session.host().endpoint().address))
                     .attribute("version")
+                    .hint("set version to one of these, or package_source to a repository that has it")
             })?;
         versions.push((*name, version));
     }
