@@ -205,6 +205,22 @@ async fn an_upgrade_goes_two_minors_hop_by_hop_and_workers_take_turns() {
     assert!(CPS.iter().chain(&WORKERS).all(|name| ha.closed(name) == (false, false)));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_waits_for_the_package_source_of_the_next_control_plane() {
+    let ha = Ha::new().await;
+    set_release(&ha, "1.35.1").await;
+    // As while its kubeadm_host has not come to that yet.
+    let list = "/etc/apt/sources.list.d/kubernetes.list";
+    ha.lab.ok(&ha.control_planes[1], &format!("mv {list} /root/later"));
+    let later = async {
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        ha.lab.ok(&ha.control_planes[1], &format!("mv /root/later {list}"));
+    };
+    let ((_, said), ()) = join(upgraded(&ha, "1.35.1"), later).await;
+    let waited = |step: &String| step.starts_with("waiting for the package source of cp2: ");
+    assert!(said.iter().any(waited), "{said:#?}");
+}
+
 /// How often somebody waited for its turn.
 fn waits(bench: &Bench) -> usize {
     bench.run.progress().iter().filter(|step| step.contains("waiting for its turn")).count()

@@ -18,6 +18,7 @@ use grappe_kubeadm::upgrade::hops;
 use grappe_kubeadm::version::KubernetesVersion;
 use grappe_provider::{Context, Fault};
 use grappe_ssh::Exec;
+use grappe_value::Path;
 
 use super::reconfigure::Here;
 use super::{Args, State};
@@ -59,7 +60,7 @@ async fn upgrade(
     hop: &KubernetesVersion,
 ) -> Result<(), Fault> {
     let mut target = hop.clone();
-    let mut saved = false;
+    let (mut saved, mut offered) = (false, false);
     for here in all {
         wait_for_other_kubeadm(&here.remote).await?;
         let unfinished = here.remote.read(MARK).await?.is_some();
@@ -77,9 +78,19 @@ async fn upgrade(
             .await?;
             saved = true;
         }
-        set_minor(here, &target).await?;
-        // kubectl goes along: it may be one minor away from the API servers, no more.
-        release::install(&here.remote, &["kubeadm", "kubectl"], &target).await?;
+        if !offered {
+            get_ready(here, &target).await?;
+            offered = true;
+        } else {
+            // The release is there; this machine's `kubeadm_host` may not have set the source yet, or set it just now.
+            until(ctx, &format!("the package source of {}", here.name), LIMIT, || async {
+                match get_ready(here, &target).await {
+                    Err(fault) if fault.attribute == Some(Path::attr("version")) => Ok(Err(fault.summary)),
+                    done => done.map(Ok),
+                }
+            })
+            .await?;
+        }
         if target.patch().is_none() {
             // A hop between is whatever patch release the repository has; all take the same.
             let printed = here.remote.sh("kubeadm version", "kubeadm version -o short").await?;
@@ -88,6 +99,13 @@ async fn upgrade(
         here.upgrade(ctx, args, &target, unfinished).await?;
     }
     Ok(())
+}
+
+/// Sets the package source to a release, and installs its kubeadm. kubectl goes along: it may be one minor away from the API
+/// servers, no more.
+async fn get_ready(here: &Here, target: &KubernetesVersion) -> Result<(), Fault> {
+    set_minor(here, target).await?;
+    release::install(&here.remote, &["kubeadm", "kubectl"], target).await
 }
 
 /// Whether a release comes before another, which may be any of its minor.
