@@ -240,3 +240,19 @@ fn a_dead_machine_by_address_leaves_and_a_live_one_is_given_back() {
         assert_eq!(sandbox.expect(0, &["ssh", name, left]).stdout, "", "{name}");
     }
 }
+
+#[test]
+fn every_plan_is_valid_and_its_readme_names_every_variable() {
+    for plan in ["lab", "ha-haproxy-on-every-node", "local-ha", "bare-metal"] {
+        let sandbox = Sandbox::of_plans(plan);
+        sandbox.expect(0, &["validate"]);
+        let (variables, readme) = (sandbox.read("variables.tf"), sandbox.read("README.md"));
+        let name = |line: &str| line.strip_prefix("variable \"")?.split('"').next().map(str::to_owned);
+        let missing: Vec<String> = variables
+            .lines()
+            .filter_map(name)
+            .filter(|name| !readme.contains(&format!("`{name}`")))
+            .collect();
+        assert_eq!(missing, Vec::<String>::new(), "{plan}/README.md");
+    }
+}
