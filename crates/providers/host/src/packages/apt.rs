@@ -95,6 +95,12 @@ pub(super) fn read_offers(text: &str, name: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    use nix::fcntl::{FcntlArg, fcntl};
+    use nix::libc;
+
     use super::*;
 
     #[test]
@@ -110,5 +116,34 @@ mod tests {
     fn versions_go_behind_an_equals_sign() {
         let script = install(&[Wanted { name: "kubeadm", version: Some("1.34.*") }, Wanted::any("jq")]);
         assert!(script.ends_with("--allow-change-held-packages 'kubeadm=1.34.*' 'jq'; }; }"), "{script}");
+    }
+
+    #[test]
+    fn a_lock_is_waited_for_and_its_holder_named() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let path = file.path().display().to_string();
+        // As dpkg locks: by fcntl(2), which the lock of another process does not get past.
+        let lock = |kind: libc::c_int| {
+            let whole = libc::flock {
+                l_type: kind.try_into().expect("a short"),
+                l_whence: libc::SEEK_SET.try_into().expect("a short"),
+                l_start: 0,
+                l_len: 0,
+                l_pid: 0,
+            };
+            fcntl(file.as_file(), FcntlArg::F_SETLK(&whole)).expect("a lock");
+        };
+        lock(libc::F_WRLCK);
+        let script = WAIT.replace("/var/lib/dpkg/lock-frontend", &path) + "echo free";
+        let mut waiting =
+            Command::new("sh").args(["-c", &script]).stdout(Stdio::piped()).spawn().expect("sh");
+        let mut lines = BufReader::new(waiting.stdout.take().expect("its output")).lines();
+        let mut line = || lines.next().expect("a line").expect("text");
+        let said = line();
+        let own = format!("(pid {})", std::process::id());
+        assert!(said.starts_with(&format!("waiting: {path} is held by ")) && said.ends_with(&own), "{said}");
+        lock(libc::F_UNLCK);
+        assert_eq!(line(), "free");
+        assert!(waiting.wait().expect("its end").success());
     }
 }

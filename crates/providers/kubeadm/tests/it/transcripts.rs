@@ -270,3 +270,25 @@ async fn a_system_that_is_not_prepared_is_named() {
     assert!(fault.summary.contains("runs Arch Linux, which kubeadm_host does not prepare"), "{fault:?}");
     assert_eq!(host.transcript(), "", "nothing was touched");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cloud_init_is_waited_for_and_its_failure_told() {
+    // cloud-init(1), `status --wait`: 1 is an error, 2 one that it could go on with.
+    let log = (
+        "/var/log/cloud-init-output.log",
+        "Cloud-init v. 24.4 running 'modules:final'\nno such module: grok\n",
+    );
+    let host = Scripted::new(
+        &[("cloud-init", "cat /run/status; exit $(cat /run/code)")],
+        &[log, ("/run/code", "1")],
+    );
+    let bench = host.bench().await;
+    let given = json!({"host": host.connection(), "version": "1.34.2"});
+    let fault = bench.try_create(TYPE, &given).await.expect_err("it failed");
+    assert!(fault.summary.contains("cloud-init"), "{fault:?}");
+    assert!(fault.details.join("\n").contains("no such module: grok"), "{fault:?}");
+    assert!(fault.hint.as_deref().is_some_and(|hint| hint.contains("cloud-init-output.log")), "{fault:?}");
+    host.edit("/run/code", |_| "2".to_owned());
+    let fault = bench.try_create(TYPE, &given).await.expect_err("the system is not known");
+    assert!(fault.summary.contains("which kubeadm_host does not prepare"), "it went on: {fault:?}");
+}
