@@ -35,6 +35,8 @@ pub enum Command {
     Destroy(DestroyArgs),
     /// Check a plan folder without a state or a network.
     Validate(ValidateArgs),
+    /// Evaluate expressions over what exists.
+    Console(ConsoleArgs),
     /// Rewrite files in the canonical layout.
     Fmt(FmtArgs),
     /// Show the state, or a saved plan.
@@ -216,6 +218,23 @@ pub struct ValidateArgs {
     /// The answer as JSON, in the shape of `terraform validate -json`.
     #[arg(long)]
     pub json: bool,
+    /// The plan folder.
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+}
+
+/// `grappe console`
+#[derive(Debug, Args)]
+pub struct ConsoleArgs {
+    /// The state.
+    #[command(flatten)]
+    pub state: StateArgs,
+    /// The variables.
+    #[command(flatten)]
+    pub variables: VariableArgs,
+    /// Plan first, and evaluate over what would be.
+    #[arg(long)]
+    pub plan: bool,
     /// The plan folder.
     #[arg(default_value = ".")]
     pub dir: PathBuf,

@@ -7,6 +7,13 @@ use crate::{Diagnostic, Severity, Sources, Span};
 /// One diagnostic: `severity`, `summary`, `detail`, and where known `address`, `range` and `snippet`. The hint stands at the end of the detail.
 #[must_use]
 pub fn to_json(diagnostic: &Diagnostic, sources: &Sources) -> Value {
+    to_json_in(diagnostic, sources, &|_, _| None)
+}
+
+/// Names what a place of a text stands in, as `snippet.context` does: `resource "a" "b"`.
+pub type Context<'c> = &'c dyn Fn(&str, usize) -> Option<String>;
+
+fn to_json_in(diagnostic: &Diagnostic, sources: &Sources, context: Context<'_>) -> Value {
     let severity = match diagnostic.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
@@ -23,7 +30,8 @@ pub fn to_json(diagnostic: &Diagnostic, sources: &Sources) -> Value {
     if let Some(address) = &diagnostic.address {
         out["address"] = address.as_str().into();
     }
-    if let Some((range, snippet)) = diagnostic.span.and_then(|span| range_and_snippet(span, sources)) {
+    if let Some((range, snippet)) = diagnostic.span.and_then(|span| range_and_snippet(span, sources, context))
+    {
         out["range"] = range;
         out["snippet"] = snippet;
     }
@@ -32,14 +40,18 @@ pub fn to_json(diagnostic: &Diagnostic, sources: &Sources) -> Value {
 
 /// All of them as `terraform validate -json` answers: `valid`, counts, `diagnostics`.
 #[must_use]
-pub fn list_to_json<'a>(diagnostics: impl IntoIterator<Item = &'a Diagnostic>, sources: &Sources) -> Value {
+pub fn list_to_json<'a>(
+    diagnostics: impl IntoIterator<Item = &'a Diagnostic>,
+    sources: &Sources,
+    context: Context<'_>,
+) -> Value {
     let (mut errors, mut warnings, mut list) = (0, 0, Vec::new());
     for diagnostic in diagnostics {
         match diagnostic.severity {
             Severity::Error => errors += 1,
             Severity::Warning => warnings += 1,
         }
-        list.push(to_json(diagnostic, sources));
+        list.push(to_json_in(diagnostic, sources, context));
     }
     json!({
         "format_version": "1.0",
@@ -50,7 +62,7 @@ pub fn list_to_json<'a>(diagnostics: impl IntoIterator<Item = &'a Diagnostic>, s
     })
 }
 
-fn range_and_snippet(span: Span, sources: &Sources) -> Option<(Value, Value)> {
+fn range_and_snippet(span: Span, sources: &Sources, context: Context<'_>) -> Option<(Value, Value)> {
     let source = sources.get(span.source)?;
     let (start, end) = sources.positions(span)?;
     let place = |p: crate::Position, byte| json!({ "line": p.line, "column": p.column, "byte": byte });
@@ -61,7 +73,7 @@ fn range_and_snippet(span: Span, sources: &Sources) -> Option<(Value, Value)> {
     let until = (span.end as usize).max(from).min(source.text.len());
     let until = source.text[until..].find('\n').map_or(source.text.len(), |i| until + i);
     let snippet = json!({
-        "context": null,
+        "context": context(&source.text, span.start as usize),
         "code": &source.text[from..until],
         "start_line": start.line,
         "highlight_start_offset": span.start as usize - from,

@@ -11,7 +11,7 @@ mod suggest;
 
 use std::fmt;
 
-pub use json::{list_to_json, to_json};
+pub use json::{Context, list_to_json, to_json};
 pub use render::{Style, render};
 pub use source::{Position, Source, SourceId, Sources, Span};
 pub use suggest::suggest;

@@ -42,8 +42,9 @@ pub use config::{
 };
 pub use expr::Expr;
 pub use files::{Files, MemoryFiles};
-pub use format::format;
+pub use format::{format, unfinished};
 pub use grappe_value::addr::{InstanceKey, Mode};
 pub use reference::{RefStep, Reference, Subject};
 pub use scope::{ConstantScope, Paths, Scope};
+pub use syntax::block_around;
 pub use vars::{parse_tfvars, parse_var_value};

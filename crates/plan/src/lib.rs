@@ -12,6 +12,7 @@
 mod assemble;
 mod checks;
 mod compute;
+mod console;
 mod decide;
 mod decided;
 mod depends;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics};
 
+pub use console::Console;
 pub use input::{DataRead, DataResult, Input, ObjectRead, Options, Outcome, Reading, Reads};
 pub use model::{
     Action, Change, DataValue, Drift, Move, ObjectRef, OpAction, OpId, Operation, OutputChange, Plan,

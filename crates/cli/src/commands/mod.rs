@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod apply;
+mod console;
 mod fmt;
 mod graph;
 mod output;
@@ -43,6 +44,7 @@ pub fn run(ui: &Ui, command: Command) -> anyhow::Result<Exit> {
         Command::Plan(args) => plan::run(ui, &args),
         Command::Apply(args) => apply::run(ui, &args),
         Command::Destroy(args) => apply::destroy(ui, &args),
+        Command::Console(args) => console::run(ui, &args),
         Command::Fmt(args) => fmt::run(ui, &args),
         Command::Graph(args) => graph::run(ui, &args),
         Command::Ssh(args) => ssh::run(ui, &args),

@@ -26,7 +26,7 @@ pub(super) fn run(ui: &Ui, args: &ValidateArgs) -> anyhow::Result<Exit> {
 
 fn tell(ui: &Ui, args: &ValidateArgs, found: &Diagnostics, sources: &Sources) -> Exit {
     if args.json {
-        let answer = grappe_diag::list_to_json(found, sources);
+        let answer = grappe_diag::list_to_json(found, sources, &grappe_lang::block_around);
         ui.raw(&format!("{answer:#}\n"));
     } else {
         ui.diagnostics(found, sources);

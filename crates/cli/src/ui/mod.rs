@@ -7,6 +7,7 @@ pub mod diff;
 pub mod json;
 pub mod plan;
 pub mod progress;
+pub mod shown;
 pub mod style;
 pub mod summary;
 pub mod value;

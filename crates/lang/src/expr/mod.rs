@@ -9,7 +9,7 @@ mod traverse;
 
 use std::sync::Arc;
 
-use grappe_diag::{Diagnostics, Span};
+use grappe_diag::{Diagnostics, Sources, Span};
 use grappe_value::Value;
 
 pub(crate) use eval::Eval;
@@ -17,7 +17,7 @@ pub(crate) use node::{Binary, Call, For, Node, NodeKind, Ref, Step, Unary};
 pub(crate) use operators::equal;
 pub(crate) use resolve::{MISSING_VARIABLE, Resolver, unknown_function};
 
-use crate::{Reference, Scope};
+use crate::{Reference, Scope, syntax};
 
 /// An expression. Cheap to clone, `Send + Sync`.
 #[derive(Clone)]
@@ -40,6 +40,24 @@ impl Expr {
     /// From a part of a resolved tree.
     pub(crate) fn from_resolved(node: Node, references: Vec<Reference>) -> Self {
         Expr(Arc::new(Inner { node, references }))
+    }
+
+    /// An expression from elsewhere than a configuration, as `console` reads it. The text is added to the sources under that name.
+    ///
+    /// # Errors
+    /// Where it is none, or calls a function that there is not.
+    pub fn parse(sources: &mut Sources, name: &str, text: &str) -> Result<Self, Diagnostics> {
+        let source = sources.add(name, text);
+        let node = syntax::parse_expr(source, text)?;
+        let mut diags = Diagnostics::new();
+        let expr = Self::new(node, &[], &mut diags);
+        if diags.has_errors() { Err(diags) } else { Ok(expr) }
+    }
+
+    /// Whether it is a call of that function.
+    #[must_use]
+    pub fn calls(&self, function: &str) -> bool {
+        matches!(&self.0.node.kind, NodeKind::Call(call) if &*call.name == function)
     }
 
     /// Its value in a scope. Several errors at once where its parts are independent.

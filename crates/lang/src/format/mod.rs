@@ -12,6 +12,12 @@ mod scan;
 
 use grappe_diag::{Diagnostics, SourceId};
 
+/// Whether brackets, an interpolation or a heredoc are open at the end of a text: what a person types goes on in the next line.
+#[must_use]
+pub fn unfinished(text: &str) -> bool {
+    scan::unfinished(text)
+}
+
 /// The file in the canonical layout. JSON files have none.
 ///
 /// # Errors

@@ -84,6 +84,25 @@ enum Within {
 
 /// Cuts a file that can be parsed into tokens. Gives also how much space is left behind the last one.
 pub(super) fn scan(text: &str) -> (Vec<Token<'_>>, usize) {
+    let (scanner, _) = scan_to_the_end(text);
+    let left = scanner.pos - scanner.last;
+    (scanner.tokens, left)
+}
+
+/// Whether something that may take several lines is open at the end.
+pub(super) fn unfinished(text: &str) -> bool {
+    let (scanner, stack) = scan_to_the_end(text);
+    let open = scanner.tokens.iter().fold(0isize, |open, token| match token.kind {
+        Kind::Open(_) => open + 1,
+        Kind::Close(_) => open - 1,
+        _ => open,
+    });
+    let within = |part: &Within| matches!(part, Within::Heredoc { .. } | Within::Code { sequence: true, .. });
+    // A quote that is open stays so: texts in quotes take one line.
+    !matches!(stack.last(), Some(Within::Quoted)) && (open > 0 || stack.iter().any(within))
+}
+
+fn scan_to_the_end(text: &str) -> (Scanner<'_>, Vec<Within>) {
     let mut scanner = Scanner { text, pos: 0, last: 0, tokens: Vec::new() };
     let mut stack = vec![Within::Code { braces: 0, sequence: false }];
     while scanner.pos < text.len() {
@@ -100,8 +119,7 @@ pub(super) fn scan(text: &str) -> (Vec<Token<'_>>, usize) {
             Next::Leave => drop(stack.pop()),
         }
     }
-    let left = scanner.pos - scanner.last;
-    (scanner.tokens, left)
+    (scanner, stack)
 }
 
 enum Next {

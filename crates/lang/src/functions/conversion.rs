@@ -140,7 +140,16 @@ fn show_type(ty: &Type, indent: usize, out: &mut String) {
             };
             out.push_str(name);
             out.push('(');
-            show_type(e, indent, out);
+            // What takes several lines stands on lines of its own.
+            if matches!(**e, Type::Tuple(_) | Type::Object(_)) {
+                out.push('\n');
+                out.push_str(&pad);
+                show_type(e, indent + 1, out);
+                out.push_str(",\n");
+                out.push_str(&close);
+            } else {
+                show_type(e, indent, out);
+            }
             out.push(')');
         }
         Type::Tuple(types) if !types.is_empty() => {
@@ -165,8 +174,8 @@ fn show_type(ty: &Type, indent: usize, out: &mut String) {
             out.push_str(&close);
             out.push_str("})");
         }
-        Type::Tuple(_) => out.push_str("tuple"),
-        Type::Object(_) => out.push_str("object"),
+        Type::Tuple(_) => out.push_str("tuple([])"),
+        Type::Object(_) => out.push_str("object({})"),
         plain => out.push_str(&plain.friendly()),
     }
 }

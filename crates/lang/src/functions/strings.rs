@@ -99,7 +99,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             .map(|c| {
                 let start = is_separator(last);
                 last = c;
-                if start { c.to_uppercase().next().unwrap_or(c) } else { c }
+                if start { capital(c) } else { c }
             })
             .collect::<String>()
             .into())
@@ -121,20 +121,18 @@ pub(super) static FUNCTIONS: &[Function] = &[
         Ok(text(args, 0).strip_suffix(text(args, 1)).unwrap_or(text(args, 0)).into())
     }),
     f("upper", "the text in capitals", &[string("str")], P::String, |args| {
-        // A character whose capital is several (ß) stays, as in Go.
-        Ok(text(args, 0)
-            .chars()
-            .map(|c| {
-                let mut upper = c.to_uppercase();
-                match (upper.next(), upper.next()) {
-                    (Some(one), None) => one,
-                    _ => c,
-                }
-            })
-            .collect::<String>()
-            .into())
+        Ok(text(args, 0).chars().map(capital).collect::<String>().into())
     }),
 ];
+
+/// A character whose capital is several (ß) stays, as in Go.
+fn capital(c: char) -> char {
+    let mut upper = c.to_uppercase();
+    match (upper.next(), upper.next()) {
+        (Some(one), None) => one,
+        _ => c,
+    }
+}
 
 /// Go's `strings.Title`: what comes after one of these starts a word.
 fn is_separator(c: char) -> bool {

@@ -75,6 +75,21 @@ pub(crate) fn parse_file(source: SourceId, text: &str, diags: &mut Diagnostics) 
     body::file(Cx { source, text, depth: 0 }, diags)
 }
 
+/// The head of the outermost block that a place (in bytes) is in, as Terraform's diagnostics name it: `resource "a" "b"`. At the block's own beginning
+/// it is not in it yet.
+#[must_use]
+pub fn block_around(text: &str, at: usize) -> Option<String> {
+    let source = grappe_diag::Sources::new().add("", text);
+    let body = parse_file(source, text, &mut Diagnostics::new());
+    let blocks = body.blocks.iter();
+    let block = blocks.rev().find(|b| (b.ty.span.start as usize) < at)?;
+    // Behind the closing brace it is not in it any more.
+    ((block.body.span.end as usize) + 1 >= at).then(|| {
+        let labels: String = block.labels.iter().map(|label| format!(" {:?}", &*label.name)).collect();
+        format!("{}{labels}", block.ty.name)
+    })
+}
+
 /// Parses one expression that takes all of the text.
 pub(crate) fn parse_expr(source: SourceId, text: &str) -> Result<Node, Diagnostics> {
     let cx = Cx { source, text, depth: 0 };
