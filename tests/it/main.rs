@@ -4,6 +4,7 @@ mod bad_input;
 mod commands;
 mod kill;
 mod lab;
+mod language;
 mod locks;
 mod module;
 mod pair;

@@ -19,7 +19,7 @@ use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{Context, Editor, Helper};
+use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
 use super::run::{How, Job};
 use crate::Exit;
@@ -155,7 +155,9 @@ impl Session<'_> {
     }
 
     fn talk(&self) -> anyhow::Result<Exit> {
-        let mut editor: Editor<Names<'_>, _> = Editor::new()?;
+        // What several names begin with is listed, as in a shell.
+        let config = Config::builder().completion_type(CompletionType::List).build();
+        let mut editor: Editor<Names<'_>, _> = Editor::with_config(config)?;
         editor.set_helper(Some(Names(self)));
         loop {
             let line = match editor.readline("> ") {
