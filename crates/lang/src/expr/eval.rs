@@ -18,11 +18,16 @@ pub(crate) type Outcome = Result<Value, Diagnostics>;
 pub(crate) struct Eval<'s> {
     pub(crate) scope: &'s dyn Scope,
     bound: Vec<(Arc<str>, Value)>,
+    /// What `for` expressions made so far.
+    made: usize,
 }
+
+/// What `for` expressions may make while one expression is evaluated: elements, and 64 bytes of text each. More fits into no memory, or is no plan.
+const MOST: usize = 2_000_000;
 
 impl<'s> Eval<'s> {
     pub(crate) fn new(scope: &'s dyn Scope) -> Self {
-        Eval { scope, bound: Vec::new() }
+        Eval { scope, bound: Vec::new(), made: 0 }
     }
 
     /// Runs with one name more.
@@ -196,6 +201,18 @@ impl<'s> Eval<'s> {
         Ok(results.finish(each).with_marks(marks))
     }
 
+    /// Counts what was made.
+    fn spend(&mut self, value: &Value, span: grappe_diag::Span) -> Result<(), Diagnostics> {
+        self.made += 1 + value.as_str().map_or(0, str::len) / 64;
+        if self.made <= MOST {
+            return Ok(());
+        }
+        Err(Diagnostic::error("Too much to evaluate")
+            .detail(format!("The 'for' expressions of one expression can make {MOST} elements (or as many times 64 bytes of text) at most."))
+            .span(span)
+            .into())
+    }
+
     fn for_step(
         &mut self,
         each: &For,
@@ -224,6 +241,7 @@ impl<'s> Eval<'s> {
         }
         let Some(key_node) = &each.key else {
             let value = self.node(&each.value)?;
+            self.spend(&value, each.value.span)?;
             results.items.push(value);
             return Ok(());
         };
@@ -234,6 +252,7 @@ impl<'s> Eval<'s> {
             return Ok(());
         };
         let value = self.node(&each.value)?;
+        self.spend(&value, each.value.span)?;
         if each.group {
             results.groups.entry(key).or_default().push(value);
             return Ok(());

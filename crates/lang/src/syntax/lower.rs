@@ -86,7 +86,8 @@ impl Lower<'_> {
         }
         let masked = &self.text[start..span.end as usize - self.offset];
         let digits = masked.find(|c: char| c.is_ascii_digit()).unwrap_or(0);
-        let text = &self.cx.text[span.start as usize + digits..span.end as usize];
+        // The head of a `for` directive is parsed with a value of ours behind it, which stands nowhere in the text.
+        let text = self.cx.text.get(span.start as usize + digits..span.end as usize).unwrap_or("");
         if !text.starts_with(|c: char| c.is_ascii_digit()) {
             // Stands for a broken token, which was reported.
             return Ok(Node::new(NodeKind::Literal(Value::unknown(Type::Any)), span));

@@ -39,6 +39,73 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn expressions_by_chance_never_panic(a in 0..3000usize, b in 0..3000usize, cut in 0..200usize, other in 0..200usize) {
+        let lines: Vec<&str> = include_str!("generated.txt").lines().filter(|l| !l.starts_with(['=', '!', '~', '#']) && !l.is_empty()).collect();
+        let (a, b) = (lines[a % lines.len()], lines[b % lines.len()]);
+        // The beginning of one, and the end of another.
+        let text: String = a.chars().take(cut).chain(b.chars().skip(other)).collect();
+        let _ = evaluate(&text.replace('⏎', "\n"), &TestScope::default());
+    }
+
+    #[test]
+    fn templates_never_panic(parts in prop::collection::vec(prop::sample::select(vec![
+        "${", "}", "%{", "%{ if a }", "%{ else }", "%{ endif }", "%{ for x in l }", "%{ endfor ~}", "${~ a ~}", "a", "\n", "  ", "\\", "\"", "$${", "%%{", "{", "x", "é", "l[0]", "upper(a)", "$", "%",
+    ]), 0..30)) {
+        let files = grappe_lang::MemoryFiles::new().with("t.tpl", parts.concat());
+        let scope = TestScope { files, ..TestScope::default() };
+        let _ = evaluate("templatefile(\"t.tpl\", {a = true, l = [\"x\", 1]})", &scope);
+    }
+
+    #[test]
+    fn variable_files_never_panic(lines in prop::collection::vec(prop::sample::select(vec![
+        "a = 1", "b = [", "]", "c = {", "}", "d = \"x\"", "e = var.a", "f = <<EOT", "EOT", "block {", "\"q\" = 1", "a: 1,", "# c", "/*", "*/", "{\"a\": [1, {}]}", "g = null", "\u{feff}", "h = f(1)",
+    ]), 0..12), json in any::<bool>()) {
+        let mut sources = grappe_diag::Sources::new();
+        let name = if json { "x.tfvars.json" } else { "x.tfvars" };
+        let (_, diags) = grappe_lang::parse_tfvars(&mut sources, name, &lines.join("\n"));
+        rendered(&diags, &sources);
+    }
+
+    #[test]
+    fn documents_never_panic(text in "[-a-z0-9:{}\\[\\],&*!|>#'\" \n~?%@.]{0,60}") {
+        let quoted = serde_json::to_string(&text).unwrap().replace("${", "$${").replace("%{", "%%{");
+        for function in ["yamldecode", "jsondecode", "csvdecode", "base64decode", "urlencode", "yamlencode", "base64gzip"] {
+            let _ = evaluate(&format!("{function}({quoted})"), &TestScope::default());
+        }
+        let _ = evaluate(&format!("regexall({quoted}, {quoted})"), &TestScope::default());
+        let _ = evaluate(&format!("format({quoted}, 1, \"a\", null)"), &TestScope::default());
+    }
+}
+
+/// Each would take more memory than there is, or hours.
+#[test]
+fn what_is_too_much_is_refused_in_a_moment() {
+    let start = Instant::now();
+    for text in [
+        "length([for a in range(1000) : [for b in range(1000) : [for c in range(1000) : c]]])",
+        "length(join(\"\", [for a in range(1000) : join(\"\", [for b in range(1000) : format(\"%10000d\", 1)])]))",
+        "setproduct(range(1000), range(1000), range(1000))",
+        "range(1e12)",
+        "regex(\"((((a{100}){100}){100}){100}){100}\", \"a\")",
+    ] {
+        assert!(evaluate(text, &TestScope::default()).is_err(), "{text}");
+    }
+    for text in [
+        "length(format(\"%999999999d\", 1)) > 0",
+        "1e999999999 + 1 > 0",
+        "length(indent(999999999, \"a\\nb\")) > 0",
+    ] {
+        // Given or refused, but soon.
+        let _ = evaluate(text, &TestScope::default());
+    }
+    // Measured at 6 s without optimisation on two busy cores.
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+}
+
 /// With the stack that a thread has by default.
 fn in_a_thread(f: impl FnOnce() + Send + 'static) {
     std::thread::Builder::new().stack_size(2 << 20).spawn(f).unwrap().join().unwrap();
