@@ -18,6 +18,9 @@
 //! - Dividing by zero is an error, not an infinity.
 //! - An unknown function is an error when loading, unless inside `try` or `can`, where Terraform has it too.
 //! - `log` and `pow` may differ from Terraform's in the last digit of a double.
+//! - What `for` expressions make is bounded: two million elements in one expression.
+//!
+//! docs/language.md lists what the comparison with Terraform found besides.
 //!
 //! Messages are Terraform's where those are good; `tests/it/expressions.txt` marks the others with `~`.
 //!

@@ -11,7 +11,7 @@ use crate::measure::{Cost, measure};
 use crate::run::{cargo, go, root, say, which};
 
 /// A step that takes longer is given up.
-const LIMIT: Duration = Duration::from_secs(900);
+pub(crate) const LIMIT: Duration = Duration::from_secs(900);
 const STEPS: [&str; 4] = ["fresh plan", "apply", "no-op plan", "destroy"];
 
 struct Row {
@@ -30,9 +30,7 @@ pub(crate) fn run(sizes: &[&str]) -> Result<()> {
     if all.is_empty() {
         all = vec![1_000, 10_000];
     }
-    go(cargo().args(["build", "--release", "--package", "grappe-cli", "--quiet"]))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
-    let grappe = target.join("release/grappe").display().to_string();
+    let grappe = grappe()?;
     let terraform = which("terraform").map(|p| p.display().to_string());
 
     let mut rows = Vec::new();
@@ -47,6 +45,13 @@ pub(crate) fn run(sizes: &[&str]) -> Result<()> {
     grappe_state::files::write_atomic(&root().join("docs/benchmarks.md"), page.as_bytes(), 0o644)?;
     say(page);
     Ok(())
+}
+
+/// Builds grappe as it is released; gives its path.
+pub(crate) fn grappe() -> Result<String> {
+    go(cargo().args(["build", "--release", "--package", "grappe-cli", "--quiet"]))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
+    Ok(target.join("release/grappe").display().to_string())
 }
 
 fn grappe_row(grappe: &str, size: usize) -> Result<Row> {
@@ -115,7 +120,7 @@ fn page(rows: &[Row], with_terraform: bool) -> String {
     out
 }
 
-fn cell(cost: &Cost) -> String {
+pub(crate) fn cell(cost: &Cost) -> String {
     format!(
         "{:.2} s / {:.2} s / {} MiB",
         cost.wall.as_secs_f64(),
@@ -124,7 +129,7 @@ fn cell(cost: &Cost) -> String {
     )
 }
 
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let model = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
         let line = text.lines().find(|l| l.starts_with("model name"))?;

@@ -1,4 +1,4 @@
-//! `cargo xtask docs`: a page for each provider, from its schemas.
+//! `cargo xtask docs`: a page for each provider, from its schemas, and one for the functions.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -13,8 +13,9 @@ use crate::run::{root, say};
 /// Writes the pages, or says which are out of date.
 pub(crate) fn write(check: bool) -> Result<()> {
     let dir = root().join("docs/providers");
-    let pages: Vec<(PathBuf, String)> =
+    let mut pages: Vec<(PathBuf, String)> =
         registry().providers().map(|p| (dir.join(format!("{}.md", p.name())), page(&**p))).collect();
+    pages.push((root().join("docs/functions.md"), functions()));
     let stale: Vec<&(PathBuf, String)> = pages
         .iter()
         .filter(|(path, text)| std::fs::read_to_string(path).ok().as_ref() != Some(text))
@@ -31,6 +32,19 @@ pub(crate) fn write(check: bool) -> Result<()> {
         say(format!("wrote {}", path.strip_prefix(root())?.display()));
     }
     Ok(())
+}
+
+/// All functions with their signatures.
+fn functions() -> String {
+    let mut out = String::from(
+        "# Functions\n\n<!-- Written by cargo xtask docs from the table of functions: change that. -->\n\n\
+         Terraform's, with the same parameters; `core::` may stand before each name. Of `type`, the console alone makes sense.\n\n\
+         | function | gives |\n|---|---|\n",
+    );
+    for function in grappe_lang::functions::all() {
+        let _ = writeln!(out, "| `{}` | {} |", function.signature(), function.about.replace('|', "\\|"));
+    }
+    out
 }
 
 fn page(provider: &dyn AnyProvider) -> String {

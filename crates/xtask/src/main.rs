@@ -9,6 +9,7 @@ mod layered;
 mod measure;
 mod run;
 mod setup;
+mod shapes;
 
 use std::process::ExitCode;
 
@@ -24,7 +25,10 @@ const HELP: &str = "cargo xtask COMMAND
   docs [--check]       write docs/providers/ from the schemas, or say what is out of date
   bench [SIZE…]        layered plans of so many resources (1000 and 10000 otherwise), beside
                        terraform where it is installed; writes docs/benchmarks.md
-  layered SIZE DIR     write such a plan
+  bench shapes         plans of 10,000 instances, of 500 modules and of 1.1 MB, beside terraform;
+                       writes docs/benchmarks-plans.md
+  layered SIZE DIR     write a layered plan
+  shapes DIR           write the plans of `bench shapes`
   differential [SEED [COUNT]]
                        the language beside terraform, with new expressions and files
 ";
@@ -40,6 +44,8 @@ fn main() -> ExitCode {
         ["bed", "kubernetes", "serve", namespace] => bed::serve(Some(namespace)),
         ["docs"] => docs::write(false),
         ["docs", "--check"] => docs::write(true),
+        ["bench", "shapes"] => shapes::run(),
+        ["shapes", dir] => shapes::command(dir),
         ["bench", ref sizes @ ..] => bench::run(sizes),
         ["differential", ref words @ ..] => differential::run(words),
         ["layered", size, dir] => layered::command(size, dir),
