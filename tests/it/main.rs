@@ -15,3 +15,4 @@ mod sandbox;
 mod scenario;
 mod secrets;
 mod simulated;
+mod surgery;

@@ -187,6 +187,13 @@ impl Ledger {
         Ok(())
     }
 
+    /// Shows the dependencies of each object, deposed ones and what was begun too, to be changed.
+    pub(crate) fn each_dependencies(&mut self, mut change: impl FnMut(&mut Vec<InstanceAddr>)) {
+        let State { objects, deposed, .. } = &mut self.state;
+        objects.values_mut().chain(deposed.values_mut()).for_each(|o| change(&mut o.dependencies));
+        self.pending.values_mut().for_each(|p| change(&mut p.dependencies));
+    }
+
     /// Renames: objects, deposed ones, what was begun, and the names of all of them in others' dependencies. Costs what the state holds, once.
     fn move_all(&mut self, moves: &[Moved]) -> Result<(), Impossible> {
         let to: BTreeMap<&InstanceAddr, &InstanceAddr> = moves.iter().map(|m| (&m.from, &m.to)).collect();

@@ -9,6 +9,8 @@
 //! A run takes the [`Lock`], opens a [`Session`] on a [`LocalStore`], and appends a [`Record`] for each thing that happens. Memory moves at
 //! once, and the answer resolves when the record is on disk: before an effect, its intent is waited for; before an operation goes on, its
 //! checkpoint is. A kill at any instant leaves a snapshot and a journal whose replay is what was true. Nothing is ever truncated in place.
+//!
+//! People who work on a state by hand ([`surgery`]) change a ledger in memory, and [`Session::rewrite`] puts it in place by one rename.
 
 pub mod data;
 mod error;
@@ -18,6 +20,7 @@ pub mod ledger;
 pub mod lock;
 pub mod seal;
 mod store;
+pub mod surgery;
 
 pub use data::{Action, Object, OutputValue, Pending, State};
 pub use error::StateError;
@@ -25,4 +28,4 @@ pub use journal::Durable;
 pub use ledger::{Change, Ledger, Moved, Record, Subject};
 pub use lock::{Holder, Lock, LockError};
 pub use seal::{SealError, Sealer};
-pub use store::{LocalStore, Session};
+pub use store::{LocalStore, Session, Snapshot};

@@ -77,6 +77,8 @@ pub enum LockError {
 #[derive(Debug)]
 pub struct Lock {
     file: File,
+    /// It is given back as it was found.
+    found: bool,
     /// The killed run that it was taken over from.
     pub taken_over: Option<Holder>,
 }
@@ -105,12 +107,28 @@ impl Lock {
             .and_then(|()| file.seek(SeekFrom::Start(0)))
             .and_then(|_| file.write_all(text.as_bytes()))
             .map_err(FileError::new(path, "write"))?;
-        Ok(Lock { file, taken_over })
+        Ok(Lock { file, found: false, taken_over })
+    }
+
+    /// Gives it back with what was written in it before: who only looked takes nothing over.
+    pub fn leave_as_found(mut self) {
+        let Some(mut text) = self.taken_over.as_ref().and_then(|before| serde_json::to_string(before).ok())
+        else {
+            return;
+        };
+        text.push('\n');
+        let _ = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
+        let _ = self.file.write_all(text.as_bytes());
+        let _ = self.file.unlock();
+        self.found = true;
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
+        if self.found {
+            return;
+        }
         // An empty file says that its last holder ended well. The file stays: removing it would let two runs lock two files.
         let _ = self.file.set_len(0);
         let _ = self.file.unlock();
@@ -118,7 +136,7 @@ impl Drop for Lock {
 }
 
 /// A time as RFC 3339 writes it, to the second.
-fn utc(time: SystemTime) -> String {
+pub(crate) fn utc(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     // Days to a date, from Howard Hinnant's `civil_from_days`: years that start in March, in eras of 400 years.

@@ -14,7 +14,7 @@ use crate::error::StateError;
 use crate::files::{self, FileError};
 use crate::journal::{self, Durable, Writer};
 use crate::ledger::{Ledger, Record};
-use crate::lock::Lock;
+use crate::lock::{self, Lock};
 use crate::seal::Sealer;
 
 /// How many old snapshots are kept.
@@ -143,16 +143,24 @@ impl LocalStore {
     }
 
     fn read_snapshot(&self, path: &Path) -> Result<Option<Ledger>, StateError> {
-        let Some(bytes) = files::read(path)? else { return Ok(None) };
+        files::read(path)?.map(|bytes| self.parse(&bytes, path)).transpose()
+    }
+
+    /// A state in the form of a snapshot, as [`LocalStore::text`] gives it. `path` is where it comes from, for messages.
+    ///
+    /// # Errors
+    /// Where it is none, or can't be opened.
+    pub fn parse(&self, bytes: &[u8], path: &Path) -> Result<Ledger, StateError> {
+        let own = path == self.snapshot_path();
         let refuse = |why: String| StateError::Snapshot {
             path: path.to_owned(),
             why,
-            backup: self.newest_good_backup(path),
+            backup: own.then(|| self.newest_good_backup(path)).flatten(),
         };
         if bytes.is_empty() {
             return Err(refuse("it is empty".into()));
         }
-        let mut json: Json = serde_json::from_slice(&bytes)
+        let mut json: Json = serde_json::from_slice(bytes)
             .map_err(|e| refuse(if e.is_eof() { format!("it was cut ({e})") } else { e.to_string() }))?;
         match json["format"].as_u64() {
             Some(format) if format > u64::from(data::FORMAT) => {
@@ -169,10 +177,29 @@ impl LocalStore {
             None => Vec::new(),
         };
         let state = serde_json::from_value(json).map_err(|e| refuse(e.to_string()))?;
-        Ok(Some(Ledger::new(state, pending)))
+        Ok(Ledger::new(state, pending))
     }
 
-    fn write_snapshot(&self, ledger: &Ledger, base: u64) -> Result<(), StateError> {
+    /// What exists and what was begun, as a snapshot of it would be on disk, sealed: `None` where nothing was ever stored.
+    ///
+    /// # Errors
+    /// Where it can't be read.
+    pub fn text(&self) -> Result<Option<String>, StateError> {
+        let json = match (files::read(&self.snapshot_path())?, self.journal_path().exists()) {
+            (None, false) => return Ok(None),
+            // As it is: no key is needed to copy what is sealed.
+            (Some(bytes), false) => match serde_json::from_slice::<Json>(&bytes) {
+                Ok(json) if json["format"] == data::FORMAT => json,
+                // Says what is wrong with it.
+                _ => self.form(&self.load()?)?,
+            },
+            _ => self.form(&self.load()?)?,
+        };
+        Ok(Some(format!("{json:#}\n")))
+    }
+
+    /// A ledger as a snapshot on disk.
+    fn form(&self, ledger: &Ledger) -> Result<Json, StateError> {
         let mut json = serde_json::to_value(&ledger.state)?;
         if let Json::Object(map) = &mut json {
             map.insert("written_by".into(), concat!("grappe ", env!("CARGO_PKG_VERSION")).into());
@@ -182,7 +209,11 @@ impl LocalStore {
             }
         }
         self.sealer.seal(&mut json)?;
-        let mut bytes = serde_json::to_vec(&json)?;
+        Ok(json)
+    }
+
+    fn write_snapshot(&self, ledger: &Ledger, base: u64) -> Result<(), StateError> {
+        let mut bytes = serde_json::to_vec(&self.form(ledger)?)?;
         bytes.push(b'\n');
         self.back_up(base)?;
         Ok(files::write_atomic(&self.snapshot_path(), &bytes, files::PRIVATE)?)
@@ -190,6 +221,21 @@ impl LocalStore {
 
     fn backup_dir(&self) -> PathBuf {
         self.dir.join("backups")
+    }
+
+    /// The snapshots that are kept of earlier runs, newest first.
+    #[must_use]
+    pub fn snapshots(&self) -> Vec<Snapshot> {
+        let read = |path: PathBuf| {
+            let name = path.file_stem()?.to_str()?;
+            let serial = name.rsplit('.').next()?.parse().ok()?;
+            let written = std::fs::metadata(&path).and_then(|m| m.modified()).map(lock::utc);
+            let ledger = files::read(&path)
+                .map_err(StateError::from)
+                .and_then(|bytes| self.parse(&bytes.unwrap_or_default(), &path));
+            Some(Snapshot { serial, written: written.unwrap_or_default(), path, ledger })
+        };
+        self.backups().into_iter().filter_map(read).collect()
     }
 
     /// The backups, newest first: their names count serials with leading zeros.
@@ -242,6 +288,19 @@ impl LocalStore {
         };
         self.backups().into_iter().filter(|p| p != but).find(|p| good(p).is_some())
     }
+}
+
+/// A snapshot that is kept of an earlier run.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Its serial.
+    pub serial: u64,
+    /// When it was written, in UTC: `2026-01-31T12:00:00Z`.
+    pub written: String,
+    /// Its file.
+    pub path: PathBuf,
+    /// What it holds.
+    pub ledger: Result<Ledger, StateError>,
 }
 
 /// A run's hold on a state: the lock, what exists, and the journal.
@@ -323,18 +382,45 @@ impl Session {
     /// # Errors
     /// Where the snapshot can't be written. The journal stays then, and nothing is lost.
     pub fn close(mut self) -> Result<Ledger, StateError> {
+        self.fold()?;
+        Ok(self.ledger)
+    }
+
+    /// Puts another ledger in the place of this one, as a later serial, by one rename: a kill leaves the one or the other, and what was there is kept
+    /// among the backups. What was begun is what the new one says was begun.
+    ///
+    /// # Errors
+    /// Where it can't be written. Nothing is changed then.
+    pub fn rewrite(mut self, mut ledger: Ledger) -> Result<Ledger, StateError> {
+        // A journal belongs to the snapshot that it goes on from.
+        self.fold()?;
+        let state = &mut ledger.state;
+        state.serial = state.serial.max(self.base + 1);
+        if state.lineage.is_empty() {
+            state.lineage = match self.ledger.state.lineage.as_str() {
+                "" => State::new().lineage,
+                own => own.to_owned(),
+            };
+        }
+        self.store.write_snapshot(&ledger, self.base)?;
+        Ok(ledger)
+    }
+
+    /// Folds the journal into a new snapshot.
+    fn fold(&mut self) -> Result<(), StateError> {
         let changed = self.writer.is_some() || self.journal.is_some();
         // All that was queued is on disk when it ends.
         drop(self.writer.take());
         if changed {
-            if self.ledger.state.serial == self.base {
-                // A journal that holds nothing: its run was killed before its first record was whole.
-                return files::remove(&self.store.journal_path()).map(|()| self.ledger).map_err(Into::into);
+            // One that holds nothing: its run was killed before its first record was whole.
+            if self.ledger.state.serial != self.base {
+                self.store.write_snapshot(&self.ledger, self.base)?;
+                self.base = self.ledger.state.serial;
             }
-            self.store.write_snapshot(&self.ledger, self.base)?;
             files::remove(&self.store.journal_path())?;
+            self.journal = None;
         }
-        Ok(self.ledger)
+        Ok(())
     }
 
     fn begin(&mut self) -> Result<(), StateError> {

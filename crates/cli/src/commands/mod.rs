@@ -3,6 +3,7 @@
 mod apply;
 mod console;
 mod fmt;
+mod force_unlock;
 mod graph;
 mod output;
 mod plan;
@@ -11,11 +12,12 @@ mod show;
 mod sim;
 mod ssh;
 mod state;
+mod taint;
 mod validate;
 mod version;
 mod world;
 
-pub(crate) use state::decode as decode_object;
+pub(crate) use state::decode_object;
 
 use crate::Exit;
 use crate::args::Command;
@@ -54,6 +56,9 @@ pub fn run(ui: &Ui, command: Command) -> anyhow::Result<Exit> {
         Command::Show(args) => show::run(ui, &args),
         Command::Output(args) => output::run(ui, &args),
         Command::State(command) => state::run(ui, &command),
+        Command::Taint(args) => taint::run(ui, &args, true),
+        Command::Untaint(args) => taint::run(ui, &args, false),
+        Command::ForceUnlock(args) => force_unlock::run(ui, &args),
         Command::Version(args) => version::run(ui, &args),
     }
 }

@@ -43,12 +43,12 @@ fn people(ui: &Ui, state: &State, registry: &Registry) {
         ui.line(ui.style().paint(Tone::Change, notice));
     }
     for (addr, object) in &state.objects {
-        ui.lines(super::state::render(registry, addr, object, ui.style()));
+        ui.lines(super::state::render_object(registry, addr, object, ui.style()));
         ui.line("");
     }
     for ((addr, key), object) in &state.deposed {
         ui.line(format!("# (deposed object {key}: to be destroyed)"));
-        ui.lines(super::state::render(registry, addr, object, ui.style()));
+        ui.lines(super::state::render_object(registry, addr, object, ui.style()));
         ui.line("");
     }
     if !state.outputs.is_empty() {

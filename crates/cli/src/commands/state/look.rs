@@ -1,68 +1,46 @@
 //! `grappe state list` and `grappe state show`.
 
+use std::path::Path;
+
 use grappe_provider::Registry;
-use grappe_state::{Object, State};
+use grappe_state::Object;
 use grappe_value::addr::{InstanceAddr, Mode, Target};
 use grappe_value::{Value, wire};
 
 use crate::Exit;
-use crate::args::StateCommand;
-use crate::error::Explained;
+use crate::args::StateArgs;
 use crate::project::store_of;
 use crate::registry::registry;
 use crate::ui::diff::{Differ, Mark};
 use crate::ui::value::{entry_name, padded};
 use crate::ui::{Style, Ui};
 
-pub(super) fn run(ui: &Ui, command: &StateCommand) -> anyhow::Result<Exit> {
-    match command {
-        StateCommand::List { state, dir, addresses } => {
-            let state = store_of(dir, state)?.load()?.state;
-            let wanted =
-                |addr: &InstanceAddr| addresses.is_empty() || addresses.iter().any(|t| t.matches(addr));
-            let unknown = addresses.iter().find(|t| !state.objects.keys().any(|addr| t.matches(addr)));
-            if let Some(target) = unknown {
-                return Err(absent(&target.to_string(), &state).into());
-            }
-            ui.lines(state.objects.keys().filter(|a| wanted(a)).map(ToString::to_string));
-            ui.lines(
-                state
-                    .deposed
-                    .keys()
-                    .filter(|(a, _)| wanted(a))
-                    .map(|(a, key)| format!("{a} (deposed object {key})")),
-            );
-        }
-        StateCommand::Show { state, dir, address } => {
-            let state = store_of(dir, state)?.load()?.state;
-            let object = state.objects.get(address).ok_or_else(|| absent(&address.to_string(), &state))?;
-            ui.lines(render(&registry(), address, object, ui.style()));
-        }
+use super::absent;
+
+/// `grappe state list`
+pub(super) fn list(ui: &Ui, state: &StateArgs, dir: &Path, addresses: &[Target]) -> anyhow::Result<Exit> {
+    let state = store_of(dir, state)?.load()?.state;
+    let wanted = |addr: &InstanceAddr| addresses.is_empty() || addresses.iter().any(|t| t.matches(addr));
+    let unknown = addresses.iter().find(|t| !state.objects.keys().any(|addr| t.matches(addr)));
+    if let Some(target) = unknown {
+        return Err(absent(&target.to_string(), &state).into());
     }
+    ui.lines(state.objects.keys().filter(|a| wanted(a)).map(ToString::to_string));
+    let deposed = state.deposed.keys().filter(|(a, _)| wanted(a));
+    ui.lines(deposed.map(|(a, key)| format!("{a} (deposed object {key})")));
     Ok(Exit::Done)
 }
 
-fn absent(address: &str, state: &State) -> Explained {
-    let error = Explained::new(format!("the state has no object {address}"));
-    let known: Vec<String> = state.objects.keys().map(ToString::to_string).collect();
-    let near = grappe_diag::suggest(address, known.iter().map(String::as_str)).map(str::to_owned);
-    let as_target = address.parse::<Target>().ok();
-    let instances: Vec<&str> = state
-        .objects
-        .keys()
-        .zip(&known)
-        .filter(|(addr, _)| as_target.as_ref().is_some_and(|t| t.matches(addr)))
-        .map(|(_, text)| text.as_str())
-        .collect();
-    match (near, instances.first()) {
-        (_, Some(first)) => error.hint(format!("it has instances, such as {first}")),
-        (Some(near), None) => error.hint(format!("did you mean {near}?")),
-        (None, None) => error.hint("grappe state list shows what it has"),
-    }
+/// `grappe state show`
+pub(super) fn show(ui: &Ui, state: &StateArgs, dir: &Path, address: &InstanceAddr) -> anyhow::Result<Exit> {
+    let state = store_of(dir, state)?.load()?.state;
+    let object = state.objects.get(address).ok_or_else(|| absent(&address.to_string(), &state))?;
+    ui.lines(render(&registry(), address, object, ui.style()));
+    Ok(Exit::Done)
 }
 
 /// An object of the state as a block.
-pub(super) fn render(registry: &Registry, addr: &InstanceAddr, object: &Object, style: Style) -> Vec<String> {
+pub(crate) fn render(registry: &Registry, addr: &InstanceAddr, object: &Object, style: Style) -> Vec<String> {
     let keyword = if addr.resource.mode == Mode::Data { "data" } else { "resource" };
     let tainted = if object.tainted { " (tainted)" } else { "" };
     let mut differ = Differ::new(style, Vec::new());
