@@ -1,6 +1,7 @@
 //! Plans and the order of effects against Terraform's: the cases of `plans.txt`, which `tests/record_plans.py` has asked the real one.
 
 use std::collections::VecDeque;
+use std::io::Write as _;
 use std::sync::Mutex;
 
 use serde_json::Value as Json;
@@ -133,6 +134,6 @@ fn plans_are_those_of_terraform() {
         }
     });
     let wrong = wrong.into_inner().unwrap();
-    println!("{cases} cases, {steps} steps");
+    let _ = writeln!(std::io::stderr(), "{cases} cases, {steps} steps");
     assert!(wrong.is_empty(), "{} of {cases} cases are otherwise:\n{}", wrong.len(), wrong.join("\n"));
 }

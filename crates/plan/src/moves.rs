@@ -25,8 +25,11 @@ use crate::walk::Walk;
 struct Pattern {
     /// `None`: any key.
     module: Vec<(Arc<str>, Option<InstanceKey>)>,
-    resource: Option<(Mode, Arc<str>, Arc<str>, Option<InstanceKey>)>,
+    resource: Option<ResourcePattern>,
 }
+
+/// Its mode, type and name, and the key of one instance.
+type ResourcePattern = (Mode, Arc<str>, Arc<str>, Option<InstanceKey>);
 
 /// A `moved` block in the module that it stands in.
 struct Statement<'a> {
@@ -485,7 +488,7 @@ pub(crate) fn check_removed(statics: &Statics<'_>) -> Diagnostics {
         let again = statics.modules[..m].iter().any(|other| std::ptr::eq(other.config, module.config));
         for block in module.config.removed.iter().filter(|_| !again) {
             let pattern = any_keys(&module.config.path, &block.from);
-            let mut at = &*statics.modules[0].config;
+            let mut at = statics.modules[0].config;
             let there = pattern.module.iter().all(|(name, _)| match at.calls.get(name) {
                 Some(call) => {
                     at = &call.module;

@@ -141,7 +141,7 @@ fn body(base: &mut RawBody, over: RawBody) {
     let is_block = |name: &str| over.blocks.iter().any(|b| block_type(b) == name);
     base.attributes.retain(|a| {
         let name = &*a.name.name;
-        !is_argument(name) && !(a.json.is_some() && is_block(name))
+        !(is_argument(name) || a.json.is_some() && is_block(name))
     });
     base.blocks.retain(|b| !is_block(block_type(b)) && !is_property(block_type(b)));
     base.attributes.extend(over.attributes);
