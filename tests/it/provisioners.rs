@@ -52,7 +52,7 @@ resource "sim_machine" "m" {
 fn steps_run_on_a_simulated_machine() {
     // A destroy-time step may look at the object alone: the key must be in it, which a sim_machine's is not.
     let refused = Sandbox::new(SIMULATED).expect(1, &["validate"]);
-    assert!(refused.stdout.contains("Invalid reference from destroy provisioner"), "{}", refused.stdout);
+    assert!(refused.stderr.contains("Invalid reference from destroy provisioner"), "{}", refused.stderr);
     let (create, _) = SIMULATED.split_once("  provisioner \"remote-exec\" {\n    when   = destroy").unwrap();
     let sandbox = Sandbox::new(&format!("{create}}}\n"));
     sandbox.write("conf/a", "from a folder\n");
@@ -129,4 +129,30 @@ resource "terraform_data" "after" {{
     assert!(sandbox.expect(0, &["plan"]).stdout.contains("No changes"));
     sandbox.expect(0, &["destroy", "-auto-approve"]);
     assert_eq!(steps(), "first\nsecond\nthird\ngone\n");
+}
+
+#[test]
+fn a_run_that_is_killed_in_a_step_leaves_those_before_it_done() {
+    let main = |second: &str| {
+        format!(
+            "resource \"terraform_data\" \"a\" {{\n  provisioner \"local-exec\" {{\n    command = \"echo first >> steps\"\n  }}\n  \
+             provisioner \"local-exec\" {{\n    command = \"echo second >> steps; {second}\"\n  }}\n}}\n"
+        )
+    };
+    let sandbox = Sandbox::new(&main("sleep 30"));
+    let mut run = sandbox.command(&["apply", "-auto-approve"]).spawn().unwrap();
+    let second = || std::fs::read_to_string(sandbox.path("steps")).is_ok_and(|s| s.contains("second"));
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !second() {
+        assert!(std::time::Instant::now() < end, "the second step never began");
+        #[expect(clippy::disallowed_methods, reason = "a test waits for another process")]
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    sandbox.write("main.tf", &main("true"));
+    let plan = sandbox.expect(0, &["plan"]).stdout;
+    assert!(plan.contains("1 of the 2 steps after its creation are done"), "{plan}");
+    sandbox.expect(0, &["apply", "-auto-approve"]);
+    assert_eq!(sandbox.read("steps"), "first\nsecond\nsecond\n");
 }

@@ -39,7 +39,7 @@ mod vars;
 
 pub use body::Body;
 pub use config::{
-    Backend, Check, CheckBlock, Config, Defaults, IgnoreChanges, Import, Lifecycle, Local, Module,
+    Backend, Check, CheckBlock, Config, Defaults, Flag, IgnoreChanges, Import, Lifecycle, Local, Module,
     ModuleCall, Moved, Output, ProviderBlock, ProviderRef, Provisioner, Provisioners, Removed,
     RequiredProvider, Resource, Settings, Variable, When, load,
 };

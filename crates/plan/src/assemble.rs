@@ -16,7 +16,7 @@ use crate::model::{
     Reason, StateStamp,
 };
 use crate::operations::{First, Parts, operations, records};
-use crate::planner::{Planner, prevented};
+use crate::planner::Planner;
 use crate::refresh::{ProviderFinder, provider_walk};
 use crate::report::{change, drift, going, output_change, outputs};
 use crate::statics::Statics;
@@ -104,8 +104,8 @@ pub(crate) fn destroy<'a>(
     let going = with_dependants(input, targets);
     let mut leaving = Leaving::new(input, world, &walk);
     for (addr, object) in world.objects().filter(|(addr, _)| going.contains(addr)) {
-        if let Some(block) = block(statics, addr).filter(|b| b.lifecycle.prevent_destroy) {
-            leaving.found.push(prevented(addr, block));
+        if let Some(block) = block(statics, addr) {
+            walk.protected(addr, block, &mut leaving.found);
         }
         leaving.leave(addr, object, Reason::Destroy);
     }

@@ -12,7 +12,6 @@ use crate::decided::{Going, Gone};
 use crate::input::Input;
 use crate::model::{ProviderKey, Reason};
 use crate::moves::removed;
-use crate::planner::prevented;
 use crate::provision::before_deleting;
 use crate::refresh::ProviderFinder;
 use crate::statics::Statics;
@@ -89,9 +88,7 @@ impl<'w, 'a> Leaving<'w, 'a> {
             _ => Reason::NotInConfiguration,
         };
         if let Some(block) = block(statics, addr) {
-            if block.lifecycle.prevent_destroy {
-                self.found.push(prevented(addr, block));
-            }
+            self.walk.protected(addr, block, &mut self.found);
             if here {
                 reason = match (&addr.key, repeated(block.count.is_some(), block.for_each.is_some())) {
                     (InstanceKey::Int(_), Repeated::Count) => Reason::IndexOutOfCount,

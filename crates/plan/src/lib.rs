@@ -18,6 +18,7 @@ mod decided;
 mod depends;
 mod diff;
 mod expand;
+mod flags;
 mod form;
 mod input;
 mod leaving;

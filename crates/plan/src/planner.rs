@@ -110,9 +110,13 @@ impl<'a> Planner<'a> {
             let refused = kind.refuse(before, &decision.planned);
             found.extend(refused.into_iter().map(|problem| blame(at, kind, problem)));
         }
-        if lifecycle.prevent_destroy && matches!(decision.verdict, Verdict::Replace(_)) {
+        if matches!(decision.verdict, Verdict::Replace(_))
+            && walk.flag(&lifecycle.prevent_destroy, "prevent_destroy", &at.frame, &mut found)
+        {
             found.push(prevented(&at.addr, at.resource));
         }
+        let create_before_destroy =
+            walk.flag(&lifecycle.create_before_destroy, "create_before_destroy", &at.frame, &mut found);
         let frame = Frame { self_value: Some(decision.planned.clone()), ..at.frame.clone() };
         conditions(walk, at, &frame, false, &mut deps, &mut found);
         found.extend(walk.check_steps(at, &decision.planned, &mut deps));
@@ -136,7 +140,7 @@ impl<'a> Planner<'a> {
                 planned: decision.planned,
                 resume,
                 abandon,
-                create_before_destroy: lifecycle.create_before_destroy,
+                create_before_destroy,
                 steps: provision::left(&at.resource.provisioners, StepTime::Create, done),
                 all_steps: provision::count(&at.resource.provisioners, StepTime::Create),
             })),

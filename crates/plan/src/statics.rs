@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics, Span};
 use grappe_graph::{Cycle, Graph};
-use grappe_lang::{Config, Expr, Module, ModuleCall, RefStep, Reference, Resource, Subject, When};
+use grappe_lang::{Config, Expr, Flag, Module, ModuleCall, RefStep, Reference, Resource, Subject, When};
 use grappe_provider::Registry;
 use grappe_value::addr::{Mode, ResourceAddr};
 use indexmap::Equivalent;
@@ -227,6 +227,8 @@ impl<'a> Statics<'a> {
         self.exprs(m, resource.count.iter().chain(&resource.for_each).chain(checks), sink);
         self.references(m, resource.body.references(), sink);
         self.waits(m, &resource.depends_on, sink);
+        let flags = [&lifecycle.create_before_destroy, &lifecycle.prevent_destroy];
+        self.exprs(m, flags.into_iter().filter_map(Flag::expr), sink);
         self.references(m, resource.provisioners.references(When::Create), sink);
         self.references(m, &lifecycle.replace_triggered_by, sink);
         for reference in &lifecycle.replace_triggered_by {
@@ -332,7 +334,18 @@ impl<'a> Statics<'a> {
 
     /// The `provider` blocks, with all that they need.
     pub(crate) fn provider_blocks(&self) -> Vec<bool> {
-        self.closure((0..self.blocks.len()).filter(|b| matches!(self.blocks[*b], Block::Provider(..))))
+        let providers = (0..self.blocks.len()).filter(|b| matches!(self.blocks[*b], Block::Provider(..)));
+        // What says whether an object may go is needed where nothing else is evaluated.
+        let mut more = Vec::new();
+        for (m, module) in self.modules.iter().enumerate() {
+            for resource in module.config.resources.values() {
+                let flag = resource.lifecycle.prevent_destroy.expr();
+                let before = more.len();
+                self.exprs(m, flag, &mut |block, _| more.push(block));
+                more.extend((more.len() > before).then(|| self.position(Block::Call(m))));
+            }
+        }
+        self.closure(providers.chain(more))
     }
 
     /// How messages name a block: `module.net.local.cidr`.

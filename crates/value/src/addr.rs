@@ -26,12 +26,14 @@ impl fmt::Display for InstanceKey {
     }
 }
 
-/// A key as HCL quotes it.
+/// A key as HCL quotes it: what would begin a template is escaped too.
 fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
-    for c in text.chars() {
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
         match c {
+            '$' | '%' if chars.peek() == Some(&'{') => out.extend([c, c]),
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
@@ -295,6 +297,10 @@ fn unquote(text: &str) -> Result<(String, &str), &'static str> {
     while let Some((i, c)) = chars.next() {
         match c {
             '"' => return Ok((out, &text[i + 1..])),
+            '$' | '%' if text[i + 1..].starts_with(&format!("{c}{{")) => {
+                out.push(c);
+                chars.next();
+            }
             '\\' => match chars.next() {
                 Some((_, 'n')) => out.push('\n'),
                 Some((_, 't')) => out.push('\t'),
@@ -318,6 +324,8 @@ mod tests {
             "terraform_data.a",
             "terraform_data.a[3]",
             "module.m[\"x.y\"].module.n.data.local_file.f[\"a\\\"]b\"]",
+            "terraform_data.a[\"$${x}\"]",
+            "terraform_data.a[\"a$$$b%%{$${c}$\"]",
         ] {
             let addr: InstanceAddr = text.parse().unwrap();
             assert_eq!(addr.to_string(), text);

@@ -150,6 +150,10 @@ impl Inner {
                 running.say(step);
                 if drawn { Vec::new() } else { vec![line(at, op, step, style)] }
             }
+            // What people wrote themselves they want to hear; of what resource types run, only what fails is told.
+            EventKind::Output { op, line: text, .. } if op.action == Verb::Provision => {
+                vec![line(at, op, &style.paint(Tone::Dim, format!("| {text}")), style)]
+            }
             EventKind::OperationRetry { op, attempt, after, error } => {
                 let text = format!(
                     "attempt {attempt} failed ({}), trying again in {}",

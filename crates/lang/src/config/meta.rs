@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics};
-use grappe_value::{Path, Value};
+use grappe_value::{Path, Type, Value, convert};
 
-use super::fields::{Fields, list, unquote};
-use super::{Check, IgnoreChanges, Lifecycle, ProviderRef};
+use super::fields::{self, Fields, list, unquote};
+use super::{Check, Flag, IgnoreChanges, Lifecycle, ProviderRef};
 use crate::expr::{Node, NodeKind, Step};
 use crate::syntax::RawBlock;
-use crate::{Expr, Reference};
+use crate::{Expr, RefStep, Reference, Subject};
 
 /// What resources and module calls share.
 pub(super) struct Meta {
@@ -98,8 +98,8 @@ pub(super) fn lifecycle(block: RawBlock, managed: bool, diags: &mut Diagnostics)
         fields.finish(&["precondition", "postcondition"], diags);
         return out;
     }
-    out.create_before_destroy = fields.flag("create_before_destroy", false, diags);
-    out.prevent_destroy = fields.flag("prevent_destroy", false, diags);
+    out.create_before_destroy = flag(&mut fields, "create_before_destroy", diags);
+    out.prevent_destroy = flag(&mut fields, "prevent_destroy", diags);
     out.replace_triggered_by = fields.references("replace_triggered_by", diags);
     if let Some(attribute) = fields.take("ignore_changes") {
         out.ignore_changes = ignore_changes(attribute.as_static(), diags);
@@ -116,6 +116,51 @@ pub(super) fn lifecycle(block: RawBlock, managed: bool, diags: &mut Diagnostics)
         diags,
     );
     out
+}
+
+/// A yes or no, constant or made of what is known while planning.
+fn flag(fields: &mut Fields, name: &str, diags: &mut Diagnostics) -> Flag {
+    let Some(attribute) = fields.take(name) else { return Flag::default() };
+    let constant = attribute.value.clone();
+    let span = constant.span;
+    let expr = Expr::new(attribute.value, &[], diags);
+    let mut fits = true;
+    for reference in expr.references() {
+        let key =
+            |name: &str| matches!(reference.steps.first(), Some(RefStep::Attr(first)) if &**first == name);
+        let known = match &reference.subject {
+            Subject::Variable(_)
+            | Subject::Local(_)
+            | Subject::Path
+            | Subject::Terraform
+            | Subject::Count => true,
+            Subject::Each => key("key"),
+            _ => false,
+        };
+        if !known {
+            fits = false;
+            diags.push(
+                Diagnostic::error(format!("Invalid {name} argument"))
+                    .detail(format!(
+                        "It must be known while planning, for objects too that the configuration does not have any more: \"{name}\" may be made \
+                         of variables, locals, each.key and count.index."
+                    ))
+                    .span(reference.span),
+            );
+        }
+    }
+    if expr.references().is_empty()
+        && let Some(value) = diags.keep(fields::constant(constant))
+        && let Err(error) = convert(&value, &Type::Bool)
+    {
+        fits = false;
+        diags.push(
+            Diagnostic::error("Unsuitable value type")
+                .detail(format!("Unsuitable value for \"{name}\": {error}."))
+                .span(span),
+        );
+    }
+    Flag(fits.then_some(expr))
 }
 
 /// `precondition`, `postcondition`, `validation`

@@ -232,9 +232,9 @@ pub struct ProviderRef {
 #[derive(Clone, Debug, Default)]
 pub struct Lifecycle {
     /// The new object is made before the old one is deleted.
-    pub create_before_destroy: bool,
+    pub create_before_destroy: Flag,
     /// A plan that deletes it is refused.
-    pub prevent_destroy: bool,
+    pub prevent_destroy: Flag,
     /// What the configuration says is ignored once the object exists.
     pub ignore_changes: IgnoreChanges,
     /// The object is replaced when one of these changes.
@@ -243,6 +243,25 @@ pub struct Lifecycle {
     pub preconditions: Vec<Check>,
     /// Checked after.
     pub postconditions: Vec<Check>,
+}
+
+/// A yes or no of a `lifecycle` block: no where nothing is said. Terraform wants it constant; here it may be made of what is known while planning: of
+/// variables, locals, `each.key` and `count.index`.
+#[derive(Clone, Debug, Default)]
+pub struct Flag(Option<Expr>);
+
+impl Flag {
+    /// What it is made of; `None` where nothing is said.
+    #[must_use]
+    pub fn expr(&self) -> Option<&Expr> {
+        self.0.as_ref()
+    }
+
+    /// Whether it is yes, whatever else there is.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.as_ref().and_then(Expr::literal).and_then(|v| v.as_bool()) == Some(true)
+    }
 }
 
 /// `lifecycle.ignore_changes`

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use grappe_diag::{Diagnostic, Diagnostics, suggest};
 use grappe_value::addr::Mode;
 
-use super::{Check, Lifecycle, Module, When};
+use super::{Check, Flag, Lifecycle, Module, When};
 use crate::{Expr, RefStep, Reference, Subject};
 
 /// What may be used where an expression stands.
@@ -51,6 +51,10 @@ pub(super) fn check(module: &Module, broken: &HashSet<Arc<str>>, diags: &mut Dia
         let there = Here { this: true, ..here };
         for reference in steps.references(When::Create).chain(steps.references(When::Destroy)) {
             checker.references(std::slice::from_ref(reference), there);
+        }
+        let flags = [&resource.lifecycle.create_before_destroy, &resource.lifecycle.prevent_destroy];
+        for expr in flags.into_iter().filter_map(Flag::expr) {
+            checker.expr(expr, here);
         }
         let Lifecycle { replace_triggered_by, preconditions, postconditions, .. } = &resource.lifecycle;
         checker.references(replace_triggered_by, here);

@@ -68,7 +68,7 @@ fn a_whole_configuration_is_read() {
     let config = loaded(&[("main.tf.json", WHOLE), ("net/main.tf.json", r#"{"variable": {"cidr": {}}}"#)]);
     let root = &config.root;
     let node = &root.resources[&(Mode::Managed, "cloud_machine".into(), "node".into())];
-    assert!(node.lifecycle.create_before_destroy && node.lifecycle.preconditions.len() == 1);
+    assert!(node.lifecycle.create_before_destroy.is_set() && node.lifecycle.preconditions.len() == 1);
     let IgnoreChanges::Paths(paths) = &node.lifecycle.ignore_changes else { panic!() };
     let paths: Vec<String> = paths.iter().map(ToString::to_string).collect();
     assert_eq!(paths, ["tags[\"a\"]", "disk[0].size", "name"]);

@@ -116,7 +116,7 @@ output "ids" {
     assert!(diags.is_empty(), "{diags}");
     let root = &config.root;
     let node = &root.resources[&(Mode::Managed, "cloud_machine".into(), "node".into())];
-    assert!(node.lifecycle.create_before_destroy && !node.lifecycle.prevent_destroy);
+    assert!(node.lifecycle.create_before_destroy.is_set() && !node.lifecycle.prevent_destroy.is_set());
     let IgnoreChanges::Paths(paths) = &node.lifecycle.ignore_changes else { panic!() };
     assert_eq!(
         paths.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -253,7 +253,7 @@ resource "host" "h" {
   for_each = {}
   lifecycle {
     create_before_destory = true
-    prevent_destroy       = var.a
+    prevent_destroy       = host.g.id
     ignore_changes        = "x"
   }
   lifecycle {}

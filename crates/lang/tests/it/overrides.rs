@@ -134,7 +134,7 @@ module "m" {
         "{\"disk\": [{\"size\": 9}], \"name\": \"over\", \"net\": [{\"size\": 3}], \"size\": 5}"
     );
     let lifecycle = &resource(root).lifecycle;
-    assert!(lifecycle.create_before_destroy && lifecycle.prevent_destroy);
+    assert!(lifecycle.create_before_destroy.is_set() && lifecycle.prevent_destroy.is_set());
     assert!(matches!(&lifecycle.ignore_changes, IgnoreChanges::Paths(p) if p.len() == 1));
     assert!(resource(root).count.is_some());
     let variable = &root.variables["v"];
@@ -172,7 +172,7 @@ fn both_syntaxes_override_each_other() {
         "{\"disk\": [{\"size\": 5}], \"name\": \"json\", \"net\": [], \"size\": 2}"
     );
     let lifecycle = &resource(&config.root).lifecycle;
-    assert!(lifecycle.create_before_destroy && lifecycle.prevent_destroy);
+    assert!(lifecycle.create_before_destroy.is_set() && lifecycle.prevent_destroy.is_set());
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod types;
 
 mod apply;
 mod checks;
+mod flags;
 mod golden;
 mod moves;
 mod open;
