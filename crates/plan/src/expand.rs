@@ -29,6 +29,23 @@ type Repetition = (InstanceKey, Option<(Value, Value)>, Option<u64>);
 type Check = fn(&Value) -> Result<Keys, String>;
 
 impl Keys {
+    /// Those of the instances that are there, in order: what they were made of is not known any more.
+    pub(crate) fn remembered(keys: &[&InstanceKey]) -> Self {
+        let next = |key: &&InstanceKey| match key {
+            InstanceKey::Int(n) => Some(*n + 1),
+            _ => None,
+        };
+        let named = |key: &&InstanceKey| match key {
+            InstanceKey::Str(name) => Some((name.clone(), Value::unknown(Type::Any))),
+            _ => None,
+        };
+        match keys.last() {
+            Some(InstanceKey::Str(_)) => Keys::Each(keys.iter().filter_map(named).collect()),
+            Some(InstanceKey::Int(_)) => Keys::Count(keys.iter().filter_map(next).max().unwrap_or(0)),
+            _ => Keys::One,
+        }
+    }
+
     /// Each instance, in order of its key.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Repetition> + '_ {
         (0..self.len()).map(|at| {

@@ -84,20 +84,7 @@ impl Driver for Remembered<'_> {
     }
 
     fn resource_keys(&mut self, addr: &Arc<ResourceAddr>, _: &Resource) -> Option<Keys> {
-        let keys = self.keys.get(&**addr)?;
-        let count = |key: &&InstanceKey| match key {
-            InstanceKey::Int(n) => Some(*n + 1),
-            _ => None,
-        };
-        let names = keys.iter().filter_map(|key| match key {
-            InstanceKey::Str(name) => Some((name.clone(), Value::unknown(Type::Any))),
-            _ => None,
-        });
-        Some(match keys.last() {
-            Some(InstanceKey::Str(_)) => Keys::Each(names.collect()),
-            Some(InstanceKey::Int(_)) => Keys::Count(keys.iter().filter_map(count).max().unwrap_or(0)),
-            _ => Keys::One,
-        })
+        self.keys.get(&**addr).map(|keys| Keys::remembered(keys))
     }
 }
 

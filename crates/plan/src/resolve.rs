@@ -105,20 +105,7 @@ impl Driver for Planned<'_> {
     }
 
     fn resource_keys(&mut self, addr: &Arc<ResourceAddr>, _: &Resource) -> Option<Keys> {
-        let keys = if self.from_state { self.keys.get(&**addr)? } else { return None };
-        let names = keys.iter().filter_map(|key| match key {
-            InstanceKey::Str(name) => Some((name.clone(), Value::unknown(Type::Any))),
-            _ => None,
-        });
-        let count = keys.iter().filter_map(|key| match key {
-            InstanceKey::Int(n) => Some(*n + 1),
-            _ => None,
-        });
-        Some(match keys.last() {
-            Some(InstanceKey::Str(_)) => Keys::Each(names.collect()),
-            Some(InstanceKey::Int(_)) => Keys::Count(count.max().unwrap_or(0)),
-            _ => Keys::One,
-        })
+        if self.from_state { self.keys.get(&**addr).map(|keys| Keys::remembered(keys)) } else { None }
     }
 }
 

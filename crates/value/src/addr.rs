@@ -26,8 +26,9 @@ impl fmt::Display for InstanceKey {
     }
 }
 
-/// A key as HCL quotes it: what would begin a template is escaped too.
-fn quote(text: &str) -> String {
+/// A text as HCL quotes it: what would begin a template is escaped too, and a terminal obeys nothing that is in it.
+#[must_use]
+pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     let mut chars = text.chars().peekable();
@@ -39,6 +40,7 @@ fn quote(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04x}", c as u32)),
             c => out.push(c),
         }
     }
@@ -305,6 +307,11 @@ fn unquote(text: &str) -> Result<(String, &str), &'static str> {
                 Some((_, 'n')) => out.push('\n'),
                 Some((_, 't')) => out.push('\t'),
                 Some((_, 'r')) => out.push('\r'),
+                Some((i, 'u')) => {
+                    let code = text.get(i + 1..i + 5).and_then(|hex| u32::from_str_radix(hex, 16).ok());
+                    out.push(code.and_then(char::from_u32).ok_or("\\u needs four hexadecimal digits")?);
+                    chars.nth(3);
+                }
                 Some((_, c)) => out.push(c),
                 None => break,
             },
@@ -326,6 +333,7 @@ mod tests {
             "module.m[\"x.y\"].module.n.data.local_file.f[\"a\\\"]b\"]",
             "terraform_data.a[\"$${x}\"]",
             "terraform_data.a[\"a$$$b%%{$${c}$\"]",
+            "terraform_data.a[\"\\u001b[31mé\\n\"]",
         ] {
             let addr: InstanceAddr = text.parse().unwrap();
             assert_eq!(addr.to_string(), text);

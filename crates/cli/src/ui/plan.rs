@@ -315,7 +315,7 @@ impl Show<'_> {
             let is_key = |(key, value): &(&str, Option<&Value>)| {
                 value
                     .and_then(Value::as_str)
-                    .is_some_and(|text| *key == format!("[{}]", super::value::quote(text)))
+                    .is_some_and(|text| *key == InstanceKey::Str(text.into()).to_string())
             };
             if each.iter().all(is_key) {
                 differ.line(6, Mark::Add, &format!("{head}(of each its key)"));

@@ -1,5 +1,6 @@
 //! Values as a plan writes them.
 
+use grappe_value::addr::quote;
 use grappe_value::{Kind, Marks, Value};
 
 use super::style::columns;
@@ -15,27 +16,6 @@ pub fn key(name: &str) -> String {
     let plain = name.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
     if plain { name.to_owned() } else { quote(name) }
-}
-
-/// A text as HCL quotes it.
-#[must_use]
-pub fn quote(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            // A terminal would obey it.
-            c if c.is_control() => out.push_str(&format!("\\u{:04x}", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 /// The value on one line where it has a short form: not for texts of several lines and not for nested collections.
