@@ -244,4 +244,24 @@ fn machines_and_the_cluster_are_reached_from_the_command_line() {
         sandbox.command(&["ssh", "lb", "cat"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"piped\n").unwrap();
     assert_eq!(String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap(), "piped\n");
+    let mut child = sandbox
+        .command(&["kubectl", "apply", "-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let namespace = b"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: piped\n";
+    child.stdin.take().unwrap().write_all(namespace).unwrap();
+    let said = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    assert_eq!(said, "namespace/piped created\n");
+    // A pipe that nobody closes is no reason to wait where nothing is read.
+    let mut child = sandbox
+        .command(&["kubectl", "get", "ns", "piped"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let open = child.stdin.take();
+    assert!(child.wait().unwrap().success());
+    drop(open);
 }

@@ -26,7 +26,7 @@ const LIMIT: Duration = Duration::from_secs(24 * 3600);
 const ADMIN: &str = "/etc/kubernetes/admin.conf";
 
 pub(super) fn run(ui: &Ui, args: &SshArgs) -> anyhow::Result<Exit> {
-    on(ui, &args.dir, &args.state, &args.command.join(" "), |registry, state| {
+    on(ui, &args.dir, &args.state, &args.command.join(" "), true, |registry, state| {
         Ok(vec![machine(registry, state, &args.machine)?])
     })
 }
@@ -34,17 +34,29 @@ pub(super) fn run(ui: &Ui, args: &SshArgs) -> anyhow::Result<Exit> {
 pub(super) fn kubectl(ui: &Ui, args: &KubectlArgs) -> anyhow::Result<Exit> {
     let words: Vec<String> = args.arguments.iter().map(|word| quote(word)).collect();
     let script = format!("kubectl --kubeconfig {ADMIN} {}", words.join(" "));
-    on(ui, &args.dir, &args.state, &script, |registry, state| {
+    let reads = args.arguments.iter().any(|argument| reads_input(argument));
+    on(ui, &args.dir, &args.state, &script, reads, |registry, state| {
         control_planes(registry, state, args.cluster.as_ref())
     })
 }
 
-/// Runs a script on the first of these machines that can be reached.
+/// Whether an argument of kubectl's has it read its input: `-f -`, `--filename=-`, `-i`, `-it`, `--stdin`. Without one, what is piped in is somebody else's,
+/// and its end must not be waited for.
+fn reads_input(argument: &str) -> bool {
+    let letters = argument.strip_prefix('-').filter(|rest| rest.chars().all(|c| c.is_ascii_lowercase()));
+    argument == "-"
+        || argument.ends_with("=-")
+        || argument.starts_with("--stdin")
+        || letters.is_some_and(|letters| matches!(letters, "i" | "it" | "ti"))
+}
+
+/// Runs a script on the first of these machines that can be reached; where it `reads`, with what is piped in.
 fn on(
     ui: &Ui,
     dir: &Path,
     at: &StateArgs,
     script: &str,
+    reads: bool,
     choose: impl Fn(&Registry, &State) -> anyhow::Result<Vec<Connection>>,
 ) -> anyhow::Result<Exit> {
     let job = Job::new(ui, dir, at, None, 1)?;
@@ -54,13 +66,13 @@ fn on(
         let _world = job.open_world(&ledger).await?;
         let host = reach(&job, &machines).await.map_err(explain)?;
         let printer = ui.clone();
-        let exec =
-            Exec::new(script).timeout(LIMIT).stdin(input()?).on_output(Arc::new(
-                move |kind, line| match kind {
-                    StreamKind::Stdout => printer.raw(&format!("{line}\n")),
-                    StreamKind::Stderr => printer.raw_error(&format!("{line}\n")),
-                },
-            ));
+        let exec = Exec::new(script)
+            .timeout(LIMIT)
+            .stdin(if reads { input()? } else { Vec::new() })
+            .on_output(Arc::new(move |kind, line| match kind {
+                StreamKind::Stdout => printer.raw(&format!("{line}\n")),
+                StreamKind::Stderr => printer.raw_error(&format!("{line}\n")),
+            }));
         let output = tokio::select! {
             output = host.exec(exec) => output.map_err(explain)?,
             () = job.cancel.soft.cancelled() => return Ok(Exit::Interrupted),
