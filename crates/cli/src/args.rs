@@ -46,6 +46,8 @@ pub enum Command {
     /// Look into the state, and work on it by hand.
     #[command(subcommand)]
     State(StateCommand),
+    /// Take an object that exists into the state.
+    Import(ImportArgs),
     /// Have an object of the state created anew by the next apply.
     Taint(TaintArgs),
     /// Take back what taint did.
@@ -349,11 +351,28 @@ pub struct SurgeryArgs {
     #[command(flatten)]
     pub state: StateArgs,
     /// The plan folder.
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", default_value = ".", alias = "config")]
     pub dir: PathBuf,
     /// How long to wait for a locked state: 30s, 10m.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
     pub lock_timeout: Duration,
+}
+
+/// `grappe import`
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// Where.
+    #[command(flatten)]
+    pub at: SurgeryArgs,
+    /// The variables.
+    #[command(flatten)]
+    pub variables: VariableArgs,
+    /// The address that the object gets: its block must be there.
+    #[arg(value_name = "ADDRESS")]
+    pub address: InstanceAddr,
+    /// By what it is found; what that is depends on its type.
+    #[arg(value_name = "ID")]
+    pub id: String,
 }
 
 /// `grappe state mv`

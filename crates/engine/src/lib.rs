@@ -37,7 +37,7 @@ pub use apply::Applied;
 pub use attempt::GRACE;
 pub use event::{Event, EventKind, Sink};
 pub use failure::Failure;
-pub use planning::Known;
+pub use planning::{Known, imported_object};
 pub use resolve::{Resolve, resolver};
 pub use retry::RetryPolicy;
 pub use summary::Summary;

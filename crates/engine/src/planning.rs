@@ -12,13 +12,13 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use grappe_diag::Diagnostics;
 use grappe_plan::{
-    DataRead, DataResult, ObjectRead, OpAction, Operation, Outcome, Plan, PlanMode, ProviderKey, Reading,
-    Reads, Reason,
+    DataRead, DataResult, Import, ImportRead, ObjectRead, OpAction, Operation, Outcome, Plan, PlanMode,
+    ProviderKey, Reading, Reads, Reason,
 };
-use grappe_provider::{AnyContext, Fault, Registry, Run, Stream};
-use grappe_state::{Action, Change, Ledger, Pending, State};
-use grappe_value::Value;
+use grappe_provider::{AnyContext, AnyResource, Fault, Importable, Registry, Run, Stream};
+use grappe_state::{Action, Change, Ledger, Object, Pending, State};
 use grappe_value::addr::InstanceAddr;
+use grappe_value::{Value, wire};
 use serde_json::Value as Json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -41,6 +41,8 @@ pub struct Known<'a> {
     pub refreshed: &'a BTreeMap<InstanceAddr, Reading>,
     /// The data sources that were read so far.
     pub data_reads: &'a BTreeMap<InstanceAddr, DataResult>,
+    /// The objects that are taken into the state: `state` has them.
+    pub imported: &'a BTreeMap<InstanceAddr, Import>,
 }
 
 /// Calls `planner` until it has what it needs.
@@ -54,15 +56,20 @@ pub(crate) async fn plan(
 ) -> Result<Plan, RunError> {
     let reporter = engine.reporter();
     reporter.say(EventKind::RunStarted { phase: Phase::Plan, operations: 0, expected: 0 });
-    let state = recovered(ledger, &engine.registry);
+    let mut state = recovered(ledger, &engine.registry);
     let pending: Vec<Pending> = ledger.pending().filter(|p| p.action == Action::Create).cloned().collect();
-    let (mut refreshed, mut data_reads) = (BTreeMap::new(), BTreeMap::new());
+    let (mut refreshed, mut data_reads, mut imported) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let (mut rounds, mut thinking) = (0, Duration::ZERO);
     let mut unread = BTreeMap::new();
     loop {
         let start = Instant::now();
-        let known =
-            Known { state: &state, pending: &pending, refreshed: &refreshed, data_reads: &data_reads };
+        let known = Known {
+            state: &state,
+            pending: &pending,
+            refreshed: &refreshed,
+            data_reads: &data_reads,
+            imported: &imported,
+        };
         let outcome = match planner(known) {
             Ok(outcome) => outcome,
             Err(_) if !unread.is_empty() => return Err(unanswered(unread)),
@@ -95,10 +102,18 @@ pub(crate) async fn plan(
             Outcome::NeedReads(reads) => reads,
         };
         rounds += 1;
-        let before = refreshed.len() + data_reads.len();
-        let silent = read(engine, &reporter, mode, reads, &mut refreshed, &mut data_reads).await?;
-        unread.extend(silent);
-        if refreshed.len() + data_reads.len() == before {
+        let before = refreshed.len() + data_reads.len() + imported.len();
+        let mut answers =
+            Answers { refreshed: &mut refreshed, data_reads: &mut data_reads, imported: BTreeMap::new() };
+        unread.extend(read(engine, &reporter, mode, reads, &mut answers).await?);
+        for (addr, import) in answers.imported {
+            if let Some(object) = imported_object(&import, &engine.registry) {
+                state.to_mut().put(addr.clone(), None, object);
+            }
+            refreshed.insert(addr.clone(), Reading::NotRead);
+            imported.insert(addr, import);
+        }
+        if refreshed.len() + data_reads.len() + imported.len() == before {
             return Err(RunError::Plan("the planner asks for what it has already".into()));
         }
     }
@@ -117,15 +132,64 @@ fn recovered<'a>(ledger: &'a Ledger, registry: &Registry) -> Cow<'a, State> {
     state
 }
 
+/// An object that is imported, as the state stores it.
+#[must_use]
+pub fn imported_object(import: &Import, registry: &Registry) -> Option<Object> {
+    let resource = registry.resource(&import.addr.resource.ty)?;
+    Some(Object {
+        provider: import.provider.to_string(),
+        schema_version: resource.schema().version,
+        attributes: wire::encode(&import.value, resource.ty()),
+        key: import.key.clone(),
+        ..Object::default()
+    })
+}
+
 /// One thing to read.
 enum Target {
     Object(ObjectRead),
     Data(DataRead),
+    Import(ImportRead),
+}
+
+impl Target {
+    fn addr(&self) -> &InstanceAddr {
+        match self {
+            Target::Object(o) => &o.addr,
+            Target::Data(d) => &d.addr,
+            Target::Import(i) => &i.addr,
+        }
+    }
+
+    fn provider(&self) -> &ProviderKey {
+        match self {
+            Target::Object(o) => &o.provider,
+            Target::Data(d) => &d.provider,
+            Target::Import(i) => &i.provider,
+        }
+    }
+
+    /// What it is asked with.
+    fn value(&self) -> &Value {
+        match self {
+            Target::Object(o) => &o.value,
+            Target::Data(d) => &d.config,
+            Target::Import(i) => &i.planned,
+        }
+    }
 }
 
 enum Found {
     Object(InstanceAddr, Reading),
     Data(InstanceAddr, DataResult),
+    Import(Box<Import>),
+}
+
+/// What readings gave.
+struct Answers<'a> {
+    refreshed: &'a mut BTreeMap<InstanceAddr, Reading>,
+    data_reads: &'a mut BTreeMap<InstanceAddr, DataResult>,
+    imported: BTreeMap<InstanceAddr, Import>,
 }
 
 async fn read(
@@ -133,8 +197,7 @@ async fn read(
     reporter: &Reporter,
     mode: PlanMode,
     reads: Reads,
-    refreshed: &mut BTreeMap<InstanceAddr, Reading>,
-    data_reads: &mut BTreeMap<InstanceAddr, DataResult>,
+    answers: &mut Answers<'_>,
 ) -> Result<BTreeMap<InstanceAddr, Failure>, RunError> {
     reporter.say(EventKind::RefreshStarted { objects: reads.objects.len(), data: reads.data.len() });
     let providers: HashMap<&ProviderKey, &Value> =
@@ -145,36 +208,30 @@ async fn read(
         if engine.registry.resource(&object.addr.resource.ty).is_some_and(|r| r.reads()) {
             targets.push(Target::Object(object));
         } else {
-            refreshed.insert(object.addr, Reading::NotRead);
+            answers.refreshed.insert(object.addr, Reading::NotRead);
         }
     }
     targets.extend(reads.data.into_iter().map(Target::Data));
+    targets.extend(reads.imports.into_iter().map(Target::Import));
     let mut waiting = targets.into_iter();
     let mut tasks = JoinSet::new();
     let (mut failed, mut silent) = (Vec::new(), BTreeMap::new());
     loop {
         while tasks.len() < engine.options.reads.max(1) {
             let Some(target) = waiting.next() else { break };
-            let (addr, provider) = match &target {
-                Target::Object(o) => (&o.addr, &o.provider),
-                Target::Data(d) => (&d.addr, &d.provider),
-            };
+            let (addr, provider) = (target.addr(), target.provider());
             let Some(config) = providers.get(provider) else {
                 return Err(RunError::Plan(format!("provider {provider} of {addr} has no configuration")));
             };
             let key: Arc<str> = match &target {
                 Target::Object(o) => o.key.clone(),
                 Target::Data(_) => "".into(),
+                // The one that it has from now on.
+                Target::Import(_) => uuid::Uuid::new_v4().to_string().into(),
             };
             let client = engine.clients.get(provider, config, reporter);
             let job = ReadJob {
-                mask: Mask::of([
-                    match &target {
-                        Target::Object(o) => &o.value,
-                        Target::Data(d) => &d.config,
-                    },
-                    config,
-                ]),
+                mask: Mask::of([target.value(), config]),
                 target,
                 key,
                 client,
@@ -194,10 +251,13 @@ async fn read(
         match ended {
             None => break,
             Some(Ok((_, Ok(Found::Object(addr, reading))))) => {
-                refreshed.insert(addr, reading);
+                answers.refreshed.insert(addr, reading);
             }
             Some(Ok((_, Ok(Found::Data(addr, result))))) => {
-                data_reads.insert(addr, result);
+                answers.data_reads.insert(addr, result);
+            }
+            Some(Ok((_, Ok(Found::Import(import))))) => {
+                answers.imported.insert(import.addr.clone(), *import);
             }
             Some(Ok((Target::Object(object), Err(stopped)))) if mode == PlanMode::Destroy => {
                 // What is to be deleted need not answer: a machine that is broken must not keep its lab alive.
@@ -205,24 +265,20 @@ async fn read(
                     "{} could not be read, and is deleted as the state remembers it: {}",
                     object.addr, stopped.failure.summary
                 ));
-                refreshed.insert(object.addr, Reading::NotRead);
+                answers.refreshed.insert(object.addr, Reading::NotRead);
             }
             Some(Ok((Target::Object(object), Err(stopped))))
                 if mode == PlanMode::Normal && stopped.why != Why::NotBegun =>
             {
-                refreshed.insert(object.addr.clone(), Reading::NotRead);
+                answers.refreshed.insert(object.addr.clone(), Reading::NotRead);
                 silent.insert(object.addr, stopped.failure);
             }
             Some(Ok((Target::Data(data), Err(stopped)))) if data.lenient => {
                 let failed = Some(stopped.failure.summary);
-                data_reads.insert(data.addr, DataResult { config: data.config, value: Value::NULL, failed });
+                answers.data_reads.insert(data.addr, DataResult { config: data.config, value: Value::NULL, failed });
             }
             Some(Ok((target, Err(stopped)))) => {
-                let addr = match target {
-                    Target::Object(o) => o.addr,
-                    Target::Data(d) => d.addr,
-                };
-                failed.push((addr, stopped.failure));
+                failed.push((target.addr().clone(), stopped.failure));
             }
             Some(Err(error)) => {
                 return Err(RunError::Plan(format!("a reading ended with a bug in grappe: {error}")));
@@ -260,6 +316,7 @@ impl ReadJob {
             let (addr, found) = match found {
                 Found::Object(addr, reading) => (addr, *reading != Reading::Gone),
                 Found::Data(addr, _) => (addr, true),
+                Found::Import(import) => (&import.addr, true),
             };
             let elapsed = millis(start.elapsed());
             self.reporter.say(EventKind::Refreshed { addr: addr.to_string(), found, elapsed });
@@ -297,6 +354,31 @@ impl ReadJob {
                 };
                 Ok(Found::Object(addr.clone(), reading))
             }
+            Target::Import(import) => {
+                let addr = &import.addr;
+                let resource = self.registry.resource(&addr.resource.ty).ok_or_else(|| unknown(addr))?;
+                let call = |_, cancel| resource.import(context(addr, cancel), &import.id, &import.planned);
+                let read = attempt(&rules(resource.timeouts().read), call, |_, _, _| {}).await;
+                let value = match read {
+                    Ok(Some(value)) => value,
+                    Ok(None) => return Err(Stopped::not_begun(missing(resource))),
+                    Err(stopped) if stopped.why == Why::Gone => {
+                        return Err(Stopped::not_begun(missing(resource)));
+                    }
+                    Err(stopped) => return Err(stopped),
+                };
+                let id = Value::from(&*import.id);
+                let secret = value.as_entries().into_iter().flatten().any(|(_, v)| {
+                    v.is_sensitive_deep() && v.as_str().is_some_and(|secret| import.id.contains(secret))
+                });
+                Ok(Found::Import(Box::new(Import {
+                    addr: addr.clone(),
+                    id: if secret { id.sensitive() } else { id },
+                    provider: import.provider.clone(),
+                    key: self.key.to_string(),
+                    value,
+                })))
+            }
             Target::Data(data) => {
                 let addr = &data.addr;
                 let source = self.registry.data_source(&addr.resource.ty).ok_or_else(|| unknown(addr))?;
@@ -306,6 +388,20 @@ impl ReadJob {
                 Ok(Found::Data(addr.clone(), DataResult { config: data.config.clone(), value, failed: None }))
             }
         }
+    }
+}
+
+/// That there is nothing under an id.
+fn missing(resource: &dyn AnyResource) -> Failure {
+    let what = match resource.importable() {
+        Importable::By(what) => format!("; the id is {what}"),
+        Importable::Not(_) => String::new(),
+    };
+    Failure {
+        hint: Some(format!(
+            "only what exists can be imported: check the id and where the provider and the block look for it{what}"
+        )),
+        ..Failure::new(format!("there is no {} with this id", resource.name()))
     }
 }
 

@@ -76,6 +76,9 @@ pub fn resolver<'a>(
     // Renamed objects stand under their old address until the plan is applied.
     let from: BTreeMap<&InstanceAddr, &InstanceAddr> = plan.moves.iter().map(|m| (&m.to, &m.from)).collect();
     let values = |addr: &InstanceAddr| {
+        if let Some(import) = plan.imports.iter().find(|i| i.addr == *addr) {
+            return Some(import.value.clone());
+        }
         let object = state.objects.get(from.get(addr).copied().unwrap_or(addr))?;
         let ty = registry.resource(&addr.resource.ty)?.ty();
         wire::decode(&object.attributes, ty).ok()

@@ -41,9 +41,10 @@ pub(crate) fn normal<'a>(
     if found.has_errors() {
         return Err(said_once(found));
     }
-    if !planner.reads.is_empty() {
+    if !planner.reads.is_empty() || !planner.imports.is_empty() {
         let mut reads = Reads::default();
         reads.add_data(planner.reads);
+        reads.add_imports(planner.imports);
         return Ok(Outcome::NeedReads(reads));
     }
     if targets.wanted().is_none() {
@@ -72,6 +73,7 @@ pub(crate) fn normal<'a>(
     }
     let gone = leaving.gone;
     found.extend(leaving.found);
+    found.extend(crate::import::homeless(input, &wanted));
     if found.has_errors() {
         return Err(found);
     }
@@ -193,6 +195,7 @@ pub(crate) fn refresh_only<'a>(
             reason: (action == Action::Forget).then_some(Reason::GoneOutside),
             before: None,
             after: None,
+            importing: None,
             changed: Vec::new(),
         });
     }
@@ -309,13 +312,16 @@ fn finish<'a>(
     let in_use = |p: &ProviderConfig| used.contains(&p.key);
     plan.providers.retain(in_use);
     plan.moves = moves(world, decided.iter().filter_map(|d| Some((d.managed()?.object?.0, &d.addr))));
+    let taken = decided.iter().filter_map(|d| input.imported.get(&d.addr));
+    plan.imports = taken.cloned().collect();
     plan.drift = drift(input, world)?;
     plan.outputs = outputs;
     for (decided, first) in decided.into_iter().zip(first.now) {
         if let Decision::Data(value) = &decided.what {
             plan.data.push(DataValue { addr: decided.addr.clone(), value: value.clone() });
         }
-        plan.changes.push(change(decided, first));
+        let import = input.imported.get(&decided.addr);
+        plan.changes.push(change(decided, first, import));
     }
     plan.changes.extend(gone.into_iter().map(going));
     plan.changes.sort_by(|a, b| (&a.addr, &a.deposed).cmp(&(&b.addr, &b.deposed)));
@@ -343,6 +349,7 @@ fn empty(input: &Input<'_>, mut warnings: Diagnostics) -> Plan {
         mode: input.options.mode,
         changes: Vec::new(),
         moves: Vec::new(),
+        imports: Vec::new(),
         operations: Vec::new(),
         outputs: BTreeMap::new(),
         drift: Vec::new(),

@@ -9,7 +9,7 @@ use grappe_state::Pending;
 use grappe_value::Value;
 use grappe_value::addr::{InstanceAddr, Target};
 
-use crate::model::{Plan, PlanMode, ProviderConfig, ProviderKey};
+use crate::model::{Import, Plan, PlanMode, ProviderConfig, ProviderKey};
 
 /// Everything that a plan is made of. Readings grow from call to call: see [`crate::plan`].
 #[derive(Clone)]
@@ -24,6 +24,8 @@ pub struct Input<'a> {
     pub refreshed: &'a BTreeMap<InstanceAddr, Reading>,
     /// The data sources that were read so far.
     pub data_reads: &'a BTreeMap<InstanceAddr, DataResult>,
+    /// The objects of [`Options::imports`] that were found so far. The state has them already: see [`crate::Import`].
+    pub imported: &'a BTreeMap<InstanceAddr, Import>,
     /// The root module's variables, as the user gave them: [`grappe_lang::Variable::accept`] is called on each here.
     pub variables: &'a BTreeMap<Arc<str>, Value>,
     /// Operations that an earlier run began and did not finish, from its journal.
@@ -45,6 +47,8 @@ pub struct Options {
     pub targets: Vec<Target>,
     /// `-replace`
     pub replace: BTreeSet<InstanceAddr>,
+    /// What exists and is to be taken into the state, by the address that it gets: ids. Those of which the state has an object already are left out.
+    pub imports: BTreeMap<InstanceAddr, Arc<str>>,
     /// When the plan is made (RFC 3339, UTC): what `plantimestamp()` gives.
     pub timestamp: Option<Arc<str>>,
     /// `terraform.workspace`
@@ -63,6 +67,7 @@ impl Default for Options {
             refresh: true,
             targets: Vec::new(),
             replace: BTreeSet::new(),
+            imports: BTreeMap::new(),
             timestamp: None,
             workspace: "default".into(),
             cwd: ".".into(),
@@ -109,6 +114,8 @@ pub struct Reads {
     pub objects: Vec<ObjectRead>,
     /// Data sources. Each must get an entry in [`Input::data_reads`].
     pub data: Vec<DataRead>,
+    /// Objects to import. Each must get an entry in [`Input::imported`] and in the state; where one is not found, there is no plan.
+    pub imports: Vec<ImportRead>,
     /// The configurations of the providers that these use, wholly known.
     pub providers: Vec<ProviderConfig>,
 }
@@ -124,6 +131,19 @@ pub struct ObjectRead {
     pub value: Value,
     /// The idempotency key that it was created with.
     pub key: Arc<str>,
+}
+
+/// An object to import.
+#[derive(Clone, Debug)]
+pub struct ImportRead {
+    /// The address that it gets.
+    pub addr: InstanceAddr,
+    /// With whose client.
+    pub provider: ProviderKey,
+    /// Its id, as the user gave it.
+    pub id: Arc<str>,
+    /// What a creation would make of its block.
+    pub planned: Value,
 }
 
 /// A data source to read.

@@ -20,6 +20,7 @@ mod diff;
 mod expand;
 mod flags;
 mod form;
+mod import;
 mod input;
 mod leaving;
 pub mod model;
@@ -46,9 +47,9 @@ use std::sync::Arc;
 use grappe_diag::{Diagnostic, Diagnostics};
 
 pub use console::Console;
-pub use input::{DataRead, DataResult, Input, ObjectRead, Options, Outcome, Reading, Reads};
+pub use input::{DataRead, DataResult, ImportRead, Input, ObjectRead, Options, Outcome, Reading, Reads};
 pub use model::{
-    Action, Change, DataValue, Drift, Move, ObjectRef, OpAction, OpId, Operation, OutputChange, Plan,
+    Action, Change, DataValue, Drift, Import, Move, ObjectRef, OpAction, OpId, Operation, OutputChange, Plan,
     PlanMode, ProviderConfig, ProviderKey, Reason, StateStamp, StepOp, StepTime,
 };
 pub use resolve::{InstanceValues, Random, Resolver, Surroundings};

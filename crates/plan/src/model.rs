@@ -30,6 +30,9 @@ pub struct Plan {
     /// Objects that have another address now: they are renamed in the state before anything else is done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moves: Vec<Move>,
+    /// Objects that exist and are taken into the state, after what has moved and before anything else is done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imports: Vec<Import>,
     /// What is done. The id of an operation is its position.
     pub operations: Vec<Operation>,
     /// The root module's outputs, those that are no longer declared too.
@@ -63,6 +66,7 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.operations.is_empty()
             && self.moves.is_empty()
+            && self.imports.is_empty()
             && self.outputs.values().all(|o| o.action == Action::NoOp)
     }
 
@@ -113,6 +117,24 @@ pub struct Move {
     /// Its address in the configuration, and everywhere else in the plan.
     #[serde(with = "form::text")]
     pub to: InstanceAddr,
+}
+
+/// An object that exists and is taken into the state. For the planner it is one that the state has; what is done to it follows from that.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Import {
+    /// The address that it gets.
+    #[serde(with = "form::text")]
+    pub addr: InstanceAddr,
+    /// By what it was found. Sensitive where that is a secret of the object.
+    #[serde(with = "form::required")]
+    pub id: Value,
+    /// With whose client.
+    pub provider: ProviderKey,
+    /// Its idempotency key from now on.
+    pub key: String,
+    /// What was found.
+    #[serde(with = "form::required")]
+    pub value: Value,
 }
 
 /// The state that a plan was made from.
@@ -309,6 +331,9 @@ pub struct Change {
     /// What will be. `None` where nothing will be, and where nothing happens.
     #[serde(with = "form::value", default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Value>,
+    /// By which id it is taken into the state first, where it is.
+    #[serde(with = "form::value", default, skip_serializing_if = "Option::is_none")]
+    pub importing: Option<Value>,
     /// What differs between the two (an unknown value differs): where an object is updated or replaced.
     #[serde(with = "form::paths", default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<Path>,

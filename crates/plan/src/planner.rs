@@ -11,7 +11,7 @@ use grappe_value::{Attribute, OnChange, Schema, Value, wire};
 use crate::checks::as_warnings;
 use crate::decide::{Verdict, decide, propose};
 use crate::decided::{Decided, Decision, Managed};
-use crate::input::{DataRead, DataResult, Input};
+use crate::input::{DataRead, DataResult, ImportRead, Input};
 use crate::model::{ProviderConfig, ProviderKey, Reason, StepTime};
 use crate::providers::default_config;
 use crate::provision;
@@ -27,6 +27,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) by_node: HashMap<NodeId, usize>,
     /// Data sources to read before the plan can be made.
     pub(crate) reads: Vec<(DataRead, ProviderConfig)>,
+    /// Objects to import before the plan can be made.
+    pub(crate) imports: Vec<(ImportRead, ProviderConfig)>,
     /// The ids of homes that were exchanged for others: what lived there is not on the new ones.
     left: HashSet<String>,
 }
@@ -39,6 +41,7 @@ impl<'a> Planner<'a> {
             decided: Vec::new(),
             by_node: HashMap::new(),
             reads: Vec::new(),
+            imports: Vec::new(),
             left: HashSet::new(),
         }
     }
@@ -65,6 +68,15 @@ impl<'a> Planner<'a> {
         found.extend(problems(at, kind, &config));
         let lifecycle = &at.resource.lifecycle;
         let object = self.world.remembered_as(&at.addr);
+        if let (None, Some(id)) = (object, self.input.options.imports.get(&at.addr)) {
+            if !found.has_errors() {
+                match crate::import::read(walk, at, kind, id, &config) {
+                    Ok(read) => self.imports.extend(read),
+                    Err(wrong) => found.push(wrong),
+                }
+            }
+            return Made { value: None, deps, found };
+        }
         let prior = match object.map(|(addr, _)| self.world.prior(addr)).transpose() {
             Ok(Some(Prior::There { value, .. })) if self.is_left(kind, &value) => Prior::Gone(value),
             Ok(prior) => prior.unwrap_or(Prior::Absent),
@@ -335,7 +347,7 @@ pub(crate) fn key(walk: &Walk<'_>, at: &At<'_>) -> ProviderKey {
 }
 
 /// The provider configuration that an instance uses: `None` where it is poisoned.
-fn provider_config(walk: &Walk<'_>, at: &At<'_>) -> Result<Option<ProviderConfig>, Diagnostic> {
+pub(crate) fn provider_config(walk: &Walk<'_>, at: &At<'_>) -> Result<Option<ProviderConfig>, Diagnostic> {
     let key = key(walk, at);
     let value = match at.home.block {
         Some((_, i)) => {

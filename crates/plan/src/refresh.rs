@@ -14,7 +14,7 @@ use grappe_value::{Type, Value};
 
 use crate::decide::nothing_known;
 use crate::expand::Keys;
-use crate::input::{DataRead, Input, ObjectRead, Reads};
+use crate::input::{DataRead, ImportRead, Input, ObjectRead, Reads};
 use crate::model::{PlanMode, ProviderConfig, ProviderKey};
 use crate::planner::{asked, key};
 use crate::providers::default_config;
@@ -261,15 +261,26 @@ impl Reads {
     /// Whether nothing is to be read.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.objects.is_empty() && self.data.is_empty()
+        self.objects.is_empty() && self.data.is_empty() && self.imports.is_empty()
     }
 
     pub(crate) fn add_data(&mut self, reads: Vec<(DataRead, ProviderConfig)>) {
-        let mut providers = BTreeMap::new();
         for (read, provider) in reads {
             self.data.push(read);
-            providers.entry(provider.key.clone()).or_insert(provider);
+            self.add_provider(provider);
         }
-        self.providers = providers.into_values().collect();
+    }
+
+    pub(crate) fn add_imports(&mut self, reads: Vec<(ImportRead, ProviderConfig)>) {
+        for (read, provider) in reads {
+            self.imports.push(read);
+            self.add_provider(provider);
+        }
+    }
+
+    fn add_provider(&mut self, provider: ProviderConfig) {
+        if !self.providers.iter().any(|p| p.key == provider.key) {
+            self.providers.push(provider);
+        }
     }
 }

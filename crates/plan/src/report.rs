@@ -11,12 +11,12 @@ use crate::decide::Verdict;
 use crate::decided::{Decided, Decision, Going, Gone};
 use crate::diff::diff;
 use crate::input::Input;
-use crate::model::{Action, Change, Drift, OutputChange, Reason};
+use crate::model::{Action, Change, Drift, Import, OutputChange, Reason};
 use crate::walk::{NodeId, Walk};
 use crate::world::{Prior, World};
 
 /// What is decided for an instance, for people.
-pub(crate) fn change(decided: Decided<'_>, create_first: bool) -> Change {
+pub(crate) fn change(decided: Decided<'_>, create_first: bool, import: Option<&Import>) -> Change {
     let mut change = Change {
         addr: decided.addr,
         deposed: None,
@@ -24,6 +24,7 @@ pub(crate) fn change(decided: Decided<'_>, create_first: bool) -> Change {
         reason: None,
         before: None,
         after: None,
+        importing: import.map(|i| i.id.clone()),
         changed: Vec::new(),
     };
     match decided.what {
@@ -33,7 +34,11 @@ pub(crate) fn change(decided: Decided<'_>, create_first: bool) -> Change {
         }
         Decision::Managed(managed) => {
             change.action = match managed.verdict {
-                Verdict::NoOp | Verdict::Record if managed.steps.is_empty() => return change,
+                Verdict::NoOp | Verdict::Record if managed.steps.is_empty() => {
+                    // What is taken in is shown.
+                    change.after = import.map(|_| managed.planned);
+                    return change;
+                }
                 Verdict::NoOp | Verdict::Record => {
                     let of = managed.all_steps;
                     let left = u32::try_from(managed.steps.len()).unwrap_or(of);
@@ -71,6 +76,7 @@ pub(crate) fn going(gone: Gone<'_>) -> Change {
         reason: Some(gone.reason),
         before,
         after: None,
+        importing: None,
         changed: Vec::new(),
     }
 }

@@ -14,7 +14,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Change, Context, DataSource, Fault, Limit, Problem, Provider, Resource, Run, Setup, Timeouts};
+use crate::{
+    Change, Context, DataSource, Fault, Importable, Limit, Problem, Provider, Resource, Run, Setup, Timeouts,
+};
 
 /// A provider's client, whatever its type.
 pub type Client = Arc<dyn Any + Send + Sync>;
@@ -80,6 +82,15 @@ pub trait AnyResource: Send + Sync {
     ) -> BoxFuture<'a, Result<Value, Fault>>;
     /// Deletes it.
     fn delete<'a>(&'a self, ctx: AnyContext, state: &'a Value) -> BoxFuture<'a, Result<(), Fault>>;
+    /// See [`Resource::importable`].
+    fn importable(&self) -> Importable;
+    /// Finds the object with this id. `config` is what its block says, wholly known.
+    fn import<'a>(
+        &'a self,
+        ctx: AnyContext,
+        id: &'a str,
+        config: &'a Value,
+    ) -> BoxFuture<'a, Result<Option<Value>, Fault>>;
     /// Finds what an interrupted creation left.
     fn adopt<'a>(
         &'a self,
@@ -284,6 +295,26 @@ impl<R: Resource> AnyResource for ErasedResource<R> {
         async move {
             let typed = args::<R::State>(self.name(), state)?;
             self.inner.delete(&ctx.typed()?, typed).await
+        }
+        .boxed()
+    }
+
+    fn importable(&self) -> Importable {
+        self.inner.importable()
+    }
+
+    fn import<'a>(
+        &'a self,
+        ctx: AnyContext,
+        id: &'a str,
+        config: &'a Value,
+    ) -> BoxFuture<'a, Result<Option<Value>, Fault>> {
+        async move {
+            let typed = args::<R::Args>(self.name(), config)?;
+            match self.inner.import(&ctx.typed()?, id, typed).await? {
+                Some(found) => overlay_json(&self.schema, self.name(), config, &found.into_json()).map(Some),
+                None => Ok(None),
+            }
         }
         .boxed()
     }

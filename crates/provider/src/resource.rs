@@ -8,7 +8,7 @@ use grappe_value::{Schema, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{AnyDataSource, AnyResource, Change, Context, Fault, Problem};
+use crate::{AnyDataSource, AnyResource, Change, Context, Fault, Importable, Imported, Problem};
 
 /// Where a run takes place.
 #[derive(Clone, Debug)]
@@ -132,6 +132,23 @@ pub trait Resource: Send + Sync + 'static {
         ctx: &Context<Self::Client>,
         state: Self::State,
     ) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// By what id an object that exists is taken over, or why it can't be.
+    fn importable(&self) -> Importable {
+        Importable::Not("nothing of it can be found by an id")
+    }
+
+    /// Finds the object with this id (see [`Resource::importable`]): `None` where there is none. `args` is what its block says: where it is to be
+    /// looked for. What the answer names is as the world has it; of all else the block is believed.
+    fn import(
+        &self,
+        ctx: &Context<Self::Client>,
+        id: &str,
+        args: Self::Args,
+    ) -> impl Future<Output = Result<Option<Imported>, Fault>> + Send {
+        let _ = (ctx, id, args);
+        async { Err(Fault::permanent(format!("{} can't be imported", self.name()))) }
+    }
 
     /// Finds what an interrupted creation with [`Context::key`] left behind, so that it can be deleted when the plan no longer wants it.
     fn adopt(

@@ -5,6 +5,7 @@ mod console;
 mod fmt;
 mod force_unlock;
 mod graph;
+mod import;
 mod output;
 mod plan;
 pub(crate) mod run;
@@ -56,6 +57,7 @@ pub fn run(ui: &Ui, command: Command) -> anyhow::Result<Exit> {
         Command::Show(args) => show::run(ui, &args),
         Command::Output(args) => output::run(ui, &args),
         Command::State(command) => state::run(ui, &command),
+        Command::Import(args) => import::run(ui, &args),
         Command::Taint(args) => taint::run(ui, &args, true),
         Command::Untaint(args) => taint::run(ui, &args, false),
         Command::ForceUnlock(args) => force_unlock::run(ui, &args),

@@ -37,11 +37,10 @@ pub(super) fn show(job: &Job, plan: &grappe_plan::Plan) {
     if !job.ui.is_json() {
         return job.ui.lines(ui::plan::render(plan, &job.registry, job.ui.style()));
     }
-    for change in plan
-        .changes
-        .iter()
-        .filter(|c| c.action != grappe_plan::Action::NoOp || plan.moved_from(&c.addr).is_some())
-    {
+    let shown = |c: &&grappe_plan::Change| {
+        c.action != grappe_plan::Action::NoOp || c.importing.is_some() || plan.moved_from(&c.addr).is_some()
+    };
+    for change in plan.changes.iter().filter(shown) {
         let change = ui::json::change(change, plan, &job.registry);
         job.ui.event(&json!({ "type": "planned_change", "change": change }));
     }
@@ -61,7 +60,7 @@ pub(super) fn show(job: &Job, plan: &grappe_plan::Plan) {
     let counts = ui::plan::Counts::of(plan);
     job.ui.event(&json!({
         "type": "change_summary",
-        "changes": { "add": counts.add, "change": counts.change, "remove": counts.destroy, "forget": counts.forget },
+        "changes": { "import": counts.import, "add": counts.add, "change": counts.change, "remove": counts.destroy, "forget": counts.forget },
         "anything": ui::plan::changes(plan),
     }));
 }

@@ -29,6 +29,8 @@ pub(super) struct How {
     pub(super) refresh: bool,
     pub(super) targets: Vec<grappe_value::addr::Target>,
     pub(super) replace: BTreeSet<grappe_value::addr::InstanceAddr>,
+    /// What is taken into the state: ids by address.
+    pub(super) imports: BTreeMap<grappe_value::addr::InstanceAddr, Arc<str>>,
 }
 
 impl How {
@@ -42,6 +44,7 @@ impl How {
             refresh: args.refresh,
             targets: args.targets.clone(),
             replace: args.replace.iter().cloned().collect(),
+            imports: BTreeMap::new(),
         }
     }
 }
@@ -139,6 +142,7 @@ impl Job {
             refresh: how.refresh,
             targets: how.targets.clone(),
             replace: how.replace.clone(),
+            imports: how.imports.clone(),
             timestamp,
             cwd,
             home,
@@ -153,6 +157,7 @@ impl Job {
                     state: known.state,
                     refreshed: known.refreshed,
                     data_reads: known.data_reads,
+                    imported: known.imported,
                     variables: &self.variables,
                     pending: known.pending,
                     files: &self.project.files,

@@ -115,6 +115,9 @@ pub fn change(change: &Change, plan: &Plan, registry: &Registry) -> Json {
     if let Some(from) = plan.moved_from(&change.addr).filter(|_| change.deposed.is_none()) {
         out["previous_address"] = from.to_string().into();
     }
+    if let Some(id) = &change.importing {
+        out["change"]["importing"] = json!({ "id": visible(id) });
+    }
     // That all goes needs no reason for each.
     if let Some(reason) = change.reason.as_ref().filter(|reason| **reason != Reason::Destroy) {
         out["action_reason"] = action_reason(reason).into();

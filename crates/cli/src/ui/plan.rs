@@ -25,13 +25,15 @@ pub fn render(plan: &Plan, registry: &Registry, style: Style) -> Vec<String> {
     let show = Show { registry, style, moves: &plan.moves };
     let mut out = Vec::new();
     show.drift(plan, &mut out);
-    let acting: Vec<&Change> = plan.changes.iter().filter(|c| c.action != Action::NoOp).collect();
+    let acting: Vec<&Change> = plan.changes.iter().filter(|c| is_shown(c)).collect();
     if !changes(plan) {
         out.extend(nothing_to_do(plan, style));
         return out;
     }
     if !acting.is_empty() {
-        out.extend(wrap(&format!("grappe will do this ({}):", legend(&acting, style)), style.width));
+        let legend = legend(&acting, style);
+        let legend = if legend.is_empty() { legend } else { format!(" ({legend})") };
+        out.extend(wrap(&format!("grappe will do this{legend}:"), style.width));
         out.push(String::new());
         for group in show.groups(&acting) {
             show.entry(&group, &mut out);
@@ -52,6 +54,11 @@ pub fn render(plan: &Plan, registry: &Registry, style: Style) -> Vec<String> {
     out
 }
 
+/// Whether something happens to an instance that people are told of.
+fn is_shown(change: &Change) -> bool {
+    change.action != Action::NoOp || change.importing.is_some()
+}
+
 /// What everything below needs.
 #[derive(Clone, Copy)]
 struct Show<'a> {
@@ -63,6 +70,8 @@ struct Show<'a> {
 /// How many are added, changed and destroyed, as Terraform counts: a replacement is an addition and a destruction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
+    /// Taken into the state.
+    pub import: usize,
     /// Creations.
     pub add: usize,
     /// Updates.
@@ -77,7 +86,7 @@ impl Counts {
     /// Of a plan.
     #[must_use]
     pub fn of(plan: &Plan) -> Self {
-        let mut counts = Counts::default();
+        let mut counts = Counts { import: plan.imports.len(), ..Counts::default() };
         for change in &plan.changes {
             match change.action {
                 Action::Create => counts.add += 1,
@@ -96,9 +105,10 @@ impl Counts {
 }
 
 fn summary(plan: &Plan, style: Style) -> String {
-    let Counts { add, change, destroy, forget } = Counts::of(plan);
+    let Counts { import, add, change, destroy, forget } = Counts::of(plan);
     let head = style.paint(Tone::Strong, "Plan:");
-    let mut text = format!("{head} {add} to add, {change} to change, {destroy} to destroy");
+    let import = if import > 0 { format!("{import} to import, ") } else { String::new() };
+    let mut text = format!("{head} {import}{add} to add, {change} to change, {destroy} to destroy");
     if forget > 0 {
         text.push_str(&format!(", {forget} to forget"));
     }
@@ -161,7 +171,8 @@ fn symbol(action: Action) -> (&'static str, Tone, &'static str) {
 }
 
 fn legend(acting: &[&Change], style: Style) -> String {
-    let mut actions: Vec<Action> = acting.iter().map(|c| c.action).collect();
+    let mut actions: Vec<Action> =
+        acting.iter().map(|c| c.action).filter(|action| *action != Action::NoOp).collect();
     actions.sort();
     actions.dedup();
     let words = actions.into_iter().map(|action| {
@@ -180,6 +191,7 @@ impl Show<'_> {
         for change in acting {
             let mut key = format!("{} {:?} {:?}", change.addr.resource, change.action, change.reason);
             match change.action {
+                _ if change.importing.is_some() => key.push_str(&change.addr.to_string()),
                 Action::Create | Action::Delete | Action::Forget if change.deposed.is_none() => {}
                 Action::Update => {
                     key.push_str(&Show { style: Style::default(), ..self }.body(change).join("\n"))
@@ -206,7 +218,10 @@ impl Show<'_> {
                 out.push(format!("  {}", style.paint(Tone::Dim, format!("# {line}"))));
             }
         };
-        let what = headline(first.action);
+        let what = match (first.action, &first.importing) {
+            (Action::NoOp, Some(_)) => "will be imported",
+            (action, _) => headline(action),
+        };
         if group.len() == 1 {
             let deposed = first.deposed.as_ref().map_or(String::new(), |k| format!(" (deposed object {k})"));
             out.push(format!("  # {}{deposed} {what}", style.paint(Tone::Strong, &first.addr)));
@@ -217,6 +232,10 @@ impl Show<'_> {
         }
         if let ([_], Some(moved)) = (group, self.moves.iter().find(|m| m.to == first.addr)) {
             comment(&format!("(moved from {})", moved.from), out);
+        }
+        if let Some(id) = &first.importing {
+            let shown = id.as_str().filter(|_| !id.is_sensitive_deep()).unwrap_or(super::value::SENSITIVE);
+            comment(&format!("(imported from {})", super::value::quote(shown)), out);
         }
         if let Some(why) = first.reason.as_ref().and_then(because) {
             comment(&format!("({why})"), out);
@@ -252,7 +271,7 @@ impl Show<'_> {
             Action::Update | Action::Replace { .. } => {
                 differ.entries(6, &Path::default(), change.before.as_ref(), change.after.as_ref());
             }
-            Action::Read => {
+            Action::Read | Action::NoOp => {
                 for (name, value) in change.after.iter().filter_map(Value::as_entries).flatten() {
                     if !value.is_null() {
                         differ.value(6, Mark::Same, &format!("{name} = "), value, "");
@@ -269,7 +288,7 @@ impl Show<'_> {
                     }
                 }
             }
-            Action::NoOp | Action::Provision => {}
+            Action::Provision => {}
         }
         differ.out
     }
@@ -451,7 +470,7 @@ pub fn because(reason: &Reason) -> Option<String> {
 /// Whether applying it would change anything that people care for: not so where it only brings the state's records up to date.
 #[must_use]
 pub fn changes(plan: &Plan) -> bool {
-    plan.changes.iter().any(|c| c.action != Action::NoOp)
+    plan.changes.iter().any(is_shown)
         || plan.outputs.values().any(|o| o.action != Action::NoOp)
         || !plan.moves.is_empty()
 }

@@ -19,6 +19,7 @@ fn plan(changes: Vec<Change>) -> Plan {
             .collect(),
         changes,
         moves: Vec::new(),
+        imports: Vec::new(),
         outputs: BTreeMap::new(),
         drift: Vec::new(),
         providers: Vec::new(),
@@ -58,6 +59,7 @@ fn change(addr: &str, action: Action, before: Option<Value>, after: Option<Value
         reason: None,
         before,
         after,
+        importing: None,
         changed: Vec::new(),
     }
 }

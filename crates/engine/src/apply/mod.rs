@@ -26,7 +26,7 @@ use std::time::Duration;
 use grappe_graph::{Graph, Lane, ReadyQueue, critical_path};
 use grappe_plan::{ObjectRef, OpAction, OpId, Operation, Plan, ProviderConfig, ProviderKey};
 use grappe_provider::{Limit, Registry};
-use grappe_state::{Durable, Moved, Record, Session, StateError, Subject};
+use grappe_state::{Change, Durable, Moved, Record, Session, StateError, Subject};
 use grappe_value::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -181,6 +181,12 @@ impl<R: Resolve> Run<'_, R> {
         if !self.plan.moves.is_empty() {
             let moves = self.plan.moves.iter().map(|m| Moved { from: m.from.clone(), to: m.to.clone() });
             self.session.note(Record::Moved(moves.collect()))?;
+        }
+        for import in &self.plan.imports {
+            let Some(object) = crate::imported_object(import, &self.engine.registry) else { continue };
+            let of = Subject { addr: import.addr.clone(), deposed: None, key: String::new() };
+            let changes = vec![Change::Put { deposed: None, object: Box::new(object) }];
+            self.session.note(Record::Done { of, changes })?;
         }
         Ok(())
     }

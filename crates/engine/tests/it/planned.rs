@@ -59,6 +59,7 @@ impl Desk {
                     state: known.state,
                     refreshed: known.refreshed,
                     data_reads: known.data_reads,
+                    imported: known.imported,
                     variables: &variables,
                     pending: known.pending,
                     files: &self.files,

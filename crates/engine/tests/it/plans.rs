@@ -99,6 +99,7 @@ impl Plans {
             mode: self.mode,
             changes: Vec::new(),
             moves: Vec::new(),
+            imports: Vec::new(),
             operations: self.operations.clone(),
             outputs: BTreeMap::new(),
             drift: Vec::new(),

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use grappe_diag::Diagnostics;
 use grappe_lang::{Config, MemoryFiles};
 use grappe_plan::{
-    Action, DataResult, Input, ObjectRef, OpAction, OpId, Operation, Options, Outcome, Plan, PlanMode,
-    Reading, Reason, Resolver, Surroundings, plan,
+    Action, DataResult, Import, Input, ObjectRef, OpAction, OpId, Operation, Options, Outcome, Plan,
+    PlanMode, Reading, Reason, Resolver, Surroundings, plan,
 };
 use grappe_provider::Registry;
 use grappe_state::{Ledger, Moved, Object, OutputValue, Pending, Record, State};
@@ -92,14 +92,16 @@ impl Lab {
 
     pub(crate) fn plan_of(&mut self, config: &Config) -> Result<Plan, Diagnostics> {
         let (mut refreshed, mut data_reads) = (BTreeMap::new(), BTreeMap::new());
+        let (mut state, mut imported) = (self.state.clone(), BTreeMap::new());
         self.waves = 0;
         loop {
             let outcome = plan(&Input {
                 config,
                 registry: &self.registry,
-                state: &self.state,
+                state: &state,
                 refreshed: &refreshed,
                 data_reads: &data_reads,
+                imported: &imported,
                 variables: &self.variables,
                 pending: &self.pending,
                 files: &self.files,
@@ -120,6 +122,30 @@ impl Lab {
                     Some(None) => Reading::Gone,
                 };
                 refreshed.insert(read.addr, reading);
+            }
+            for read in reads.imports {
+                // What exists is what its block says, unless a test says otherwise.
+                let value = match self.real.get(&read.addr) {
+                    Some(Some(value)) => value.clone(),
+                    _ => self.filled(read.planned.with_attr("id", Value::from(&*read.id))),
+                };
+                let provider = read.provider;
+                assert!(reads.providers.iter().any(|p| p.key == provider));
+                let ty = self.registry.resource(&read.addr.resource.ty).unwrap().ty();
+                let object = Object {
+                    provider: provider.to_string(),
+                    attributes: wire::encode(&value, ty),
+                    ..Object::default()
+                };
+                state.put(read.addr.clone(), None, object);
+                let import = Import {
+                    addr: read.addr.clone(),
+                    id: (&*read.id).into(),
+                    provider,
+                    key: "k".into(),
+                    value,
+                };
+                imported.insert(read.addr, import);
             }
             for read in reads.data {
                 assert!(read.config.is_wholly_known());
@@ -190,6 +216,12 @@ impl Lab {
             let mut ledger = Ledger::new(std::mem::take(&mut self.state), Vec::new());
             ledger.apply(Record::Moved(plan.moves.iter().map(moved).collect())).expect("moves that fit");
             self.state = ledger.state;
+        }
+        for import in &plan.imports {
+            let ty = self.registry.resource(&import.addr.resource.ty).unwrap().ty();
+            let attributes = wire::encode(&import.value, ty);
+            let object = Object { provider: import.provider.to_string(), attributes, ..Object::default() };
+            self.state.put(import.addr.clone(), None, object);
         }
         let before = self.state.clone();
         self.before = before.clone();

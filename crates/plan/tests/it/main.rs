@@ -7,6 +7,7 @@ mod apply;
 mod checks;
 mod flags;
 mod golden;
+mod imports;
 mod moves;
 mod open;
 mod provisioners;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use grappe_provider::{
-    AnyDataSource, AnyProvisioner, AnyResource, Change, Context, DataSource, Fault, Problem, Provider,
-    Registry, Resource, Setup, StepContext, erased,
+    AnyDataSource, AnyProvisioner, AnyResource, Change, Context, DataSource, Fault, Importable, Problem,
+    Provider, Registry, Resource, Setup, StepContext, erased,
 };
 use grappe_value::{Attribute, Nesting, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
@@ -69,6 +69,10 @@ impl Resource for Thing {
         if change.prior.is_some() && change.changes("size") {
             change.set_unknown("address");
         }
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::By("its id")
     }
 
     async fn read(&self, _: &Context<()>, _: Nothing) -> Result<Option<Nothing>, Fault> {

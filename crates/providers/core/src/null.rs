@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use grappe_provider::{AnyResource, Context, Fault, Provider, Resource, Setup, erased};
+use grappe_provider::{AnyResource, Context, Fault, Importable, Provider, Resource, Setup, erased};
 use grappe_value::{Attribute, Schema, Type};
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +69,10 @@ impl Resource for NullResource {
 
     async fn read(&self, _: &Context<()>, state: State) -> Result<Option<State>, Fault> {
         Ok(Some(state))
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::Not("it stands for nothing that exists: create it")
     }
 
     async fn create(&self, _: &Context<()>, _: Args) -> Result<State, Fault> {

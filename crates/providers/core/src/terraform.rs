@@ -1,6 +1,8 @@
 //! `provider "terraform"`: `terraform_data`, a resource that keeps a value.
 
-use grappe_provider::{AnyResource, Change, Context, Fault, Provider, Resource, Setup, erased};
+use grappe_provider::{
+    AnyResource, Change, Context, Fault, Importable, Imported, Provider, Resource, Setup, erased,
+};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +84,14 @@ impl Resource for TerraformData {
         Ok(prior)
     }
 
+    fn importable(&self) -> Importable {
+        Importable::By("any text: it becomes the object's `id`")
+    }
+
+    async fn import(&self, _: &Context<()>, id: &str, _: Args) -> Result<Option<Imported>, Fault> {
+        Imported::new(&State { id: id.to_owned() }).map(Some)
+    }
+
     async fn delete(&self, _: &Context<()>, _: State) -> Result<(), Fault> {
         Ok(())
     }
@@ -110,6 +120,16 @@ mod tests {
         assert_eq!(made.get("output"), Some(&Value::from("b")));
         assert_eq!(made.get("id").unwrap().as_str(), Some(Bench::KEY), "the same object");
         bench.delete("terraform_data", &made);
+    }
+
+    #[test]
+    fn it_is_imported_with_what_its_block_says() {
+        let bench = Bench::new(Terraform);
+        let config = Value::object([("input", Value::from("a"))]);
+        let found = bench.import("terraform_data", "mine", &config).unwrap().unwrap();
+        assert_eq!(found.get("id").unwrap().as_str(), Some("mine"));
+        assert_eq!(found.get("output"), Some(&Value::from("a")));
+        assert!(bench.plan("terraform_data", Some(&found), &config).same(&found), "nothing is to be done");
     }
 
     #[test]

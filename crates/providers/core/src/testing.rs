@@ -153,6 +153,12 @@ impl Bench {
         self.runtime.block_on(self.resource(ty).adopt(self.ctx(), &planned)).unwrap()
     }
 
+    /// Finds what exists by its id.
+    pub fn import(&self, ty: &str, id: &str, given: &Value) -> Result<Option<Value>, Fault> {
+        let planned = self.plan(ty, None, given);
+        self.runtime.block_on(self.resource(ty).import(self.ctx(), id, &planned))
+    }
+
     /// Reads a data source.
     pub fn data(&self, ty: &str, config: &Value) -> Result<Value, Fault> {
         let source = self.provider.data_sources().iter().find(|d| d.name() == ty).unwrap();

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use grappe_provider::{Context, Fault, Problem, Resource, Timeouts};
+use grappe_provider::{Context, Fault, Importable, Problem, Resource, Timeouts};
 use grappe_ssh::{Exec, quote};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
@@ -101,6 +101,12 @@ impl Resource for HostCommand {
         // The argument `timeout` ends it before that.
         let long = Duration::from_secs(24 * 3600);
         Timeouts { create: long, update: long, delete: long, ..Timeouts::default() }
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::Not(
+            "a command leaves nothing that an id names; where its `unless` says that all is done, creating it does nothing",
+        )
     }
 
     async fn read(&self, ctx: &Context<Hosts>, state: State) -> Result<Option<State>, Fault> {

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use grappe_provider::{Change, Context, Fault, Problem, Resource};
+use grappe_provider::{Change, Context, Fault, Importable, Imported, Problem, Resource};
 use grappe_ssh::{RemoteFile, WriteFile};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
@@ -130,6 +130,30 @@ impl Resource for HostFile {
 
     async fn update(&self, ctx: &Context<Hosts>, _: State, args: Args) -> Result<State, Fault> {
         put(ctx, args).await
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::By("the file's absolute path on the host that its block names")
+    }
+
+    async fn import(&self, ctx: &Context<Hosts>, id: &str, args: Args) -> Result<Option<Imported>, Fault> {
+        let Args { host, content, sensitive_content, content_base64, mode, owner, group, .. } = args;
+        let path = id.to_owned();
+        let state = State {
+            host,
+            path,
+            content,
+            sensitive_content,
+            content_base64,
+            mode,
+            owner,
+            group,
+            sha256: None,
+        };
+        match self.read(ctx, state).await? {
+            Some(state) => Imported::new(&state).map(|found| Some(found.with("path", id))),
+            None => Ok(None),
+        }
     }
 
     async fn delete(&self, ctx: &Context<Hosts>, state: State) -> Result<(), Fault> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use grappe_provider::{Change, Context, Fault, Problem, Resource, Timeouts};
+use grappe_provider::{Change, Context, Fault, Importable, Imported, Problem, Resource, Timeouts};
 use grappe_ssh::{Cause, Endpoint, Host, HostKeyCheck, SshError};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
@@ -226,6 +226,26 @@ impl Resource for HostMachine {
         let endpoint = args.endpoint(ctx.client(), &connection);
         wait_for_ssh(ctx, &endpoint, args.deadline()?).await.map_err(rebuilt)?;
         Ok(State { id: prior.id, host_key, connection, facts: prior.facts })
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::By(
+            "what is to be its `id`: its `instance`, where its block gives one, or any text that no other machine has",
+        )
+    }
+
+    async fn import(&self, ctx: &Context<Hosts>, id: &str, args: Args) -> Result<Option<Imported>, Fault> {
+        if args.instance.as_deref().is_some_and(|instance| instance != id) {
+            return Err(Fault::permanent("its block says that it is another instance")
+                .attribute("instance")
+                .hint("import it by its instance"));
+        }
+        let endpoint = args.endpoint(ctx.client(), &args.connection(id, args.host_key.clone()));
+        let host = ctx.client().pool().host(&endpoint).await.map_err(fault)?;
+        let host_key = args.host_key.clone().unwrap_or_else(|| host.host_key().to_owned());
+        let connection = args.connection(id, Some(host_key.clone()));
+        let facts = gather(&ctx.client().session(ctx, &connection).await?).await?;
+        Imported::new(&State { id: id.to_owned(), host_key: Some(host_key), connection, facts }).map(Some)
     }
 
     async fn delete(&self, ctx: &Context<Hosts>, state: State) -> Result<(), Fault> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use grappe_provider::{Context, Fault, Limit, Problem, Resource};
+use grappe_provider::{Context, Fault, Importable, Limit, Problem, Resource};
 use grappe_ssh::{Exec, Output};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,12 @@ impl Resource for HostPackage {
         let part = |name: &str| object.get("host").and_then(|host| host.get(name)).and_then(Value::as_str);
         let host = part("id").or_else(|| part("address"));
         host.map(|host| Limit { group: format!("packages of {host}"), max: 1 }).into_iter().collect()
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::Not(
+            "creating it leaves packages that are there as they are, and destroying it leaves them too",
+        )
     }
 
     async fn read(&self, ctx: &Context<Hosts>, state: State) -> Result<Option<State>, Fault> {

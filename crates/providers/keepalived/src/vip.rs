@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use grappe_kubeadm::Secret;
 use grappe_kubeadm::keepalived::{self, Error, Vip};
-use grappe_provider::{Change, Context, Fault, Limit, Problem, Resource};
+use grappe_provider::{Change, Context, Fault, Importable, Limit, Problem, Resource};
 use grappe_provider_host::service_file::{ServiceFile, Then};
 use grappe_provider_host::{Connection, Hosts, Session, package};
 use grappe_ssh::quote;
@@ -252,6 +252,10 @@ impl Resource for KeepalivedVip {
         let part = |name: &str| object.get("host").and_then(|host| host.get(name)).and_then(Value::as_str);
         let host = part("id").or_else(|| part("address"));
         host.map(|host| Limit { group: format!("packages of {host}"), max: 1 }).into_iter().collect()
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::Not("creating it writes its file whole, whatever was there")
     }
 
     async fn read(&self, ctx: &Context<Hosts>, state: State) -> Result<Option<State>, Fault> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use grappe_kubeadm::cni::{Kind, Network, Requirements};
 use grappe_kubeadm::manifest::Object;
-use grappe_provider::{Change, Context, Fault, Problem, Resource, Timeouts};
+use grappe_provider::{Change, Context, Fault, Importable, Problem, Resource, Timeouts};
 use grappe_provider_kubeadm::access::{ClusterRef, Kubectl, is_ready};
 use grappe_provider_kubeadm::client::Client;
 use grappe_provider_kubeadm::cluster::cluster_attribute;
@@ -156,6 +156,10 @@ impl Resource for KubeCni {
     fn timeouts(&self) -> Timeouts {
         let long = Duration::from_secs(30 * 60);
         Timeouts { create: long, update: long, ..Timeouts::default() }
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::Not("creating it applies its objects, and takes over those that are there")
     }
 
     async fn read(&self, ctx: &Context<Client>, state: State) -> Result<Option<State>, Fault> {

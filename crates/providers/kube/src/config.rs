@@ -3,7 +3,7 @@
 //! Nothing else needs it: clusters are managed on their control planes. It holds a key that can do everything, so it is
 //! sensitive, and sealed in the state.
 
-use grappe_provider::{Context, Fault, Resource};
+use grappe_provider::{Context, Fault, Importable, Resource};
 use grappe_provider_kubeadm::access::ClusterRef;
 use grappe_provider_kubeadm::client::Client;
 use grappe_provider_kubeadm::cluster::cluster_attribute;
@@ -48,6 +48,10 @@ impl Resource for KubeConfig {
             .attr("endpoint", Attribute::optional(Type::String, "`host:port` of the API for whoever uses it, where that is not the cluster's own endpoint (which may be 127.0.0.1). Its host must be among the cluster's `cert_sans`.").replace())
             .attr("id", Attribute::computed(Type::String, "The cluster's id."))
             .attr("content", Attribute::computed(Type::String, "The kubeconfig.").sensitive())
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::Not("it is made of the cluster's access, which creating it asks for again")
     }
 
     async fn read(&self, ctx: &Context<Client>, state: State) -> Result<Option<State>, Fault> {

@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use grappe_kubeadm::manifest::Object;
-use grappe_provider::{Change, Context, Fault, Problem, Resource, Timeouts};
+use grappe_provider::{Change, Context, Fault, Importable, Imported, Problem, Resource, Timeouts};
 use grappe_provider_host::duration;
 use grappe_provider_kubeadm::access::ClusterRef;
 use grappe_provider_kubeadm::client::Client;
@@ -146,6 +146,22 @@ impl Resource for KubeManifest {
             Err(none) if none.gone => Ok(()),
             Err(none) => Err(none.fault()),
         }
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::By("the name of the first object of its block's manifest, as a plan shows it in `id`")
+    }
+
+    async fn import(&self, ctx: &Context<Client>, id: &str, args: Args) -> Result<Option<Imported>, Fault> {
+        let wanted = objects::parse(&args.manifest)?;
+        let (first, objects, _) = ids(&[], &wanted);
+        if first != id {
+            return Err(Fault::permanent(format!("the manifest begins with {first}, not with {id}"))
+                .attribute("manifest")
+                .hint(format!("import it by {first}")));
+        }
+        let state = State { args, id: first, objects, drift: Vec::new() };
+        self.read(ctx, state).await?.map(|state| Imported::new(&state)).transpose()
     }
 
     async fn adopt(&self, ctx: &Context<Client>, args: Args) -> Result<Option<State>, Fault> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use grappe_provider::{Context, Fault, Problem, Resource};
+use grappe_provider::{Context, Fault, Importable, Imported, Problem, Resource};
 use grappe_provider_kubeadm::access::{ClusterRef, Kubectl};
 use grappe_provider_kubeadm::client::Client;
 use grappe_provider_kubeadm::cluster::cluster_attribute;
@@ -124,6 +124,21 @@ impl Resource for KubeNamespace {
         kubectl.check(&format!("delete the namespace {}", state.name), output).map(|_| ()).map_err(|fault| {
             fault.hint("something in it has a finalizer that nobody works on: `kubectl get namespace -o yaml` names it")
         })
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::By("its name in the cluster that its block names")
+    }
+
+    async fn import(&self, ctx: &Context<Client>, id: &str, args: Args) -> Result<Option<Imported>, Fault> {
+        let args = Args { name: id.to_owned(), ..args };
+        let kubectl = args.cluster.kubectl(ctx).await.map_err(|none| none.fault())?;
+        let Some(found) = kubectl.get(&reference(id)).await? else { return Ok(None) };
+        let state = args.state(found["metadata"]["uid"].as_str().unwrap_or_default());
+        match self.read(ctx, state).await? {
+            Some(state) => Imported::new(&state).map(|found| Some(found.with("name", id))),
+            None => Ok(None),
+        }
     }
 
     async fn adopt(&self, ctx: &Context<Client>, args: Args) -> Result<Option<State>, Fault> {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use grappe_provider::{Context, Fault, Problem, Resource};
+use grappe_provider::{Context, Fault, Importable, Imported, Problem, Resource};
 use grappe_provider_kubeadm::access::{ClusterRef, Kubectl};
 use grappe_provider_kubeadm::client::Client;
 use grappe_provider_kubeadm::cluster::cluster_attribute;
@@ -105,6 +105,24 @@ impl Resource for KubeNode {
         match kubectl.node(&state.name).await? {
             Some(node) => set(&kubectl, &state.name, &node, Some(&state), &BTreeMap::new(), &[]).await,
             None => Ok(()),
+        }
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::By("the node's name in the cluster that its block names")
+    }
+
+    async fn import(&self, ctx: &Context<Client>, id: &str, args: Args) -> Result<Option<Imported>, Fault> {
+        let state = State {
+            id: format!("{}/{id}", args.cluster.id),
+            cluster: args.cluster,
+            name: id.to_owned(),
+            labels: args.labels,
+            taints: args.taints,
+        };
+        match self.read(ctx, state).await? {
+            Some(state) => Imported::new(&state).map(|found| Some(found.with("name", id))),
+            None => Ok(None),
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use grappe_provider::{Change, Context, Fault, Problem, Resource};
+use grappe_provider::{Change, Context, Fault, Importable, Imported, Problem, Resource};
 use grappe_provider_kubeadm::access::{ClusterRef, Kubectl};
 use grappe_provider_kubeadm::client::Client;
 use grappe_provider_kubeadm::cluster::cluster_attribute;
@@ -163,6 +163,35 @@ impl Resource for KubeSecret {
     async fn update(&self, ctx: &Context<Client>, _: State, args: Args) -> Result<State, Fault> {
         let kubectl = args.cluster.kubectl(ctx).await.map_err(|none| none.fault())?;
         args.put(ctx, &kubectl).await
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::By("`NAMESPACE/NAME` in the cluster that its block names")
+    }
+
+    async fn import(&self, ctx: &Context<Client>, id: &str, args: Args) -> Result<Option<Imported>, Fault> {
+        let (namespace, name) = id
+            .split_once('/')
+            .ok_or_else(|| Fault::permanent(format!("the id {id:?} is not NAMESPACE/NAME")))?;
+        let kubectl = args.cluster.kubectl(ctx).await.map_err(|none| none.fault())?;
+        let Some(found) = kubectl.get(&reference(namespace, name)).await? else { return Ok(None) };
+        let state = State {
+            cluster: args.cluster,
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+            id: found["metadata"]["uid"].as_str().unwrap_or_default().to_owned(),
+            // Read back for the keys that the block has.
+            data_hashes: args.data.into_keys().map(|key| (key, String::new())).collect(),
+            labels: args.labels,
+            data: None,
+        };
+        match self.read(ctx, state).await? {
+            Some(state) => {
+                let found = Imported::new(&state)?.with("name", name).with("namespace", namespace);
+                Ok(Some(found))
+            }
+            None => Ok(None),
+        }
     }
 
     async fn delete(&self, ctx: &Context<Client>, state: State) -> Result<(), Fault> {

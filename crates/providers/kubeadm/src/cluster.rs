@@ -14,7 +14,7 @@ use grappe_kubeadm::config::LocalEndpoint;
 use grappe_kubeadm::join;
 use grappe_kubeadm::upgrade::hops;
 use grappe_kubeadm::version::KubernetesVersion;
-use grappe_provider::{Change, Context, Fault, Problem, Resource, Timeouts};
+use grappe_provider::{Change, Context, Fault, Importable, Problem, Resource, Timeouts};
 use grappe_provider_host::Connection;
 use grappe_value::{Attribute, ObjectType, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
@@ -109,6 +109,12 @@ impl Resource for KubeadmCluster {
             delete: node::TIMEOUT,
             ..Timeouts::default()
         }
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::Not(
+            "what its upgrades and its end go by is what its creation has recorded, which nobody has for a cluster that others made",
+        )
     }
 
     async fn read(&self, ctx: &Context<Client>, state: State) -> Result<Option<State>, Fault> {

@@ -24,7 +24,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use grappe_kubeadm::version::KubernetesVersion;
-use grappe_provider::{Change, Context, Fault, Problem, Resource};
+use grappe_provider::{Change, Context, Fault, Importable, Problem, Resource};
 use grappe_provider_host::{Connection, Session};
 use grappe_value::{Attribute, Schema, Type, Value};
 use ipnet::IpNet;
@@ -77,6 +77,10 @@ impl Resource for KubeadmHost {
         if change.prior.is_some() && change.changes("node_cidr") {
             change.set_unknown("node_ip");
         }
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::Not("creating it looks first, and changes on the host what differs")
     }
 
     async fn read(&self, ctx: &Context<Client>, state: State) -> Result<Option<State>, Fault> {

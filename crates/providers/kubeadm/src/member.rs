@@ -11,7 +11,7 @@ use std::time::Duration;
 use grappe_kubeadm::config::{self, LocalEndpoint, NodeRegistration};
 use grappe_kubeadm::upgrade::{allows, is_behind};
 use grappe_kubeadm::version::KubernetesVersion;
-use grappe_provider::{Change, Context, Fault, Problem, Resource, Timeouts};
+use grappe_provider::{Change, Context, Fault, Importable, Problem, Resource, Timeouts};
 use grappe_provider_host::{Connection, duration};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
@@ -207,6 +207,12 @@ impl Resource for Member {
             delete: node::TIMEOUT,
             ..Timeouts::default()
         }
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::Not(
+            "what its upgrades and its end go by is what its join has recorded, which nobody has for a node that others joined",
+        )
     }
 
     async fn read(&self, ctx: &Context<Client>, state: State) -> Result<Option<State>, Fault> {

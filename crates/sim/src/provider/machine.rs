@@ -1,6 +1,6 @@
 //! `sim_machine`: a machine that boots Debian and answers SSH.
 
-use grappe_provider::{Context, Fault, Problem, Resource};
+use grappe_provider::{Context, Fault, Importable, Imported, Problem, Resource};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
@@ -200,6 +200,18 @@ impl Resource for SimMachine {
 
     async fn delete(&self, ctx: &Context<Client>, state: State) -> Result<(), Fault> {
         call(ctx, "delete sim_machine", move |world| gone_is_fine(world.delete_machine(&state.id))).await
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::By("its id, as `grappe sim list -json` shows it")
+    }
+
+    async fn import(&self, ctx: &Context<Client>, id: &str, _: Args) -> Result<Option<Imported>, Fault> {
+        let id = id.to_owned();
+        let found =
+            call(ctx, "read sim_machine", move |world| Ok(world.machine(&id).map(|m| state_of(world, m))))
+                .await?;
+        found.map(|state| Imported::new(&state)).transpose()
     }
 
     async fn adopt(&self, ctx: &Context<Client>, _: Args) -> Result<Option<State>, Fault> {

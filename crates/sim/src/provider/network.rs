@@ -1,6 +1,6 @@
 //! `sim_network`: a layer-2 network with one IPv4 range.
 
-use grappe_provider::{Context, Fault, Problem, Resource};
+use grappe_provider::{Context, Fault, Importable, Imported, Problem, Resource};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +97,17 @@ impl Resource for SimNetwork {
 
     async fn delete(&self, ctx: &Context<Client>, state: State) -> Result<(), Fault> {
         call(ctx, "delete sim_network", move |world| gone_is_fine(world.delete_network(&state.id))).await
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::By("its id, as `grappe sim list -json` shows it")
+    }
+
+    async fn import(&self, ctx: &Context<Client>, id: &str, _: Args) -> Result<Option<Imported>, Fault> {
+        let id = id.to_owned();
+        let found =
+            call(ctx, "read sim_network", move |world| Ok(world.network(&id).map(State::from))).await?;
+        found.map(|state| Imported::new(&state)).transpose()
     }
 
     async fn adopt(&self, ctx: &Context<Client>, _: Args) -> Result<Option<State>, Fault> {

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use grappe_provider::{Context, Fault, Problem, Resource};
+use grappe_provider::{Context, Fault, Importable, Imported, Problem, Resource};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
@@ -117,6 +117,16 @@ impl Resource for SimPort {
 
     async fn delete(&self, ctx: &Context<Client>, state: State) -> Result<(), Fault> {
         call(ctx, "delete sim_port", move |world| gone_is_fine(world.delete_port(&state.id))).await
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::By("its id, as `grappe sim list -json` shows it")
+    }
+
+    async fn import(&self, ctx: &Context<Client>, id: &str, _: Args) -> Result<Option<Imported>, Fault> {
+        let id = id.to_owned();
+        let found = call(ctx, "read sim_port", move |world| Ok(world.port(&id).map(State::from))).await?;
+        found.map(|state| Imported::new(&state)).transpose()
     }
 
     async fn adopt(&self, ctx: &Context<Client>, _: Args) -> Result<Option<State>, Fault> {

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use grappe_provider::{Context, Fault, Problem, Resource};
+use grappe_provider::{Context, Fault, Importable, Imported, Problem, Resource};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +63,25 @@ impl Resource for RandomId {
 
     only_in_the_state!();
 
+    fn importable(&self) -> Importable {
+        Importable::By("`B64_URL`, or `PREFIX,B64_URL`")
+    }
+
+    async fn import(&self, _: &Context<()>, id: &str, _: Args) -> Result<Option<Imported>, Fault> {
+        let (prefix, text) = match id.rsplit_once(',') {
+            Some((prefix, text)) => (Some(prefix), text),
+            None => (None, id),
+        };
+        let bytes = URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|e| Fault::permanent(format!("{text:?} is not base64 for URLs without padding: {e}")))?;
+        if bytes.is_empty() {
+            return Err(Fault::permanent("the id holds no bytes"));
+        }
+        let found = Imported::new(&written(&bytes, prefix.unwrap_or_default()))?;
+        Ok(Some(found.with("byte_length", bytes.len()).with("prefix", prefix)))
+    }
+
     async fn create(&self, _: &Context<()>, args: Args) -> Result<State, Fault> {
         let mut bytes = vec![0u8; args.byte_length];
         rand::fill(&mut bytes[..]);
@@ -118,6 +137,25 @@ mod tests {
         // int.from_bytes(bytes.fromhex("fffefd00010203040506"))
         assert_eq!(state.dec, "p-1208907156698881503528198");
         assert_eq!(decimal(&[0, 0]), "0");
+    }
+
+    #[test]
+    fn bytes_that_there_are_are_imported() {
+        let bench = Bench::new(Random);
+        let given = Value::object([("byte_length", Value::from(10)), ("prefix", "p-".into())]);
+        let found = bench.import("random_id", "p-,__79AAECAwQFBg", &given).unwrap().unwrap();
+        assert_eq!(found.get("hex").unwrap().as_str(), Some("p-fffefd00010203040506"));
+        assert!(bench.plan("random_id", Some(&found), &given).same(&found), "nothing is to be done");
+        assert!(
+            bench
+                .import("random_id", "p-__79AAECAwQFBg", &given)
+                .unwrap()
+                .unwrap()
+                .get("prefix")
+                .unwrap()
+                .is_null()
+        );
+        assert!(bench.import("random_id", "!", &given).is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `random_integer`: a whole number in a range.
 
-use grappe_provider::{Context, Fault, Problem, Resource};
+use grappe_provider::{Context, Fault, Importable, Imported, Problem, Resource};
 use grappe_value::{Attribute, Schema, Type, Value};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,35 @@ impl Resource for RandomInteger {
 
     only_in_the_state!();
 
+    fn importable(&self) -> Importable {
+        Importable::By("`RESULT`, or `RESULT,MIN,MAX` or `RESULT,MIN,MAX,SEED` as Terraform wants it")
+    }
+
+    async fn import(&self, _: &Context<()>, id: &str, args: Args) -> Result<Option<Imported>, Fault> {
+        let bad = |part: &str| Fault::permanent(format!("{part:?} in the id {id:?} is not a whole number"));
+        let whole = |part: &str| part.parse::<i64>().map_err(|_| bad(part));
+        let parts: Vec<&str> = id.splitn(4, ',').collect();
+        let result = whole(parts[0])?;
+        let (min, max) = match parts[..] {
+            [_] => (args.min, args.max),
+            [_, min, max] | [_, min, max, _] => (whole(min)?, whole(max)?),
+            _ => {
+                return Err(Fault::permanent(format!(
+                    "the id {id:?} is not RESULT or RESULT,MIN,MAX[,SEED]"
+                )));
+            }
+        };
+        if !(min..=max).contains(&result) {
+            return Err(Fault::permanent(format!("{result} is not between {min} and {max}")));
+        }
+        let found =
+            Imported::new(&State { id: result.to_string(), result })?.with("min", min).with("max", max);
+        Ok(Some(match parts.get(3) {
+            Some(seed) => found.with("seed", *seed),
+            None => found,
+        }))
+    }
+
     async fn create(&self, _: &Context<()>, args: Args) -> Result<State, Fault> {
         if args.min > args.max {
             // Both were unknown while planning.
@@ -77,6 +106,22 @@ mod tests {
         let result = made.get("result").unwrap().as_number().unwrap().as_i64().unwrap();
         assert_eq!(made.get("id").unwrap().as_str(), Some(&*result.to_string()));
         result
+    }
+
+    #[test]
+    fn a_number_that_there_is_is_imported() {
+        let bench = Bench::new(Random);
+        let given = Value::object([("min", Value::from(-5)), ("max", 10.into())]);
+        for id in ["-3", "-3,-5,10"] {
+            let found = bench.import("random_integer", id, &given).unwrap().unwrap();
+            assert!(bench.plan("random_integer", Some(&found), &given).same(&found), "nothing is to be done");
+        }
+        let other = bench.import("random_integer", "3,1,9,x,y", &given).unwrap().unwrap();
+        assert_eq!(other.get("seed").unwrap().as_str(), Some("x,y"));
+        assert_eq!(other.get("min").unwrap().as_number().unwrap().as_i64(), Some(1));
+        for id in ["", "x", "11", "3,1", "3,4,9", "3,a,9"] {
+            assert!(bench.import("random_integer", id, &given).is_err(), "{id}");
+        }
     }
 
     #[test]

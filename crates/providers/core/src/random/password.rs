@@ -1,6 +1,6 @@
 //! `random_password`: as `random_string`, never shown. Terraform's `bcrypt_hash` is not offered: nothing here needs it yet.
 
-use grappe_provider::{Context, Fault, Problem, Resource};
+use grappe_provider::{Context, Fault, Importable, Imported, Problem, Resource};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,15 @@ impl Resource for RandomPassword {
 
     only_in_the_state!();
 
+    fn importable(&self) -> Importable {
+        Importable::By("the password")
+    }
+
+    async fn import(&self, _: &Context<()>, id: &str, _: string::Args) -> Result<Option<Imported>, Fault> {
+        let found = Imported::new(&State { id: "none".into(), result: id.to_owned() })?;
+        Ok(Some(found.with("length", id.chars().count())))
+    }
+
     async fn create(&self, _: &Context<()>, args: string::Args) -> Result<State, Fault> {
         Ok(State { id: "none".into(), result: string::draw(&args)? })
     }
@@ -55,5 +64,10 @@ mod tests {
         assert!(result.is_sensitive_deep());
         assert!(!format!("{made:?}").contains(result.as_str().unwrap()));
         assert_eq!(made.get("id").unwrap().as_str(), Some("none"));
+        let given = Value::object([("length", Value::from(7))]);
+        let found = Bench::new(Random).import("random_password", "hunter2", &given).unwrap().unwrap();
+        assert!(
+            found.get("result").unwrap().is_sensitive_deep() && !format!("{found:?}").contains("hunter2")
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! `random_pet`: words that people can say.
 
-use grappe_provider::{Context, Fault, Problem, Resource};
+use grappe_provider::{Context, Fault, Importable, Imported, Problem, Resource};
 use grappe_value::{Attribute, Schema, Type, Value};
 use rand::seq::IndexedRandom;
 use serde::{Deserialize, Serialize};
@@ -89,6 +89,14 @@ impl Resource for RandomPet {
     }
 
     only_in_the_state!();
+
+    fn importable(&self) -> Importable {
+        Importable::By("the name")
+    }
+
+    async fn import(&self, _: &Context<()>, id: &str, _: Args) -> Result<Option<Imported>, Fault> {
+        Imported::new(&State { id: id.to_owned() }).map(Some)
+    }
 
     async fn create(&self, _: &Context<()>, args: Args) -> Result<State, Fault> {
         let mut rng = generator(None);

@@ -1,6 +1,6 @@
 //! `random_shuffle`: a list in another order.
 
-use grappe_provider::{Context, Fault, Problem, Resource};
+use grappe_provider::{Context, Fault, Importable, Problem, Resource};
 use grappe_value::{Attribute, Schema, Type, Value};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,10 @@ impl Resource for RandomShuffle {
     }
 
     only_in_the_state!();
+
+    fn importable(&self) -> Importable {
+        Importable::Not("its value is a list, which no id tells")
+    }
 
     async fn create(&self, _: &Context<()>, args: Args) -> Result<State, Fault> {
         let mut rng = generator(args.seed.as_deref());

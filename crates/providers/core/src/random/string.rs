@@ -1,6 +1,6 @@
 //! `random_string`, and the drawing of characters that `random_password` shares.
 
-use grappe_provider::{Context, Fault, Problem, Resource};
+use grappe_provider::{Context, Fault, Importable, Imported, Problem, Resource};
 use grappe_value::{Attribute, Schema, Type, Value};
 use rand::seq::{IndexedRandom, SliceRandom};
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,15 @@ impl Resource for RandomString {
     }
 
     only_in_the_state!();
+
+    fn importable(&self) -> Importable {
+        Importable::By("the characters")
+    }
+
+    async fn import(&self, _: &Context<()>, id: &str, _: Args) -> Result<Option<Imported>, Fault> {
+        let found = Imported::new(&State { id: id.to_owned(), result: id.to_owned() })?;
+        Ok(Some(found.with("length", id.chars().count())))
+    }
 
     async fn create(&self, _: &Context<()>, args: Args) -> Result<State, Fault> {
         let result = draw(&args)?;
@@ -182,6 +191,20 @@ mod tests {
             assert!(text.chars().filter(|c| "_%".contains(*c)).count() >= 2, "{text}");
             assert_eq!(made.get("id"), made.get("result"));
         }
+    }
+
+    #[test]
+    fn a_string_that_there_is_is_imported_as_its_block_says() {
+        let bench = Bench::new(Random);
+        let given = Value::object([("length", Value::from(3)), ("special", false.into())]);
+        let found = bench.import("random_string", "a%c", &given).unwrap().unwrap();
+        assert!(bench.plan("random_string", Some(&found), &given).same(&found), "nothing is to be done");
+        let found = bench.import("random_string", "abcd", &given).unwrap().unwrap();
+        assert_eq!(
+            found.get("length").unwrap().as_number().unwrap().as_i64(),
+            Some(4),
+            "what is, not what is wanted"
+        );
     }
 
     #[test]

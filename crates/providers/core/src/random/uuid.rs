@@ -1,6 +1,6 @@
 //! `random_uuid`: a random (version 4) UUID.
 
-use grappe_provider::{Context, Fault, Resource};
+use grappe_provider::{Context, Fault, Importable, Imported, Resource};
 use grappe_value::{Attribute, Schema, Type};
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,17 @@ impl Resource for RandomUuid {
     }
 
     only_in_the_state!();
+
+    fn importable(&self) -> Importable {
+        Importable::By("the UUID")
+    }
+
+    async fn import(&self, _: &Context<()>, id: &str, _: Args) -> Result<Option<Imported>, Fault> {
+        let parsed =
+            uuid::Uuid::parse_str(id).map_err(|e| Fault::permanent(format!("{id:?} is not a UUID: {e}")))?;
+        let result = parsed.hyphenated().to_string();
+        Imported::new(&State { id: result.clone(), result }).map(Some)
+    }
 
     async fn create(&self, _: &Context<()>, _: Args) -> Result<State, Fault> {
         let result = uuid::Uuid::new_v4().to_string();

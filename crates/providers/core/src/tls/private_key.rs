@@ -2,7 +2,7 @@
 //!
 //! `ecdsa_curve` is P256 where nothing is said: Terraform's default, P224, is one that SSH does not have.
 
-use grappe_provider::{Context, Fault, Problem, Resource};
+use grappe_provider::{Context, Fault, Importable, Problem, Resource};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
@@ -81,6 +81,12 @@ impl Resource for PrivateKey {
 
     async fn read(&self, _: &Context<()>, state: State) -> Result<Option<State>, Fault> {
         Ok(Some(state))
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::Not(
+            "the key is nowhere but in the state that it was made in (see `grappe state import-terraform`)",
+        )
     }
 
     async fn create(&self, ctx: &Context<()>, args: Args) -> Result<State, Fault> {

@@ -5,7 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use grappe_provider::{Change, Context, Fault, Problem, Resource};
+use grappe_provider::{Change, Context, Fault, Importable, Imported, Problem, Resource};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
@@ -166,6 +166,15 @@ impl Args {
         ))
     }
 
+    /// The mode as it is on disk, where it is another one: the umask may have taken bits away, nobody may have added any.
+    fn look_at_mode(&mut self, path: &std::path::Path) -> Result<(), Fault> {
+        let on_disk = permissions(path)?;
+        if mode(&self.file_permission).is_some_and(|wanted| on_disk & !wanted != 0) {
+            self.file_permission = format!("{on_disk:04o}");
+        }
+        Ok(())
+    }
+
     fn put(self, ctx: &Context<Client>) -> Result<State, Fault> {
         let client = ctx.client();
         let bytes = self.bytes(client)?;
@@ -202,12 +211,24 @@ fn look(mut state: State, client: &Client) -> Result<Option<State>, Fault> {
         }
         state.hashes = hashes;
     }
-    // The umask may have taken bits away, nobody may have added any.
-    let on_disk = permissions(&path)?;
-    if mode(&state.args.file_permission).is_some_and(|wanted| on_disk & !wanted != 0) {
-        state.args.file_permission = format!("{on_disk:04o}");
-    }
+    state.args.look_at_mode(&path)?;
     Ok(Some(state))
+}
+
+/// A file that there is. Its path may be written in other words than in its block.
+fn import(ctx: &Context<Client>, id: &str, mut args: Args) -> Result<Option<Imported>, Fault> {
+    let path = ctx.client().path(id);
+    let Some(bytes) = read(&path)? else { return Ok(None) };
+    if ctx.client().path(&args.filename) != path {
+        args.filename = id.to_owned();
+    }
+    if args.content_base64.is_some() {
+        args.content_base64 = Some(STANDARD.encode(&bytes));
+    } else if args.content.is_some() {
+        args.content = Some(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    args.look_at_mode(&path)?;
+    Imported::new(&State { args, hashes: Hashes::of(&bytes) }).map(Some)
 }
 
 fn permissions(path: &std::path::Path) -> Result<u32, Fault> {
@@ -247,6 +268,17 @@ macro_rules! file_resource {
             }
             async fn adopt(&self, ctx: &Context<Client>, args: Args) -> Result<Option<State>, Fault> {
                 adopt(ctx, args)
+            }
+            fn importable(&self) -> Importable {
+                Importable::By("the file's path")
+            }
+            async fn import(
+                &self,
+                ctx: &Context<Client>,
+                id: &str,
+                args: Args,
+            ) -> Result<Option<Imported>, Fault> {
+                import(ctx, id, args)
             }
             async fn delete(&self, ctx: &Context<Client>, state: State) -> Result<(), Fault> {
                 delete(&ctx.client().path(&state.args.filename), ctx.key())
@@ -369,6 +401,21 @@ mod tests {
         write_for_tests(&dir.path().join(format!(".a.{}.tmp", Bench::KEY)), b"ha");
         bench.delete("local_file", &made);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_that_there_is_is_imported_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let bench = Bench::at(Local::default(), dir.path().to_owned());
+        let given = text(&[("filename", "a"), ("content", "new")]);
+        assert_eq!(bench.import("local_file", "a", &given).unwrap(), None);
+        write_for_tests(&dir.path().join("a"), b"old");
+        let found =
+            bench.import("local_file", dir.path().join("a").to_str().unwrap(), &given).unwrap().unwrap();
+        assert_eq!((str_of(&found, "filename"), str_of(&found, "content")), ("a", "old"));
+        assert!(bench.read("local_file", &found).unwrap().same(&found), "no drift after an import");
+        let mended = bench.update("local_file", &found, &given);
+        assert_eq!(str_of(&mended, "content"), "new");
     }
 
     #[test]

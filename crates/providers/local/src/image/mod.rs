@@ -20,7 +20,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use grappe_provider::{Context, Fault, Problem, Resource};
+use grappe_provider::{Context, Fault, Importable, Problem, Resource};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -276,6 +276,10 @@ impl Resource for LocalImage {
             problems.extend(debian::validate(debian));
         }
         problems
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::Not("it is made of what its block names, and found again by that")
     }
 
     async fn read(&self, ctx: &Context<Client>, state: State) -> Result<Option<State>, Fault> {

@@ -9,7 +9,7 @@ mod seed;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-use grappe_provider::{Change, Context, Fault, Problem, Resource};
+use grappe_provider::{Change, Context, Fault, Importable, Problem, Resource};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
@@ -301,6 +301,10 @@ impl Resource for LocalMachine {
 
     fn plan(&self, change: &mut Change<'_>) {
         change.set("status", RUNNING.into());
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::Not("only what grappe made on this computer carries the marks by which it is found")
     }
 
     async fn read(&self, ctx: &Context<Client>, state: State) -> Result<Option<State>, Fault> {

@@ -9,7 +9,7 @@ mod nat;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use grappe_provider::{Change, Context, Fault, Problem, Resource};
+use grappe_provider::{Change, Context, Fault, Importable, Problem, Resource};
 use grappe_value::{Attribute, Schema, Type, Value};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
@@ -261,6 +261,10 @@ impl Resource for LocalNetwork {
         {
             change.set("gateway", first_host(cidr).to_string().into());
         }
+    }
+
+    fn importable(&self) -> Importable {
+        Importable::Not("only what grappe made on this computer carries the marks by which it is found")
     }
 
     async fn read(&self, ctx: &Context<Client>, state: State) -> Result<Option<State>, Fault> {

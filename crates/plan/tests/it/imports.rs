@@ -1,0 +1,88 @@
+//! What exists is taken into the state, and is an object like any other from then on.
+
+use grappe_plan::{Action, OpAction, Plan};
+use grappe_value::Value;
+
+use crate::lab::Lab;
+
+const MAIN: &str = r#"
+resource "lab_thing" "a" {
+  name = "a"
+}
+resource "lab_thing" "b" {
+  name  = "b"
+  image = "x"
+  input = lab_thing.a.id
+}
+resource "lab_place" "p" {
+  instance = "i"
+}
+"#;
+
+fn lab(imports: &[(&str, &str)]) -> Lab {
+    let mut lab = Lab::new();
+    lab.main(MAIN);
+    let imports = imports.iter().map(|(addr, id)| (addr.parse().unwrap(), (*id).into()));
+    lab.options.imports = imports.collect();
+    lab
+}
+
+fn action(plan: &Plan, addr: &str) -> (Action, Option<String>) {
+    let change = plan.changes.iter().find(|c| c.addr.to_string() == addr).unwrap();
+    (change.action, change.importing.as_ref().and_then(|id| id.as_str().map(str::to_owned)))
+}
+
+#[test]
+fn what_is_as_its_block_says_is_taken_and_left_alone() {
+    let mut lab = lab(&[("lab_thing.a", "one")]);
+    let plan = lab.plan();
+    assert_eq!(lab.waves, 1, "one question");
+    assert_eq!(action(&plan, "lab_thing.a"), (Action::NoOp, Some("one".into())));
+    assert!(!plan.operations.iter().any(|op| op.addr.to_string() == "lab_thing.a" && op.action.acts()));
+    // Who depends on it sees what was found.
+    let b = plan.operations.iter().find(|op| op.addr.to_string() == "lab_thing.b").unwrap();
+    assert_eq!(b.planned.as_ref().unwrap().get("input"), Some(&Value::from("one")));
+    lab.run_in_order(&plan);
+    assert_eq!(lab.state.objects[&"lab_thing.a".parse().unwrap()].attributes["id"], "one");
+    // It has it now: asked for again, nothing happens.
+    let again = lab.plan();
+    assert!(again.is_empty() && again.imports.is_empty(), "{again:?}");
+}
+
+#[test]
+fn what_differs_is_changed_or_replaced() {
+    let mut lab = lab(&[("lab_thing.a", "one"), ("lab_thing.b", "two")]);
+    let other = |name: &str, image: Option<&str>| {
+        let image = image.map_or(Value::null(grappe_value::Type::String), Value::from);
+        let kind = lab.registry.resource("lab_thing").unwrap();
+        let grappe_value::Type::Object(ty) = kind.ty() else { panic!("no object") };
+        let all = ty.attributes.iter().map(|(k, t)| (k.clone(), Value::null(t.clone())));
+        let disks = grappe_value::convert(&Value::tuple([]), &ty.attributes["disk"]).unwrap();
+        Value::object(all)
+            .with_attr("name", name.into())
+            .with_attr("image", image)
+            .with_attr("size", 1.into())
+            .with_attr("disk", disks)
+            .with_attr("id", "found".into())
+    };
+    let (a, b) = (other("other", None), other("b", Some("y")));
+    lab.real = [("lab_thing.a", a), ("lab_thing.b", b)].map(|(k, v)| (k.parse().unwrap(), Some(v))).into();
+    let plan = lab.plan();
+    assert_eq!(action(&plan, "lab_thing.a").0, Action::Update);
+    assert_eq!(action(&plan, "lab_thing.b"), (Action::Replace { create_first: false }, Some("two".into())));
+    let deletes = |op: &&grappe_plan::Operation| matches!(op.action, OpAction::Delete { .. });
+    assert_eq!(plan.operations.iter().filter(deletes).count(), 1);
+    lab.run_in_order(&plan);
+}
+
+#[test]
+fn what_can_t_be_taken_says_why() {
+    for (addr, why) in [
+        ("lab_place.p", "nothing of it can be found by an id"),
+        ("lab_thing.c", "lab_thing.c does not exist in the configuration"),
+        ("lab_thing.b", "\"input\" of lab_thing.b is known only while applying"),
+    ] {
+        let refused = lab(&[(addr, "x")]).refused();
+        assert!(refused.contains(why), "{addr}: {refused}");
+    }
+}
