@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod commands;
+mod imports;
 mod kill;
 mod lab;
 mod language;

@@ -146,6 +146,10 @@ pub struct PlanningArgs {
     /// Touch only this and what it depends on. May be repeated.
     #[arg(long = "target", value_name = "ADDRESS")]
     pub targets: Vec<Target>,
+    /// Leave this alone, and all that depends on it; in a destruction, what it depends on.
+    /// May be repeated.
+    #[arg(long = "exclude", value_name = "ADDRESS", conflicts_with = "targets")]
+    pub excludes: Vec<Target>,
     /// Create this instance anew. May be repeated.
     #[arg(long, value_name = "ADDRESS")]
     pub replace: Vec<InstanceAddr>,
@@ -764,6 +768,7 @@ mod tests {
             &["grappe", "plan", "-lock-timeout=5"],
             &["grappe", "plan", "-lock-timeout=5d"],
             &["grappe", "plan", "-target=a"],
+            &["grappe", "plan", "-target=a.b", "-exclude=a.c"],
             &["grappe", "apply", "-parallelism=0"],
             &["grappe", "output", "-raw"],
             &["grappe", "frobnicate"],

@@ -20,7 +20,7 @@ use crate::planner::Planner;
 use crate::refresh::{ProviderFinder, provider_walk};
 use crate::report::{change, drift, going, output_change, outputs};
 use crate::statics::Statics;
-use crate::targets::Targets;
+use crate::targets::{Targets, foundations, is_open};
 use crate::walk::Walk;
 use crate::world::{Prior, World};
 
@@ -47,7 +47,7 @@ pub(crate) fn normal<'a>(
         reads.add_imports(planner.imports);
         return Ok(Outcome::NeedReads(reads));
     }
-    if targets.wanted().is_none() {
+    if !targets.limits() {
         walk.sound()?;
     }
     let Planner { mut decided, .. } = planner;
@@ -55,16 +55,36 @@ pub(crate) fn normal<'a>(
     let touched = targets.touched(&walk, named);
     let mut claimed: BTreeSet<&InstanceAddr> = BTreeSet::new();
     claimed.extend(decided.iter().filter_map(|d| d.managed()?.object).map(|(addr, _)| addr));
-    let wanted: BTreeSet<InstanceAddr> = decided.iter().map(|d| d.addr.clone()).collect();
+    let mut wanted: BTreeSet<InstanceAddr> = decided.iter().map(|d| d.addr.clone()).collect();
     if let Some(touched) = &touched {
         decided.retain(|d| touched[d.node as usize]);
     }
+    let mut kept: BTreeSet<&InstanceAddr> = BTreeSet::new();
+    if !input.options.excludes.is_empty() {
+        // What was not evaluated is wanted all the same.
+        let left: Vec<InstanceAddr> = walk.nodes.iter().filter_map(|n| walk.addr(n.what)).collect();
+        claimed.extend(left.iter().filter_map(|addr| world.remembered_as(addr)).map(|(addr, _)| addr));
+        wanted.extend(left);
+        let open = world.objects().map(|(addr, _)| addr).filter(|addr| is_open(&walk, addr));
+        claimed.extend(open);
+        // Nothing goes that something which stays as it is still stands on.
+        let acts: BTreeSet<&InstanceAddr> =
+            decided.iter().filter_map(|d| d.managed()?.object).map(|(addr, _)| addr).collect();
+        let left = input
+            .state
+            .objects
+            .keys()
+            .filter(|addr| !acts.contains(addr) && (claimed.contains(addr) || !targets.names(addr)));
+        kept = foundations(&input.state.objects, left);
+    }
+    let goes = |addr: &InstanceAddr| targets.names(addr) && !kept.contains(addr);
     let mut leaving = Leaving::new(input, world, &walk);
-    for (addr, object) in world.objects().filter(|(addr, _)| !claimed.contains(addr) && targets.names(addr)) {
+    for (addr, object) in world.objects().filter(|(addr, _)| !claimed.contains(addr) && goes(addr)) {
         leaving.orphan(addr, object);
     }
     for ((addr, key), object) in &input.state.deposed {
-        if targets.names(addr) {
+        let left = wanted.contains(addr) && !decided.iter().any(|d| d.addr == *addr);
+        if goes(addr) && !(left && targets.limits()) {
             leaving.deposed(addr, key, object, Reason::Deposed);
         }
     }
@@ -112,7 +132,7 @@ pub(crate) fn destroy<'a>(
         leaving.leave(addr, object, Reason::Destroy);
     }
     for ((addr, key), object) in &input.state.deposed {
-        if targets.names(addr) {
+        if targets.names(addr) || !targets.excludes(addr) && going.contains(addr) {
             leaving.deposed(addr, key, object, Reason::Destroy);
         }
     }
@@ -126,7 +146,7 @@ pub(crate) fn destroy<'a>(
     }
     found.extend(let_go(&gone));
     let mut outputs = BTreeMap::new();
-    if targets.wanted().is_none() {
+    if !targets.limits() {
         for (name, stored) in &input.state.outputs {
             outputs.insert(name.as_str().into(), output_change(Some(stored), None, stored.sensitive)?);
         }
@@ -202,7 +222,11 @@ pub(crate) fn refresh_only<'a>(
     if found.has_errors() {
         return Err(found);
     }
-    let outputs = outputs(&walk, input, None)?;
+    let outputs = match input.options.excludes.is_empty() {
+        true => outputs(&walk, input, None)?,
+        // What they are made of was not all looked at.
+        false => BTreeMap::new(),
+    };
     let mut plan = empty(input, found);
     plan.moves = moves(world, std::iter::empty());
     (plan.changes, plan.operations, plan.outputs) = (changes, operations, outputs);
@@ -217,6 +241,12 @@ fn unmatched(input: &Input<'_>, wanted: &BTreeSet<InstanceAddr>, gone: &[Gone<'_
         if !wanted.iter().chain(gone.iter().map(|g| &g.addr)).any(|addr| target.matches(addr)) {
             let what = format!("-target={target} names nothing that the configuration or the state has.");
             found.push(Diagnostic::warning("Target without effect").detail(what));
+        }
+    }
+    for target in &input.options.excludes {
+        if !wanted.iter().chain(input.state.objects.keys()).any(|addr| target.matches(addr)) {
+            let what = format!("-exclude={target} names nothing that the configuration or the state has.");
+            found.push(Diagnostic::warning("Exclusion without effect").detail(what));
         }
     }
     for addr in input.options.replace.iter().filter(|addr| !wanted.contains(addr)) {
@@ -339,6 +369,16 @@ fn empty(input: &Input<'_>, mut warnings: Diagnostics) -> Plan {
                 .hint("plan again without -target afterwards"),
         );
     }
+    if !input.options.excludes.is_empty() {
+        warnings.push(
+            Diagnostic::warning("Resource targeting is in effect")
+                .detail(
+                    "With -exclude the result of this plan may not be all that the configuration asks for. It is for exceptional \
+                     situations, such as recovering from errors or mistakes.",
+                )
+                .hint("plan again without -exclude afterwards"),
+        );
+    }
     // What is secret by declaration is sealed in a saved plan, as it is in the state.
     let declared = &input.config.root.variables;
     let marked = |(name, value): (&Arc<str>, &Value)| {
@@ -361,5 +401,6 @@ fn empty(input: &Input<'_>, mut warnings: Diagnostics) -> Plan {
         timestamp: input.options.timestamp.clone(),
         workspace: input.options.workspace.clone(),
         targets: input.options.targets.clone(),
+        excludes: input.options.excludes.clone(),
     }
 }

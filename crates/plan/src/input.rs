@@ -45,6 +45,8 @@ pub struct Options {
     pub refresh: bool,
     /// `-target`: nothing else is touched, but for what these depend on. Empty: everything.
     pub targets: Vec<Target>,
+    /// `-exclude`: these are left alone, and all that depends on them. Never together with [`Options::targets`].
+    pub excludes: Vec<Target>,
     /// `-replace`
     pub replace: BTreeSet<InstanceAddr>,
     /// What exists and is to be taken into the state, by the address that it gets: ids. Those of which the state has an object already are left out.
@@ -66,6 +68,7 @@ impl Default for Options {
             mode: PlanMode::Normal,
             refresh: true,
             targets: Vec::new(),
+            excludes: Vec::new(),
             replace: BTreeSet::new(),
             imports: BTreeMap::new(),
             timestamp: None,

@@ -25,13 +25,15 @@ pub(crate) fn block<'a>(statics: &Statics<'a>, addr: &InstanceAddr) -> Option<&'
     statics.modules[module].config.resources.get_index(i).map(|(_, r)| &**r)
 }
 
-/// The objects that targets name, and all that depend on them: none is left standing on nothing.
+/// The objects that targets name, and all that depend on them: none is left standing on nothing. Without what is excluded, and what that stands on.
 pub(crate) fn with_dependants<'a>(input: &'a Input<'_>, targets: &Targets<'_>) -> BTreeSet<&'a InstanceAddr> {
     let objects = &input.state.objects;
-    if targets.wanted().is_none() {
-        return objects.keys().collect();
-    }
-    Dependants::of(objects).with(objects.keys().filter(|addr| targets.names(addr)))
+    let going = match targets.wanted() {
+        None => objects.keys().collect(),
+        Some(_) => Dependants::of(objects).with(objects.keys().filter(|addr| targets.names(addr))),
+    };
+    let stays = targets.stays(objects);
+    going.difference(&stays).copied().collect()
 }
 
 /// Who depends on whom in the state.
@@ -168,6 +170,8 @@ impl<'w, 'a> Leaving<'w, 'a> {
         let key = self.found.keep(self.finder.key_of(addr, object))?;
         // Whether there still is such a configuration.
         match self.finder.config(&key) {
+            // It is made of something that is left alone, and so is what it reaches.
+            Ok(None) if !self.input.options.excludes.is_empty() => None,
             Ok(_) => Some(key),
             Err(wrong) => {
                 if !self.found.iter().any(|d| d.detail == wrong.detail) {

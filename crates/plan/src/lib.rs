@@ -90,7 +90,8 @@ pub fn plan(input: &Input<'_>) -> Result<Outcome, Diagnostics> {
             .span(import.span)
             .into());
     }
-    let targets = Targets::new(&input.options.targets, &statics);
+    let targets =
+        Targets::new(&input.options.targets, &statics).but(&input.options.excludes, &input.state.objects);
     let world = World::new(input, &moves);
     let reads = refresh::reads(&statics, input, &world, &|addr| targets.may_touch(addr, &statics))?;
     if !reads.is_empty() {

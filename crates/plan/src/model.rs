@@ -58,6 +58,9 @@ pub struct Plan {
     /// What it was limited to; empty for all.
     #[serde(with = "form::texts")]
     pub targets: Vec<Target>,
+    /// What it leaves alone, with all that depends on it.
+    #[serde(default, with = "form::texts", skip_serializing_if = "Vec::is_empty")]
+    pub excludes: Vec<Target>,
 }
 
 impl Plan {

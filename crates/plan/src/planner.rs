@@ -366,6 +366,10 @@ pub(crate) fn provider_config(walk: &Walk<'_>, at: &At<'_>) -> Result<Option<Pro
 impl Driver for Planner<'_> {
     fn instance(&mut self, walk: &Walk<'_>, at: &At<'_>) -> Made<Value> {
         let registry = self.input.registry;
+        // Poisoned, and all that is made of it.
+        if self.input.options.excludes.iter().any(|t| t.matches(&at.addr)) {
+            return Made::default();
+        }
         match at.resource.mode {
             Mode::Managed => match registry.resource(&at.resource.ty) {
                 Some(kind) => self.managed(walk, at, kind),

@@ -135,7 +135,7 @@ fn is_whole(walk: &Walk<'_>, output: NodeId, touched: &[bool]) -> bool {
             continue;
         }
         let node = walk.node(node);
-        if matches!(node.what, crate::walk::What::Instance(..)) {
+        if node.poisoned || matches!(node.what, crate::walk::What::Instance(..)) {
             return false;
         }
         todo.extend(&*node.deps);

@@ -74,6 +74,8 @@ struct Planned<'p> {
     operations: HashMap<&'p InstanceAddr, &'p Operation>,
     data: HashMap<&'p InstanceAddr, &'p Value>,
     keys: HashMap<&'p ResourceAddr, Vec<&'p InstanceKey>>,
+    /// What the plan leaves alone: it is worth nothing here, as it was while planning.
+    excludes: &'p [grappe_value::addr::Target],
     /// Whether the state says which instances there are, and not the configuration.
     from_state: bool,
     /// What each instance's node is, and whether its value is final.
@@ -82,6 +84,9 @@ struct Planned<'p> {
 
 impl Driver for Planned<'_> {
     fn instance(&mut self, _: &Walk<'_>, at: &At<'_>) -> Made<Value> {
+        if self.excludes.iter().any(|t| t.matches(&at.addr)) {
+            return Made::default();
+        }
         let ty = match at.resource.mode {
             Mode::Managed => self.registry.resource(&at.resource.ty).map(|k| k.ty().clone()),
             Mode::Data => self.registry.data_source(&at.resource.ty).map(|k| k.schema().ty()),
@@ -507,6 +512,7 @@ impl<'p> Planned<'p> {
             operations: plan.operations.iter().filter(makes).map(|op| (&op.addr, op)).collect(),
             data: plan.data.iter().map(|d| (&d.addr, &d.value)).collect(),
             keys,
+            excludes: if plan.mode == PlanMode::Normal { &plan.excludes } else { &[] },
             from_state: plan.mode != PlanMode::Normal,
             seen: Vec::new(),
         }

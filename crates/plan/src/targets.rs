@@ -1,10 +1,17 @@
-//! `-target`: which blocks are evaluated and which instances are touched.
+//! `-target`: which blocks are evaluated and which instances are touched. `-exclude`: which are left alone.
 //!
 //! Blocks are chosen before anything is evaluated, by their static references. Which *instances* of them belong to the plan is known after the walk:
 //! the targets, and what those depend on.
+//!
+//! What is excluded is poisoned in the walk, and so is all that is made of it: that is what is left alone, exact to the instance. Objects that the
+//! configuration does not have are left alone where they stand on such a thing, and where one still stands on them.
 
-use grappe_value::addr::{InstanceAddr, ModuleAddr, ResourceAddr, Target};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use grappe_state::Object;
+use grappe_value::addr::{InstanceAddr, InstanceKey, ModuleAddr, ResourceAddr, Target};
+
+use crate::leaving::Dependants;
 use crate::statics::{Block, Statics};
 use crate::walk::{NodeId, Walk};
 
@@ -12,12 +19,15 @@ use crate::walk::{NodeId, Walk};
 pub(crate) struct Targets<'t> {
     targets: &'t [Target],
     wanted: Option<Vec<bool>>,
+    excludes: &'t [Target],
+    /// The objects of the state that are excluded, and those that stand on them.
+    left: BTreeSet<InstanceAddr>,
 }
 
 impl<'t> Targets<'t> {
     pub(crate) fn new(targets: &'t [Target], statics: &Statics<'_>) -> Self {
         if targets.is_empty() {
-            return Targets { targets, wanted: None };
+            return Targets { targets, wanted: None, excludes: &[], left: BTreeSet::new() };
         }
         let named = |block: &Block| match block {
             Block::Resource(m, i) => {
@@ -45,7 +55,27 @@ impl<'t> Targets<'t> {
                 wanted[at] = true;
             }
         }
-        Targets { targets, wanted: Some(wanted) }
+        Targets { targets, wanted: Some(wanted), excludes: &[], left: BTreeSet::new() }
+    }
+
+    /// With what is left alone, of these objects of the state.
+    pub(crate) fn but(self, excludes: &'t [Target], objects: &BTreeMap<InstanceAddr, Object>) -> Self {
+        let named = |addr: &&InstanceAddr| excludes.iter().any(|t| t.matches(addr));
+        let left = match excludes.is_empty() {
+            true => BTreeSet::new(),
+            false => Dependants::of(objects).with(objects.keys().filter(named)).into_iter().cloned().collect(),
+        };
+        Targets { excludes, left, ..self }
+    }
+
+    /// Whether the plan is about a part of the configuration.
+    pub(crate) fn limits(&self) -> bool {
+        self.wanted.is_some() || !self.excludes.is_empty()
+    }
+
+    /// Whether an instance is excluded by its name.
+    pub(crate) fn excludes(&self, addr: &InstanceAddr) -> bool {
+        self.excludes.iter().any(|t| t.matches(addr))
     }
 
     /// The blocks to evaluate; all where `None`.
@@ -53,13 +83,25 @@ impl<'t> Targets<'t> {
         self.wanted.as_deref()
     }
 
-    /// Whether an instance is named by a target, or there is none.
+    /// Whether an instance is named by a target (or there is none), and is not left alone.
     pub(crate) fn names(&self, addr: &InstanceAddr) -> bool {
-        self.wanted.is_none() || self.targets.iter().any(|t| t.matches(addr))
+        let named = self.wanted.is_none() || self.targets.iter().any(|t| t.matches(addr));
+        named && !self.excludes(addr) && !self.left.contains(addr)
+    }
+
+    /// What stays when all else is destroyed: what is excluded, and what that stands on.
+    pub(crate) fn stays<'o>(
+        &self,
+        objects: &'o BTreeMap<InstanceAddr, Object>,
+    ) -> BTreeSet<&'o InstanceAddr> {
+        foundations(objects, objects.keys().filter(|addr| self.excludes(addr)))
     }
 
     /// Whether an object of the state may have to do with the plan.
     pub(crate) fn may_touch(&self, addr: &InstanceAddr, statics: &Statics<'_>) -> bool {
+        if self.excludes(addr) || self.left.contains(addr) {
+            return false;
+        }
         let Some(wanted) = &self.wanted else { return true };
         let block = statics.find(&addr.resource).map(|(m, i)| statics.position(Block::Resource(m, i)));
         self.names(addr) || block.is_some_and(|b| wanted[b])
@@ -67,6 +109,14 @@ impl<'t> Targets<'t> {
 
     /// The nodes that the plan touches: those of targets, and what they depend on. `None` for all.
     pub(crate) fn touched(&self, walk: &Walk<'_>, named: impl Iterator<Item = NodeId>) -> Option<Vec<bool>> {
+        if !self.excludes.is_empty() {
+            let mut touched = vec![true; walk.nodes.len()];
+            for (id, node) in walk.nodes.iter().enumerate() {
+                // What a node depends on has a lower number.
+                touched[id] = !node.poisoned && node.deps.iter().all(|d| touched[*d as usize]);
+            }
+            return Some(touched);
+        }
         self.wanted.as_ref()?;
         let mut touched = vec![false; walk.nodes.len()];
         let mut todo: Vec<NodeId> = named.collect();
@@ -77,6 +127,51 @@ impl<'t> Targets<'t> {
         }
         Some(touched)
     }
+}
+
+/// Whether it can't be said which instances a block has, since that depends on something that is left alone: no object of it is too many then.
+pub(crate) fn is_open(walk: &Walk<'_>, addr: &InstanceAddr) -> bool {
+    let mut mi = 0;
+    for (call, key) in addr.resource.module.0.iter() {
+        let config = walk.statics.modules[walk.modules[mi].module].config;
+        let Some(position) = config.calls.get_index_of(&**call) else { return false };
+        let Some(calls) = &walk.modules[mi].calls[position] else { return true };
+        let Some(keys) = &calls.keys else { return true };
+        match keys.position(key).and_then(|at| calls.instances.get(at)) {
+            Some(instance) => mi = *instance,
+            None => return false,
+        }
+    }
+    let Some((_, i)) = walk.statics.find(&addr.resource) else { return false };
+    walk.modules[mi].resources[i].as_ref().is_none_or(|r| r.keys.is_none())
+}
+
+/// These objects, and all that they depend on.
+pub(crate) fn foundations<'o>(
+    objects: &'o BTreeMap<InstanceAddr, Object>,
+    of: impl Iterator<Item = &'o InstanceAddr>,
+) -> BTreeSet<&'o InstanceAddr> {
+    let mut all_of: HashMap<&ResourceAddr, Vec<&InstanceAddr>> = HashMap::new();
+    for addr in objects.keys() {
+        all_of.entry(&addr.resource).or_default().push(addr);
+    }
+    let mut found = BTreeSet::new();
+    let mut todo: Vec<&InstanceAddr> = of.collect();
+    while let Some(addr) = todo.pop() {
+        if !found.insert(addr) {
+            continue;
+        }
+        for dep in objects.get(addr).into_iter().flat_map(|o| &o.dependencies) {
+            match objects.get_key_value(dep) {
+                Some((dep, _)) => todo.push(dep),
+                None if dep.key == InstanceKey::None => {
+                    todo.extend(all_of.get(&*dep.resource).into_iter().flatten());
+                }
+                None => {}
+            }
+        }
+    }
+    found
 }
 
 fn starts_with(path: &[std::sync::Arc<str>], addr: &ModuleAddr) -> bool {

@@ -73,13 +73,14 @@ fn saved(ui: &Ui, args: &ApplyArgs) -> anyhow::Result<Exit> {
         !planning.refresh,
         !planning.variables.given.is_empty(),
         !planning.targets.is_empty(),
+        !planning.excludes.is_empty(),
         !planning.replace.is_empty(),
         planning.state.state_dir.is_some(),
     ];
     if given.contains(&true) {
         return Err(Explained::new("a saved plan can't be changed any more")
             .hint(
-                "-var, -var-file, -target, -replace, -destroy, -refresh, -refresh-only and -state-dir belong to the \"plan\" that \
+                "-var, -var-file, -target, -exclude, -replace, -destroy, -refresh, -refresh-only and -state-dir belong to the \"plan\" that \
                  saves it",
             )
             .into());

@@ -28,6 +28,7 @@ pub(super) struct How {
     pub(super) mode: PlanMode,
     pub(super) refresh: bool,
     pub(super) targets: Vec<grappe_value::addr::Target>,
+    pub(super) excludes: Vec<grappe_value::addr::Target>,
     pub(super) replace: BTreeSet<grappe_value::addr::InstanceAddr>,
     /// What is taken into the state: ids by address.
     pub(super) imports: BTreeMap<grappe_value::addr::InstanceAddr, Arc<str>>,
@@ -43,6 +44,7 @@ impl How {
             },
             refresh: args.refresh,
             targets: args.targets.clone(),
+            excludes: args.excludes.clone(),
             replace: args.replace.iter().cloned().collect(),
             imports: BTreeMap::new(),
         }
@@ -141,6 +143,7 @@ impl Job {
             mode: how.mode,
             refresh: how.refresh,
             targets: how.targets.clone(),
+            excludes: how.excludes.clone(),
             replace: how.replace.clone(),
             imports: how.imports.clone(),
             timestamp,

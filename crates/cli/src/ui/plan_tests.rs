@@ -30,6 +30,7 @@ fn plan(changes: Vec<Change>) -> Plan {
         timestamp: None,
         workspace: "default".into(),
         targets: Vec::new(),
+        excludes: Vec::new(),
     }
 }
 

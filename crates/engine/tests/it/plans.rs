@@ -114,6 +114,7 @@ impl Plans {
             timestamp: None,
             workspace: "default".into(),
             targets: Vec::new(),
+            excludes: Vec::new(),
         }
     }
 }

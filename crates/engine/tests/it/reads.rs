@@ -40,6 +40,7 @@ async fn plan_with(
             Ok(Outcome::NeedReads(Reads {
                 objects: objects.collect(),
                 data: Vec::new(),
+                imports: Vec::new(),
                 providers: vec![ProviderConfig {
                     key: provider,
                     value: Value::object([("broken", Value::from(false))]),

@@ -5,6 +5,7 @@ mod types;
 
 mod apply;
 mod checks;
+mod exclude;
 mod flags;
 mod golden;
 mod imports;
