@@ -680,29 +680,9 @@ pub fn two_dashes(args: impl IntoIterator<Item = std::ffi::OsString>) -> Vec<std
         .collect()
 }
 
-/// `90s`, `10m`, `1h30m`, as Go writes durations.
+/// `90s`, `10m`, `1h30m`, as Go writes durations: zero needs no unit.
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    let refuse = || format!("{text:?} is not a duration: write 30s, 10m or 1h30m");
-    let mut total = Duration::ZERO;
-    let mut rest = text;
-    if text == "0" {
-        return Ok(total);
-    }
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(refuse)?;
-        let number: u64 = rest[..end].parse().map_err(|_| refuse())?;
-        let unit = rest[end..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |i| end + i);
-        let scale = match &rest[end..unit] {
-            "ms" => Duration::from_millis(1),
-            "s" => Duration::from_secs(1),
-            "m" => Duration::from_secs(60),
-            "h" => Duration::from_secs(3600),
-            _ => return Err(refuse()),
-        };
-        total += u32::try_from(number).ok().and_then(|n| scale.checked_mul(n)).ok_or_else(refuse)?;
-        rest = &rest[unit..];
-    }
-    if text.is_empty() { Err(refuse()) } else { Ok(total) }
+    if text == "0" { Ok(Duration::ZERO) } else { grappe_value::duration::parse(text) }
 }
 
 #[cfg(test)]

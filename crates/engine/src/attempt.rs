@@ -78,7 +78,7 @@ pub(crate) async fn attempt<'f, T: Send>(
             Some(last) => Failure { summary: format!("{text}; last: {}", last.summary), ..last },
             None => Failure {
                 hint: Some(
-                    "it may still be going on over there; the next run goes on from what exists".into(),
+                    "it may still be going on over there; the next run goes on from what exists. A timeouts block gives it more time".into(),
                 ),
                 ..Failure::new(text)
             },

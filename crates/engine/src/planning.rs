@@ -345,7 +345,8 @@ impl ReadJob {
                 let addr = &object.addr;
                 let resource = self.registry.resource(&addr.resource.ty).ok_or_else(|| unknown(addr))?;
                 let call = |_, cancel| resource.read(context(addr, cancel), &object.value);
-                let read = attempt(&rules(resource.timeouts().read), call, |_, _, _| {}).await;
+                let deadline = object.deadline.unwrap_or_else(|| resource.timeouts().read);
+                let read = attempt(&rules(deadline), call, |_, _, _| {}).await;
                 let reading = match read {
                     Ok(Some(value)) => Reading::Found(value),
                     Ok(None) => Reading::Gone,
@@ -358,7 +359,8 @@ impl ReadJob {
                 let addr = &import.addr;
                 let resource = self.registry.resource(&addr.resource.ty).ok_or_else(|| unknown(addr))?;
                 let call = |_, cancel| resource.import(context(addr, cancel), &import.id, &import.planned);
-                let read = attempt(&rules(resource.timeouts().read), call, |_, _, _| {}).await;
+                let deadline = import.deadline.unwrap_or_else(|| resource.timeouts().read);
+                let read = attempt(&rules(deadline), call, |_, _, _| {}).await;
                 let value = match read {
                     Ok(Some(value)) => value,
                     Ok(None) => return Err(Stopped::not_begun(missing(resource))),
@@ -383,7 +385,7 @@ impl ReadJob {
                 let addr = &data.addr;
                 let source = self.registry.data_source(&addr.resource.ty).ok_or_else(|| unknown(addr))?;
                 let call = |_, cancel| source.read(context(addr, cancel), &data.config);
-                let deadline = grappe_provider::Timeouts::default().read;
+                let deadline = data.deadline.unwrap_or(grappe_provider::Timeouts::default().read);
                 let value = attempt(&rules(deadline), call, |_, _, _| {}).await?;
                 Ok(Found::Data(addr.clone(), DataResult { config: data.config.clone(), value, failed: None }))
             }

@@ -195,6 +195,7 @@ pub(crate) fn refresh_only<'a>(
                 create_before_destroy: object.create_before_destroy,
                 steps: object.steps_done.map_or(0, |_| u32::MAX),
                 lenient: false,
+                timeouts: object.timeouts,
             });
         };
         let mut action = Action::NoOp;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use grappe_provider::AnyResource;
-use grappe_state::{Object, Pending};
+use grappe_state::{Object, Pending, Timeouts};
 use grappe_value::Value;
 use grappe_value::addr::InstanceAddr;
 
@@ -19,6 +19,8 @@ pub(crate) struct Decided<'a> {
     pub(crate) provider: ProviderKey,
     /// Whether only a `check` block wants it.
     pub(crate) lenient: bool,
+    /// What its block says.
+    pub(crate) timeouts: Timeouts,
     pub(crate) what: Decision<'a>,
 }
 
@@ -64,6 +66,7 @@ pub(crate) struct Gone<'a> {
     pub(crate) addr: InstanceAddr,
     pub(crate) deposed: Option<&'a str>,
     pub(crate) provider: ProviderKey,
+    pub(crate) timeouts: Timeouts,
     pub(crate) reason: Reason,
     pub(crate) how: Going<'a>,
 }

@@ -27,6 +27,7 @@ pub(crate) fn read(
     kind: &dyn AnyResource,
     id: &Arc<str>,
     config: &Value,
+    timeouts: grappe_state::Timeouts,
 ) -> Result<Option<(ImportRead, ProviderConfig)>, Diagnostic> {
     let place = |diagnostic: Diagnostic| diagnostic.span(at.resource.span).address(&at.addr);
     if let Importable::Not(why) = kind.importable() {
@@ -64,6 +65,7 @@ pub(crate) fn read(
         provider: provider.key.clone(),
         id: id.clone(),
         planned: creation(kind, config),
+        deadline: crate::timeouts::deadline(timeouts),
     };
     Ok(Some((read, provider)))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use grappe_lang::{Config, Files};
 use grappe_provider::Registry;
@@ -134,6 +135,8 @@ pub struct ObjectRead {
     pub value: Value,
     /// The idempotency key that it was created with.
     pub key: Arc<str>,
+    /// How long that may take, where its block says so.
+    pub deadline: Option<Duration>,
 }
 
 /// An object to import.
@@ -147,6 +150,8 @@ pub struct ImportRead {
     pub id: Arc<str>,
     /// What a creation would make of its block.
     pub planned: Value,
+    /// How long that may take, where its block says so.
+    pub deadline: Option<Duration>,
 }
 
 /// A data source to read.
@@ -160,4 +165,6 @@ pub struct DataRead {
     pub config: Value,
     /// Whether it is no error that it can't be read: only a `check` block wants it. What was wrong goes into [`DataResult::failed`].
     pub lenient: bool,
+    /// How long that may take, where its block says so.
+    pub deadline: Option<Duration>,
 }

@@ -16,6 +16,7 @@ use crate::provision::before_deleting;
 use crate::refresh::ProviderFinder;
 use crate::statics::Statics;
 use crate::targets::Targets;
+use crate::timeouts::of_object;
 use crate::walk::{Repeated, Walk, repeated};
 use crate::world::{Prior, World, decode};
 
@@ -117,7 +118,8 @@ impl<'w, 'a> Leaving<'w, 'a> {
             }
             Prior::Absent => return,
         };
-        self.gone.push(Gone { addr: addr.clone(), deposed: None, provider, reason, how });
+        let timeouts = of_object(&self.walk.statics, addr, object);
+        self.gone.push(Gone { addr: addr.clone(), deposed: None, provider, timeouts, reason, how });
     }
 
     /// An object that another took the place of.
@@ -136,7 +138,8 @@ impl<'w, 'a> Leaving<'w, 'a> {
             } else {
                 Going::Delete(object, value, before_deleting(&self.walk.statics, addr, object))
             };
-            self.gone.push(Gone { addr: addr.clone(), deposed: Some(key), provider, reason, how });
+            let timeouts = of_object(&self.walk.statics, addr, object);
+            self.gone.push(Gone { addr: addr.clone(), deposed: Some(key), provider, timeouts, reason, how });
         }
     }
 
@@ -152,7 +155,7 @@ impl<'w, 'a> Leaving<'w, 'a> {
         let planned = wire::decode(&begun.planned, kind.ty()).map_err(|e| {
             Diagnostic::error("Invalid operation in the journal").detail(e.to_string()).address(&begun.addr)
         });
-        let made = Object { provider: begun.provider.clone(), ..Object::default() };
+        let made = Object { provider: begun.provider.clone(), timeouts: begun.timeouts, ..Object::default() };
         let provider = self.provider(&begun.addr, &made);
         if let (Some(planned), Some(provider)) = (self.found.keep(planned), provider) {
             let how = Going::Adopt(begun, planned);
@@ -160,6 +163,7 @@ impl<'w, 'a> Leaving<'w, 'a> {
                 addr: begun.addr.clone(),
                 deposed: None,
                 provider,
+                timeouts: of_object(&self.walk.statics, &begun.addr, &made),
                 reason: Reason::Abandoned,
                 how,
             });

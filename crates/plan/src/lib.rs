@@ -37,6 +37,7 @@ mod resolve;
 mod scope;
 mod statics;
 mod targets;
+mod timeouts;
 mod triggers;
 mod validate;
 mod walk;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grappe_diag::Diagnostics;
-use grappe_state::Pending;
+use grappe_state::{Pending, Timeouts};
 use grappe_value::addr::{InstanceAddr, ModuleAddr, Target};
 use grappe_value::{Path, Value};
 use serde::{Deserialize, Serialize};
@@ -202,6 +202,9 @@ pub struct Operation {
     /// Where it fails that is a warning and nothing more: only a `check` block wants it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lenient: bool,
+    /// How long it may take, where the object's block says so; what the state must store.
+    #[serde(default, skip_serializing_if = "Timeouts::is_empty")]
+    pub timeouts: Timeouts,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grappe_diag::{Diagnostic, Diagnostics};
-use grappe_state::Object;
+use grappe_state::{Object, Timeouts};
 use grappe_value::Value;
 use grappe_value::addr::{InstanceAddr, InstanceKey, ResourceAddr};
 
@@ -42,6 +42,7 @@ struct Draft {
     create_before_destroy: bool,
     steps: u32,
     lenient: bool,
+    timeouts: Timeouts,
 }
 
 impl Draft {
@@ -60,6 +61,7 @@ impl Draft {
             create_before_destroy: self.create_before_destroy,
             steps: self.steps,
             lenient: false,
+            timeouts: self.timeouts,
         }
     }
 }
@@ -181,6 +183,7 @@ impl<'p> Draw<'p, '_> {
             create_before_destroy: self.parts.first.configured[i],
             steps: decided.managed().map_or(0, |m| m.all_steps),
             lenient: decided.lenient,
+            timeouts: decided.timeouts,
         };
         let managed = match &decided.what {
             Decision::Data(_) => return,
@@ -289,6 +292,7 @@ impl<'p> Draw<'p, '_> {
             create_before_destroy: false,
             steps: 0,
             lenient: false,
+            timeouts: gone.timeouts,
         };
         let steps = match &gone.how {
             Going::Delete(_, _, steps) => steps.clone(),
@@ -463,6 +467,7 @@ impl<'p> Draw<'p, '_> {
                             create_before_destroy: draft.create_before_destroy,
                             steps: draft.steps,
                             lenient: draft.lenient,
+                            timeouts: draft.timeouts,
                         });
                     }
                 }
@@ -487,6 +492,7 @@ impl<'p> Draw<'p, '_> {
                         create_before_destroy: false,
                         steps: 0,
                         lenient: false,
+                        timeouts: Timeouts::default(),
                     });
                 }
             }
@@ -577,6 +583,7 @@ pub(crate) fn records(decided: &Decided<'_>, dependencies: &[InstanceAddr], crea
     managed.verdict == Verdict::Record
         || matches!(&managed.prior, Prior::There { remembered: Some(_), .. })
         || object.create_before_destroy != create_first
+        || object.timeouts != decided.timeouts
         || object.schema_version != managed.kind.schema().version
         || object.provider != decided.provider.to_string()
         // What was undone of one that stays is not undone any more, and what is left of steps that there are not is none.

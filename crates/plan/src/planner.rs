@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use grappe_diag::{Diagnostic, Diagnostics};
 use grappe_provider::{AnyDataSource, AnyResource};
+use grappe_state::Timeouts;
 use grappe_value::addr::{InstanceAddr, Mode};
 use grappe_value::{Attribute, OnChange, Schema, Value, wire};
 
@@ -46,13 +47,14 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn keep(&mut self, at: &At<'_>, provider: ProviderKey, what: Decision<'a>) {
+    fn keep(&mut self, at: &At<'_>, provider: ProviderKey, timeouts: Timeouts, what: Decision<'a>) {
         self.by_node.insert(at.node, self.decided.len());
         self.decided.push(Decided {
             addr: at.addr.clone(),
             node: at.node,
             provider,
             lenient: at.resource.scope.is_some(),
+            timeouts,
             what,
         });
     }
@@ -63,14 +65,14 @@ impl<'a> Planner<'a> {
     }
 
     fn managed(&mut self, walk: &Walk<'_>, at: &At<'_>, kind: &'a dyn AnyResource) -> Made<Value> {
-        let Asked { config, mut deps, mut found } = asked(walk, at, kind.schema());
+        let Asked { config, timeouts, mut deps, mut found } = asked(walk, at, kind.schema());
         let Some(config) = config else { return Made { value: None, deps, found } };
         found.extend(problems(at, kind, &config));
         let lifecycle = &at.resource.lifecycle;
         let object = self.world.remembered_as(&at.addr);
         if let (None, Some(id)) = (object, self.input.options.imports.get(&at.addr)) {
             if !found.has_errors() {
-                match crate::import::read(walk, at, kind, id, &config) {
+                match crate::import::read(walk, at, kind, id, &config, timeouts) {
                     Ok(read) => self.imports.extend(read),
                     Err(wrong) => found.push(wrong),
                 }
@@ -143,6 +145,7 @@ impl<'a> Planner<'a> {
         self.keep(
             at,
             provider,
+            timeouts,
             Decision::Managed(Box::new(Managed {
                 kind,
                 object,
@@ -166,7 +169,7 @@ impl<'a> Planner<'a> {
     }
 
     fn data(&mut self, walk: &Walk<'_>, at: &At<'_>, kind: &'a dyn AnyDataSource) -> Made<Value> {
-        let Asked { config, mut deps, mut found } = asked(walk, at, kind.schema());
+        let Asked { config, timeouts, mut deps, mut found } = asked(walk, at, kind.schema());
         let Some(config) = config else { return Made { value: None, deps, found } };
         // Its `depends_on` must have been decided before it can be said whether it waits.
         if at.waits.iter().any(|n| walk.node(*n).poisoned) {
@@ -184,14 +187,20 @@ impl<'a> Planner<'a> {
         if waits || !config.is_wholly_known() || !provider.known() {
             let reason = if waits { Reason::DependenciesChange } else { Reason::ArgumentsUnknown };
             let value = propose(kind.schema(), None, &config);
-            self.keep(at, provider.key, Decision::Deferred { config, planned: value.clone(), reason });
+            self.keep(
+                at,
+                provider.key,
+                timeouts,
+                Decision::Deferred { config, planned: value.clone(), reason },
+            );
             return Made { value: Some(value), deps, found };
         }
         match self.input.data_reads.get(&at.addr).filter(|r| r.config == config) {
             None => {
                 let lenient = at.resource.scope.is_some();
-                let read =
-                    DataRead { addr: at.addr.clone(), provider: provider.key.clone(), config, lenient };
+                let deadline = crate::timeouts::deadline(timeouts);
+                let addr = at.addr.clone();
+                let read = DataRead { addr, provider: provider.key.clone(), config, lenient, deadline };
                 self.reads.push((read, provider));
                 Made { value: None, deps, found }
             }
@@ -207,7 +216,7 @@ impl<'a> Planner<'a> {
             Some(read) => {
                 let frame = Frame { self_value: Some(read.value.clone()), ..at.frame.clone() };
                 conditions(walk, at, &frame, false, &mut deps, &mut found);
-                self.keep(at, provider.key, Decision::Data(read.value.clone()));
+                self.keep(at, provider.key, timeouts, Decision::Data(read.value.clone()));
                 with_addr(&mut found, &at.addr);
                 Made { value: (!found.has_errors()).then(|| read.value.clone()), deps, found }
             }
@@ -254,6 +263,8 @@ fn same_object(kind: &dyn AnyResource, begun: &grappe_state::Pending, planned: &
 pub(crate) struct Asked {
     /// `None` where it is poisoned.
     pub(crate) config: Option<Value>,
+    /// What its `timeouts` block says.
+    pub(crate) timeouts: Timeouts,
     pub(crate) deps: Vec<NodeId>,
     pub(crate) found: Diagnostics,
 }
@@ -268,8 +279,9 @@ pub(crate) fn asked(walk: &Walk<'_>, at: &At<'_>, schema: &grappe_value::Schema)
     if made.value.as_ref().is_some_and(|v| !v.is_wholly_known()) {
         walk.add_static(&at.frame, at.resource.body.references(), &mut deps);
     }
+    let timeouts = crate::timeouts::of(walk, at, &mut deps, &mut found);
     with_addr(&mut found, &at.addr);
-    Asked { config: made.value.filter(|_| held), deps, found }
+    Asked { config: made.value.filter(|_| held), timeouts, deps, found }
 }
 
 /// Checks the preconditions (`before`) or postconditions of a block. Whether all hold, as far as is known.

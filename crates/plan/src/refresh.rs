@@ -76,6 +76,7 @@ impl Driver for Remembered<'_> {
                     provider: provider.key.clone(),
                     config,
                     lenient: at.resource.scope.is_some(),
+                    deadline: crate::timeouts::deadline(asked.timeouts),
                 };
                 self.reads.push((read, provider));
                 Made::default()
@@ -240,11 +241,13 @@ pub(crate) fn reads(
         match finder.key_of(addr, object).and_then(|key| finder.config(&key)) {
             // With a configuration that is not known there is no one to ask: what is remembered must do.
             Ok(Some(provider)) if provider.known() => {
+                let deadline = crate::timeouts::deadline(crate::timeouts::of_object(statics, addr, object));
                 reads.objects.push(ObjectRead {
                     addr: addr.clone(),
                     provider: provider.key.clone(),
                     value,
                     key: object.key.as_str().into(),
+                    deadline,
                 });
                 providers.entry(provider.key.clone()).or_insert(provider);
             }

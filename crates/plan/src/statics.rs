@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics, Span};
 use grappe_graph::{Cycle, Graph};
-use grappe_lang::{Config, Expr, Flag, Module, ModuleCall, RefStep, Reference, Resource, Subject, When};
+use grappe_lang::{
+    Body, Config, Expr, Flag, Module, ModuleCall, RefStep, Reference, Resource, Subject, When,
+};
 use grappe_provider::Registry;
 use grappe_value::addr::{Mode, ResourceAddr};
 use indexmap::Equivalent;
@@ -226,6 +228,7 @@ impl<'a> Statics<'a> {
         let checks = checks.flat_map(|c| [&c.condition, &c.error_message]);
         self.exprs(m, resource.count.iter().chain(&resource.for_each).chain(checks), sink);
         self.references(m, resource.body.references(), sink);
+        self.references(m, resource.timeouts.iter().flat_map(Body::references), sink);
         self.waits(m, &resource.depends_on, sink);
         let flags = [&lifecycle.create_before_destroy, &lifecycle.prevent_destroy];
         self.exprs(m, flags.into_iter().filter_map(Flag::expr), sink);

@@ -99,7 +99,9 @@ fn check_body(registry: &Registry, resource: &Resource) -> Diagnostics {
         Mode::Managed => registry.resource(&resource.ty).map(|k| k.schema()),
         Mode::Data => registry.data_source(&resource.ty).map(|k| k.schema()),
     };
-    schema.map(|schema| resource.body.check(schema)).unwrap_or_default()
+    let mut found = schema.map(|schema| resource.body.check(schema)).unwrap_or_default();
+    found.extend(crate::timeouts::check(resource));
+    found
 }
 
 /// Gives instances what their blocks say, and leaves the rest unknown.

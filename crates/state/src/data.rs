@@ -105,6 +105,35 @@ pub struct Object {
     /// How many of the steps before its deletion are done.
     #[serde(skip_serializing_if = "is_default")]
     pub undone: u32,
+    /// How long operations on it may take, where its block says so: its deletion may come when there is no block any more.
+    #[serde(skip_serializing_if = "is_default")]
+    pub timeouts: Timeouts,
+}
+
+/// How long operations on an object may take, in milliseconds; as long as its type says where nothing is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Timeouts {
+    /// Its creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub create: Option<u64>,
+    /// A reading.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read: Option<u64>,
+    /// A change in place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub update: Option<u64>,
+    /// Its deletion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delete: Option<u64>,
+}
+
+impl Timeouts {
+    /// Whether nothing is given.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        is_default(self)
+    }
 }
 
 /// One output of the root module.
@@ -163,6 +192,9 @@ pub struct Pending {
     /// A replacement is created before this one is deleted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub create_before_destroy: bool,
+    /// How long operations on it may take.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub timeouts: Timeouts,
 }
 
 impl Pending {

@@ -22,7 +22,7 @@ pub mod seal;
 mod store;
 pub mod surgery;
 
-pub use data::{Action, Object, OutputValue, Pending, State};
+pub use data::{Action, Object, OutputValue, Pending, State, Timeouts};
 pub use error::StateError;
 pub use journal::Durable;
 pub use ledger::{Change, Ledger, Moved, Record, Subject};

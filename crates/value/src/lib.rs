@@ -8,6 +8,7 @@
 
 pub mod addr;
 mod convert;
+pub mod duration;
 pub mod json;
 mod number;
 mod path;

@@ -40,7 +40,10 @@ pub(super) fn run(ui: &Ui, args: &ImportArgs) -> anyhow::Result<Exit> {
         let mut object = imported_object(import, &job.registry)
             .ok_or_else(|| Explained::new(format!("there is no type {}", addr.resource.ty)))?;
         let operation = plan.operations.iter().find(|op| op.addr == *addr);
-        object.dependencies = operation.map(|op| op.dependencies.clone()).unwrap_or_default();
+        if let Some(operation) = operation {
+            object.dependencies.clone_from(&operation.dependencies);
+            object.timeouts = operation.timeouts;
+        }
         ui.lines(render_object(&job.registry, addr, &object, ui.style()));
         ledger.state.put(addr.clone(), None, object);
         save(ui, session, ledger)?;

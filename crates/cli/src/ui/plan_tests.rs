@@ -49,6 +49,7 @@ fn op(id: u32, addr: &str, secs: u64, requires: &[u32]) -> Operation {
         create_before_destroy: false,
         steps: 0,
         lenient: false,
+        timeouts: Default::default(),
     }
 }
 

@@ -40,6 +40,7 @@ pub(super) fn object(
             _ => stored.and_then(|o| o.steps_done).filter(|_| op.steps > 0),
         },
         undone: 0,
+        timeouts: op.timeouts,
     }
 }
 

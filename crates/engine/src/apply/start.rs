@@ -1,6 +1,7 @@
 //! The first half of an operation: its values, its places, its intent, its task.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use grappe_graph::{ReadyQueue, Verdict};
 use grappe_plan::{ObjectRef, OpAction, Operation};
@@ -155,14 +156,15 @@ impl<R: Resolve> Run<'_, R> {
         };
         let timeouts = self.engine.registry.resource(&op.addr.resource.ty).map(|r| r.timeouts());
         let timeouts = timeouts.unwrap_or_default();
-        let deadline = match &work {
-            Work::Create { .. } => timeouts.create,
-            Work::Update { .. } => timeouts.update,
-            Work::Delete { .. } | Work::Sweep { .. } => timeouts.delete,
-            Work::Read { .. } => timeouts.read,
+        let (given, of_type) = match &work {
+            Work::Create { .. } => (op.timeouts.create, timeouts.create),
+            Work::Update { .. } => (op.timeouts.update, timeouts.update),
+            Work::Delete { .. } | Work::Sweep { .. } => (op.timeouts.delete, timeouts.delete),
+            Work::Read { .. } => (op.timeouts.read, timeouts.read),
             // What people write there may take long: a connection has a limit of its own.
-            Work::Provision { .. } => std::time::Duration::from_secs(24 * 3600),
+            Work::Provision { .. } => (None, Duration::from_secs(24 * 3600)),
         };
+        let deadline = given.map_or(of_type, Duration::from_millis);
         running.subject = Subject { addr: op.addr.clone(), deposed, key: key.clone() };
         let intent = match &op.action {
             OpAction::Read => None,
@@ -273,6 +275,7 @@ impl<R: Resolve> Run<'_, R> {
             checkpoint: None,
             dependencies: op.dependencies.clone(),
             create_before_destroy: op.create_before_destroy,
+            timeouts: op.timeouts,
         })
     }
 

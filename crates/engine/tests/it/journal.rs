@@ -240,6 +240,7 @@ async fn a_sweep_that_finds_nothing_takes_nothing_away() {
         checkpoint: None,
         dependencies: Vec::new(),
         create_before_destroy: false,
+        timeouts: Default::default(),
     };
     let mut session = bench.session();
     let record = grappe_state::Record::Intent { pending: Box::new(pending.clone()), deposes: None };
@@ -272,6 +273,7 @@ async fn what_a_killed_update_checkpointed_counts() {
         checkpoint: Some(serde_json::json!({"name": "a", "id": "id-1", "size": 77})),
         dependencies: Vec::new(),
         create_before_destroy: false,
+        timeouts: Default::default(),
     };
     let record = grappe_state::Record::Intent { pending: Box::new(pending), deposes: None };
     session.append(record).unwrap().wait().unwrap();

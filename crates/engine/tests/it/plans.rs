@@ -67,6 +67,7 @@ impl Plans {
             create_before_destroy: false,
             steps: 0,
             lenient: false,
+            timeouts: Default::default(),
         });
         self.operations.last_mut().unwrap()
     }

@@ -36,6 +36,7 @@ async fn plan_with(
                 provider: provider.clone(),
                 value: value_of(object),
                 key: object.key.as_str().into(),
+                deadline: None,
             });
             Ok(Outcome::NeedReads(Reads {
                 objects: objects.collect(),

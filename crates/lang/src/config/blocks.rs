@@ -256,6 +256,7 @@ pub(super) fn resource(
         Some(block) => meta::lifecycle(block, mode == Mode::Managed, diags),
         None => Lifecycle::default(),
     };
+    let timeouts = fields.take_block("timeouts", diags).map(|block| Body::new(block.body, &[], diags));
     let provisioners = match mode {
         Mode::Managed => provisioners::read(&mut fields, diags),
         Mode::Data => Provisioners::default(),
@@ -273,6 +274,7 @@ pub(super) fn resource(
         lifecycle,
         scope: scope.cloned(),
         provisioners,
+        timeouts,
         body,
     };
     match module.resources.entry((mode, ty.name, name.name)) {

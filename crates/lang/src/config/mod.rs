@@ -211,6 +211,8 @@ pub struct Resource {
     pub provider: Option<ProviderRef>,
     /// `lifecycle`
     pub lifecycle: Lifecycle,
+    /// `timeouts { … }`: how long operations may take. An argument of that name is the type's own affair.
+    pub timeouts: Option<Body>,
     /// The `check` block that a data source stands in: it is read for that alone, and what is wrong with it is only a warning.
     pub scope: Option<Arc<str>>,
     /// `provisioner` and `connection`

@@ -7,7 +7,7 @@ use grappe_diag::{Diagnostic, Diagnostics, suggest};
 use grappe_value::addr::Mode;
 
 use super::{Check, Flag, Lifecycle, Module, When};
-use crate::{Expr, RefStep, Reference, Subject};
+use crate::{Body, Expr, RefStep, Reference, Subject};
 
 /// What may be used where an expression stands.
 #[derive(Clone, Copy, Default)]
@@ -47,6 +47,7 @@ pub(super) fn check(module: &Module, broken: &HashSet<Arc<str>>, diags: &mut Dia
         }
         checker.references(&resource.depends_on, nowhere);
         checker.references(resource.body.references(), here);
+        checker.references(resource.timeouts.as_ref().map_or(&[], Body::references), here);
         let steps = &resource.provisioners;
         let there = Here { this: true, ..here };
         for reference in steps.references(When::Create).chain(steps.references(When::Destroy)) {

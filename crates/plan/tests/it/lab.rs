@@ -145,6 +145,7 @@ impl Lab {
                     key: "k".into(),
                     value,
                 };
+                refreshed.insert(read.addr.clone(), Reading::NotRead);
                 imported.insert(read.addr, import);
             }
             for read in reads.data {

@@ -303,6 +303,7 @@ fn begun(key: &str, attributes: &[(&'static str, Value)]) -> Pending {
         checkpoint: None,
         dependencies: Vec::new(),
         create_before_destroy: false,
+        timeouts: Default::default(),
     }
 }
 

@@ -12,7 +12,7 @@
 
 pub mod command;
 mod connection;
-pub mod duration;
+pub use grappe_value::duration;
 mod facts;
 pub mod file;
 mod hosts;

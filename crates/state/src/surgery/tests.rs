@@ -30,6 +30,7 @@ fn begun(at: &str, key: &str) -> Pending {
         checkpoint: None,
         dependencies: vec![addr("t.a")],
         create_before_destroy: false,
+        timeouts: Default::default(),
     }
 }
 

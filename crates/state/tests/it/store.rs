@@ -21,6 +21,7 @@ fn intent(at: &str, key: &str) -> Record {
             checkpoint: None,
             dependencies: vec![addr("t.dep")],
             create_before_destroy: false,
+            timeouts: Default::default(),
         }),
         deposes: None,
     }
