@@ -12,8 +12,8 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use grappe_diag::Diagnostics;
 use grappe_plan::{
-    DataRead, DataResult, Import, ImportRead, ObjectRead, OpAction, Operation, Outcome, Plan, PlanMode,
-    ProviderKey, Reading, Reads, Reason,
+    DataRead, DataResult, Import, ImportRead, Left, LeftRead, ObjectRead, OpAction, Operation, Outcome, Plan,
+    PlanMode, ProviderKey, Reading, Reads, Reason,
 };
 use grappe_provider::{AnyContext, AnyResource, Fault, Importable, Registry, Run, Stream};
 use grappe_state::{Action, Change, Ledger, Object, Pending, State};
@@ -43,6 +43,8 @@ pub struct Known<'a> {
     pub data_reads: &'a BTreeMap<InstanceAddr, DataResult>,
     /// The objects that are taken into the state: `state` has them.
     pub imported: &'a BTreeMap<InstanceAddr, Import>,
+    /// What interrupted creations left, by their keys.
+    pub left: &'a BTreeMap<String, Left>,
 }
 
 /// Calls `planner` until it has what it needs.
@@ -58,7 +60,8 @@ pub(crate) async fn plan(
     reporter.say(EventKind::RunStarted { phase: Phase::Plan, operations: 0, expected: 0 });
     let mut state = recovered(ledger, &engine.registry);
     let pending: Vec<Pending> = ledger.pending().filter(|p| p.action == Action::Create).cloned().collect();
-    let (mut refreshed, mut data_reads, mut imported) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let (mut refreshed, mut data_reads) = (BTreeMap::new(), BTreeMap::new());
+    let (mut imported, mut left) = (BTreeMap::new(), BTreeMap::new());
     let (mut rounds, mut thinking) = (0, Duration::ZERO);
     let mut unread = BTreeMap::new();
     loop {
@@ -69,6 +72,7 @@ pub(crate) async fn plan(
             refreshed: &refreshed,
             data_reads: &data_reads,
             imported: &imported,
+            left: &left,
         };
         let outcome = match planner(known) {
             Ok(outcome) => outcome,
@@ -102,9 +106,13 @@ pub(crate) async fn plan(
             Outcome::NeedReads(reads) => reads,
         };
         rounds += 1;
-        let before = refreshed.len() + data_reads.len() + imported.len();
-        let mut answers =
-            Answers { refreshed: &mut refreshed, data_reads: &mut data_reads, imported: BTreeMap::new() };
+        let before = refreshed.len() + data_reads.len() + imported.len() + left.len();
+        let mut answers = Answers {
+            refreshed: &mut refreshed,
+            data_reads: &mut data_reads,
+            imported: BTreeMap::new(),
+            left: &mut left,
+        };
         unread.extend(read(engine, &reporter, mode, reads, &mut answers).await?);
         for (addr, import) in answers.imported {
             if let Some(object) = imported_object(&import, &engine.registry) {
@@ -113,7 +121,7 @@ pub(crate) async fn plan(
             refreshed.insert(addr.clone(), Reading::NotRead);
             imported.insert(addr, import);
         }
-        if refreshed.len() + data_reads.len() + imported.len() == before {
+        if refreshed.len() + data_reads.len() + imported.len() + left.len() == before {
             return Err(RunError::Plan("the planner asks for what it has already".into()));
         }
     }
@@ -150,6 +158,7 @@ enum Target {
     Object(ObjectRead),
     Data(DataRead),
     Import(ImportRead),
+    Left(Box<LeftRead>),
 }
 
 impl Target {
@@ -158,6 +167,7 @@ impl Target {
             Target::Object(o) => &o.addr,
             Target::Data(d) => &d.addr,
             Target::Import(i) => &i.addr,
+            Target::Left(l) => &l.pending.addr,
         }
     }
 
@@ -166,6 +176,7 @@ impl Target {
             Target::Object(o) => &o.provider,
             Target::Data(d) => &d.provider,
             Target::Import(i) => &i.provider,
+            Target::Left(l) => &l.provider,
         }
     }
 
@@ -175,6 +186,7 @@ impl Target {
             Target::Object(o) => &o.value,
             Target::Data(d) => &d.config,
             Target::Import(i) => &i.planned,
+            Target::Left(l) => &l.planned,
         }
     }
 }
@@ -183,6 +195,7 @@ enum Found {
     Object(InstanceAddr, Reading),
     Data(InstanceAddr, DataResult),
     Import(Box<Import>),
+    Left(String, Left),
 }
 
 /// What readings gave.
@@ -190,6 +203,7 @@ struct Answers<'a> {
     refreshed: &'a mut BTreeMap<InstanceAddr, Reading>,
     data_reads: &'a mut BTreeMap<InstanceAddr, DataResult>,
     imported: BTreeMap<InstanceAddr, Import>,
+    left: &'a mut BTreeMap<String, Left>,
 }
 
 async fn read(
@@ -213,6 +227,7 @@ async fn read(
     }
     targets.extend(reads.data.into_iter().map(Target::Data));
     targets.extend(reads.imports.into_iter().map(Target::Import));
+    targets.extend(reads.left.into_iter().map(|left| Target::Left(Box::new(left))));
     let mut waiting = targets.into_iter();
     let mut tasks = JoinSet::new();
     let (mut failed, mut silent) = (Vec::new(), BTreeMap::new());
@@ -228,6 +243,7 @@ async fn read(
                 Target::Data(_) => "".into(),
                 // The one that it has from now on.
                 Target::Import(_) => uuid::Uuid::new_v4().to_string().into(),
+                Target::Left(left) => left.pending.key.as_str().into(),
             };
             let client = engine.clients.get(provider, config, reporter);
             let job = ReadJob {
@@ -258,6 +274,13 @@ async fn read(
             }
             Some(Ok((_, Ok(Found::Import(import))))) => {
                 answers.imported.insert(import.addr.clone(), *import);
+            }
+            Some(Ok((_, Ok(Found::Left(key, left))))) => {
+                answers.left.insert(key, left);
+            }
+            // The plan goes on with it all the same; the next apply finds out.
+            Some(Ok((Target::Left(left), Err(_)))) => {
+                answers.left.insert(left.pending.key, Left::Unasked);
             }
             Some(Ok((Target::Object(object), Err(stopped)))) if mode == PlanMode::Destroy => {
                 // What is to be deleted need not answer: a machine that is broken must not keep its lab alive.
@@ -317,6 +340,7 @@ impl ReadJob {
                 Found::Object(addr, reading) => (addr, *reading != Reading::Gone),
                 Found::Data(addr, _) => (addr, true),
                 Found::Import(import) => (&import.addr, true),
+                Found::Left(_, left) => (self.target.addr(), *left == Left::There),
             };
             let elapsed = millis(start.elapsed());
             self.reporter.say(EventKind::Refreshed { addr: addr.to_string(), found, elapsed });
@@ -331,7 +355,11 @@ impl ReadJob {
             run: Arc::new(Quiet),
             addr: addr.clone(),
             key: self.key.clone(),
-            resumed: None,
+            resumed: match &self.target {
+                Target::Left(left) => left.pending.checkpoint_clear().cloned(),
+                _ => None,
+            },
+            only_looks: true,
             cancel,
             // Nothing is done yet.
             going: Arc::default(),
@@ -354,6 +382,19 @@ impl ReadJob {
                     Err(stopped) => return Err(stopped),
                 };
                 Ok(Found::Object(addr.clone(), reading))
+            }
+            Target::Left(left) => {
+                let addr = &left.pending.addr;
+                let resource = self.registry.resource(&addr.resource.ty).ok_or_else(|| unknown(addr))?;
+                let call = |_, cancel| resource.adopt(context(addr, cancel), &left.planned);
+                let deadline = left.deadline.unwrap_or_else(|| resource.timeouts().read);
+                let found = match attempt(&rules(deadline), call, |_, _, _| {}).await {
+                    Ok(Some(_)) => Left::There,
+                    Ok(None) => Left::Nothing,
+                    Err(stopped) if stopped.why == Why::Gone => Left::Nothing,
+                    Err(stopped) => return Err(stopped),
+                };
+                Ok(Found::Left(left.pending.key.clone(), found))
             }
             Target::Import(import) => {
                 let addr = &import.addr;

@@ -27,6 +27,8 @@ pub struct Input<'a> {
     pub data_reads: &'a BTreeMap<InstanceAddr, DataResult>,
     /// The objects of [`Options::imports`] that were found so far. The state has them already: see [`crate::Import`].
     pub imported: &'a BTreeMap<InstanceAddr, Import>,
+    /// What interrupted creations left, as far as that was asked: by their idempotency keys.
+    pub left: &'a BTreeMap<String, Left>,
     /// The root module's variables, as the user gave them: [`grappe_lang::Variable::accept`] is called on each here.
     pub variables: &'a BTreeMap<Arc<str>, Value>,
     /// Operations that an earlier run began and did not finish, from its journal.
@@ -91,6 +93,17 @@ pub enum Reading {
     NotRead,
 }
 
+/// What an interrupted creation left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// It was found.
+    There,
+    /// There is nothing.
+    Nothing,
+    /// Nobody could say.
+    Unasked,
+}
+
 /// What reading a data source gave.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DataResult {
@@ -120,6 +133,8 @@ pub struct Reads {
     pub data: Vec<DataRead>,
     /// Objects to import. Each must get an entry in [`Input::imported`] and in the state; where one is not found, there is no plan.
     pub imports: Vec<ImportRead>,
+    /// What interrupted creations may have left. Each must get an entry in [`Input::left`].
+    pub left: Vec<LeftRead>,
     /// The configurations of the providers that these use, wholly known.
     pub providers: Vec<ProviderConfig>,
 }
@@ -135,6 +150,19 @@ pub struct ObjectRead {
     pub value: Value,
     /// The idempotency key that it was created with.
     pub key: Arc<str>,
+    /// How long that may take, where its block says so.
+    pub deadline: Option<Duration>,
+}
+
+/// An interrupted creation of which is asked what it left.
+#[derive(Clone, Debug)]
+pub struct LeftRead {
+    /// The creation.
+    pub pending: Pending,
+    /// With whose client.
+    pub provider: ProviderKey,
+    /// What was to be made.
+    pub planned: Value,
     /// How long that may take, where its block says so.
     pub deadline: Option<Duration>,
 }

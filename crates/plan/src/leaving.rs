@@ -164,7 +164,10 @@ impl<'w, 'a> Leaving<'w, 'a> {
                 deposed: None,
                 provider,
                 timeouts: of_object(&self.walk.statics, &begun.addr, &made),
-                reason: Reason::Abandoned,
+                reason: match self.world.is_found(begun) {
+                    true => Reason::AbandonedFound,
+                    false => Reason::Abandoned,
+                },
                 how,
             });
         }

@@ -48,7 +48,9 @@ use std::sync::Arc;
 use grappe_diag::{Diagnostic, Diagnostics};
 
 pub use console::Console;
-pub use input::{DataRead, DataResult, ImportRead, Input, ObjectRead, Options, Outcome, Reading, Reads};
+pub use input::{
+    DataRead, DataResult, ImportRead, Input, Left, LeftRead, ObjectRead, Options, Outcome, Reading, Reads,
+};
 pub use model::{
     Action, Change, DataValue, Drift, Import, Move, ObjectRef, OpAction, OpId, Operation, OutputChange, Plan,
     PlanMode, ProviderConfig, ProviderKey, Reason, StateStamp, StepOp, StepTime,

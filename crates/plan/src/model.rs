@@ -402,6 +402,8 @@ pub enum Reason {
     Deposed,
     /// An earlier run began to create it, and it is not wanted any more (or not like that).
     Abandoned,
+    /// An earlier run began to create it, and what it left was found. It is not wanted any more (or not like that).
+    AbandonedFound,
     /// An earlier run began to create it; this one goes on.
     Resumed,
     /// Of so many steps after its creation, so many are done: an earlier run stopped there.
@@ -411,6 +413,10 @@ pub enum Reason {
         /// How many there are.
         of: u32,
     },
+    /// An earlier run began to create it, and what it left was found: this one goes on with that.
+    ResumedFound,
+    /// An earlier run began to create another object here, which is deleted first.
+    Supplants,
     /// A data source whose arguments are known only while applying.
     ArgumentsUnknown,
     /// A data source that must wait for changes of what it depends on.

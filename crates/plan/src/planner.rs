@@ -116,7 +116,13 @@ impl<'a> Planner<'a> {
         }
         let reason = match &decision.verdict {
             Verdict::Replace(paths) => Some(force.unwrap_or_else(|| Reason::Attributes(paths.clone()))),
+            Verdict::Create if resume.is_some_and(|begun| self.world.is_found(begun)) => {
+                Some(Reason::ResumedFound)
+            }
             Verdict::Create if resume.is_some() => Some(Reason::Resumed),
+            Verdict::Create if abandon.is_some_and(|begun| self.world.is_found(begun)) => {
+                Some(Reason::Supplants)
+            }
             Verdict::Create if matches!(prior, Prior::Gone(_)) => Some(Reason::GoneOutside),
             _ => None,
         };

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use grappe_diag::{Diagnostic, Diagnostics};
 use grappe_lang::Resource;
 use grappe_provider::Registry;
-use grappe_state::Object;
+use grappe_state::{Object, Pending};
 use grappe_value::addr::{InstanceAddr, InstanceKey, Mode, ModuleAddr, ResourceAddr};
-use grappe_value::{Type, Value};
+use grappe_value::{Type, Value, wire};
 
 use crate::decide::nothing_known;
 use crate::expand::Keys;
-use crate::input::{DataRead, ImportRead, Input, ObjectRead, Reads};
+use crate::input::{DataRead, ImportRead, Input, LeftRead, ObjectRead, Reads};
 use crate::model::{PlanMode, ProviderConfig, ProviderKey};
 use crate::planner::{asked, key};
 use crate::providers::default_config;
@@ -214,8 +214,10 @@ pub(crate) fn reads(
         reads && !input.refreshed.contains_key(*addr) && in_scope(addr)
     };
     let objects: Vec<_> = world.objects().filter(unread).collect();
+    let begun: Vec<&Pending> =
+        world.all_begun().filter(|p| is_asked(input, p) && in_scope(&p.addr)).collect();
     let refresh = input.options.refresh || input.options.mode == PlanMode::RefreshOnly;
-    if objects.is_empty() || !refresh {
+    if (objects.is_empty() && begun.is_empty()) || !refresh {
         return Ok(Reads::default());
     }
     let (walk, data) = provider_walk(statics, input, world);
@@ -256,15 +258,42 @@ pub(crate) fn reads(
             Err(wrong) => found.push(wrong),
         }
     }
+    for pending in begun {
+        let made =
+            Object { provider: pending.provider.clone(), timeouts: pending.timeouts, ..Object::default() };
+        let planned = input
+            .registry
+            .resource(&pending.addr.resource.ty)
+            .and_then(|kind| wire::decode(&pending.planned, kind.ty()).ok());
+        let provider = finder.key_of(&pending.addr, &made).and_then(|key| finder.config(&key));
+        // Where nobody can be asked, the plan goes on without an answer.
+        let (Some(planned), Ok(Some(provider))) = (planned, provider) else { continue };
+        if provider.known() {
+            let deadline = crate::timeouts::of_object(statics, &pending.addr, &made);
+            reads.left.push(LeftRead {
+                pending: pending.clone(),
+                provider: provider.key.clone(),
+                planned,
+                deadline: crate::timeouts::deadline(deadline),
+            });
+            providers.entry(provider.key.clone()).or_insert(provider);
+        }
+    }
     reads.providers = providers.into_values().collect();
     if found.has_errors() { Err(found) } else { Ok(reads) }
+}
+
+/// Whether it is to be asked what a creation left.
+fn is_asked(input: &Input<'_>, pending: &Pending) -> bool {
+    let reads = input.registry.resource(&pending.addr.resource.ty).is_some_and(|kind| kind.reads());
+    reads && !input.left.contains_key(&pending.key)
 }
 
 impl Reads {
     /// Whether nothing is to be read.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.objects.is_empty() && self.data.is_empty() && self.imports.is_empty()
+        self.objects.is_empty() && self.data.is_empty() && self.imports.is_empty() && self.left.is_empty()
     }
 
     pub(crate) fn add_data(&mut self, reads: Vec<(DataRead, ProviderConfig)>) {

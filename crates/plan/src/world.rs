@@ -8,7 +8,7 @@ use grappe_state::{Action, Object, Pending};
 use grappe_value::addr::{InstanceAddr, InstanceKey, Mode};
 use grappe_value::{Value, wire};
 
-use crate::input::{Input, Reading};
+use crate::input::{Input, Left, Reading};
 use crate::moves::Moves;
 
 /// What is there at an address.
@@ -103,6 +103,11 @@ impl<'a> World<'a> {
     /// The creation of this instance that was interrupted.
     pub(crate) fn begun(&self, addr: &InstanceAddr) -> Option<&'a Pending> {
         self.creations.get(addr).copied()
+    }
+
+    /// Whether what a creation left was found.
+    pub(crate) fn is_found(&self, begun: &Pending) -> bool {
+        self.input.left.get(&begun.key) == Some(&Left::There)
     }
 
     /// All interrupted creations.

@@ -103,6 +103,13 @@ impl<C> Context<C> {
         self.inner.going.contains(id)
     }
 
+    /// Whether it is a plan that asks: [`crate::Resource::adopt`] changes nothing then, not even to clear up behind a killed run. Another run may be at
+    /// work meanwhile.
+    #[must_use]
+    pub fn only_looks(&self) -> bool {
+        self.inner.only_looks
+    }
+
     /// Resolves when the user asked to stop now: waits inside an operation end early then.
     pub async fn cancelled(&self) {
         self.inner.cancel.cancelled().await;

@@ -34,6 +34,8 @@ pub struct AnyContext {
     pub key: Arc<str>,
     /// What an interrupted creation checkpointed last.
     pub resumed: Option<Json>,
+    /// Whether a plan asks, which changes nothing.
+    pub only_looks: bool,
     /// Set when the user asked to stop now.
     pub cancel: CancellationToken,
     /// The ids of the objects that go in this run: machines, clusters.
@@ -449,6 +451,7 @@ mod tests {
             addr: "test_machine.a".parse().expect("an address"),
             key: "k".into(),
             resumed: None,
+            only_looks: false,
             cancel: CancellationToken::new(),
             going: Arc::default(),
         }

@@ -150,7 +150,8 @@ pub trait Resource: Send + Sync + 'static {
         async { Err(Fault::permanent(format!("{} can't be imported", self.name()))) }
     }
 
-    /// Finds what an interrupted creation with [`Context::key`] left behind, so that it can be deleted when the plan no longer wants it.
+    /// Finds what an interrupted creation with [`Context::key`] left behind: so that a plan can say what it will go on with, and so that it can be deleted
+    /// when the plan no longer wants it. Changes nothing where [`Context::only_looks`].
     fn adopt(
         &self,
         ctx: &Context<Self::Client>,

@@ -161,6 +161,7 @@ impl Job {
                     refreshed: known.refreshed,
                     data_reads: known.data_reads,
                     imported: known.imported,
+                    left: known.left,
                     variables: &self.variables,
                     pending: known.pending,
                     files: &self.project.files,

@@ -206,8 +206,9 @@ fn action_reason(reason: &Reason) -> &'static str {
         Reason::GoneOutside => "create_because_gone",
         Reason::Destroy => "delete_because_destroy",
         Reason::Deposed => "delete_because_deposed",
-        Reason::Abandoned => "delete_because_abandoned",
-        Reason::Resumed => "create_because_resumed",
+        Reason::Abandoned | Reason::AbandonedFound => "delete_because_abandoned",
+        Reason::Resumed | Reason::ResumedFound => "create_because_resumed",
+        Reason::Supplants => "create_because_abandoned",
         Reason::StepsLeft { .. } => "update_because_steps_left",
     }
 }

@@ -458,7 +458,10 @@ pub fn because(reason: &Reason) -> Option<String> {
         Reason::RepetitionChanged => "its block has, or no longer has, count or for_each".into(),
         Reason::Deposed => "a new object took its place, and an earlier run did not get to destroy it".into(),
         Reason::Abandoned => "an earlier run began to create it, and it is not wanted any more".into(),
-        Reason::Resumed => "an earlier run began to create it; this one goes on".into(),
+        Reason::AbandonedFound => "found: left by an interrupted run, will be deleted".into(),
+        Reason::Resumed => "an interrupted run began to create it; this one goes on".into(),
+        Reason::ResumedFound => "found: left by an interrupted run, will be adopted".into(),
+        Reason::Supplants => "found: another one, left by an interrupted run, will be deleted first".into(),
         Reason::StepsLeft { done, of } => {
             format!("{done} of the {of} steps after its creation are done: an earlier run stopped there")
         }

@@ -276,6 +276,7 @@ impl Job {
             key: self.key.clone(),
             // What this run has seen of it is newer than what an earlier one has.
             resumed: run.last().or_else(|| self.resumed.clone()),
+            only_looks: false,
             cancel,
             going: self.shared.going.clone(),
         }

@@ -60,6 +60,7 @@ impl Desk {
                     refreshed: known.refreshed,
                     data_reads: known.data_reads,
                     imported: known.imported,
+                    left: known.left,
                     variables: &variables,
                     pending: known.pending,
                     files: &self.files,

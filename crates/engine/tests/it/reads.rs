@@ -42,6 +42,7 @@ async fn plan_with(
                 objects: objects.collect(),
                 data: Vec::new(),
                 imports: Vec::new(),
+                left: Vec::new(),
                 providers: vec![ProviderConfig {
                     key: provider,
                     value: Value::object([("broken", Value::from(false))]),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use grappe_diag::Diagnostics;
 use grappe_lang::{Config, MemoryFiles};
 use grappe_plan::{
-    Action, DataResult, Import, Input, ObjectRef, OpAction, OpId, Operation, Options, Outcome, Plan,
+    Action, DataResult, Import, Input, Left, ObjectRef, OpAction, OpId, Operation, Options, Outcome, Plan,
     PlanMode, Reading, Reason, Resolver, Surroundings, plan,
 };
 use grappe_provider::Registry;
@@ -27,6 +27,8 @@ pub(crate) struct Lab {
     /// What really exists, where it is something else than the state remembers.
     pub(crate) real: BTreeMap<InstanceAddr, Option<Value>>,
     pub(crate) pending: Vec<Pending>,
+    /// The keys of interrupted creations that left something.
+    pub(crate) left: BTreeSet<String>,
     pub(crate) options: Options,
     pub(crate) variables: BTreeMap<Arc<str>, Value>,
     pub(crate) registry: Registry,
@@ -50,6 +52,7 @@ impl Lab {
             state: State { lineage: "lab".into(), ..State::default() },
             real: BTreeMap::new(),
             pending: Vec::new(),
+            left: BTreeSet::new(),
             options: Options::default(),
             variables: BTreeMap::new(),
             registry: registry(),
@@ -92,7 +95,7 @@ impl Lab {
 
     pub(crate) fn plan_of(&mut self, config: &Config) -> Result<Plan, Diagnostics> {
         let (mut refreshed, mut data_reads) = (BTreeMap::new(), BTreeMap::new());
-        let (mut state, mut imported) = (self.state.clone(), BTreeMap::new());
+        let (mut state, mut imported, mut left) = (self.state.clone(), BTreeMap::new(), BTreeMap::new());
         self.waves = 0;
         loop {
             let outcome = plan(&Input {
@@ -102,6 +105,7 @@ impl Lab {
                 refreshed: &refreshed,
                 data_reads: &data_reads,
                 imported: &imported,
+                left: &left,
                 variables: &self.variables,
                 pending: &self.pending,
                 files: &self.files,
@@ -122,6 +126,11 @@ impl Lab {
                     Some(None) => Reading::Gone,
                 };
                 refreshed.insert(read.addr, reading);
+            }
+            for read in reads.left {
+                assert!(reads.providers.iter().any(|p| p.key == read.provider));
+                let found = self.left.contains(&read.pending.key);
+                left.insert(read.pending.key, if found { Left::There } else { Left::Nothing });
             }
             for read in reads.imports {
                 // What exists is what its block says, unless a test says otherwise.

@@ -65,6 +65,7 @@ impl Bench {
             addr: "a.b".parse().unwrap(),
             key: self.key.as_str().into(),
             resumed: None,
+            only_looks: false,
             cancel: CancellationToken::new(),
             going: Arc::default(),
         }

@@ -116,6 +116,7 @@ impl Bench {
             addr: "a.b".parse().expect("an address"),
             key: self.key.as_str().into(),
             resumed: self.resumed.clone(),
+            only_looks: false,
             cancel: self.cancel.clone(),
             going: self.going.clone(),
         }

@@ -367,10 +367,12 @@ impl Resource for LocalMachine {
     }
 
     async fn adopt(&self, ctx: &Context<Client>, _: Args) -> Result<Option<State>, Fault> {
+        let looks = ctx.only_looks();
         blocking(ctx, move |client, key| {
             let id = store::id(key);
             match client.store.get::<Machine>(&id)? {
                 Some(machine) => machine.state(client).map(Some),
+                None if looks => Ok(None),
                 None => client.store.remove::<Machine>(&id).map(|()| None),
             }
         })

@@ -321,6 +321,7 @@ impl Resource for LocalNetwork {
     }
 
     async fn adopt(&self, ctx: &Context<Client>, _: Args) -> Result<Option<State>, Fault> {
+        let looks = ctx.only_looks();
         blocking(ctx, move |client, key| {
             let id = store::id(key);
             match client.store.get::<Network>(&id)? {
@@ -328,6 +329,7 @@ impl Resource for LocalNetwork {
                     let up = network.is_up(client)?;
                     Ok(Some(network.state(up)))
                 }
+                None if looks => Ok(None),
                 None => client.store.remove::<Network>(&id).map(|()| None),
             }
         })
