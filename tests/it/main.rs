@@ -17,3 +17,4 @@ mod scenario;
 mod secrets;
 mod simulated;
 mod surgery;
+mod walk;

@@ -45,6 +45,20 @@ async fn a_group_never_has_more_than_its_limit_and_blocks_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_operation_has_the_time_that_its_block_gives_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path());
+    let mut plans = Plans::default();
+    plans.timed("t_timed.short", 60, &[]).timeouts.create = Some(3_000);
+    plans.timed("t_timed.update", 60, &[]).timeouts.update = Some(3_000);
+    let applied = bench.apply(&plans).await;
+    let [error] = &applied.summary.errors[..] else { panic!("{:?}", applied.summary.errors) };
+    assert_eq!(error.error.summary, "gave up after 3s");
+    let stored = &applied.ledger.state.objects[&crate::plans::addr("t_timed.update")];
+    assert_eq!(stored.timeouts.update, Some(3_000), "and the state remembers it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_longest_way_ahead_goes_first() {
     // The case that takes Terraform 16 to 18 seconds: a chain of six beside six single ones, by two.
     let dir = tempfile::tempdir().unwrap();

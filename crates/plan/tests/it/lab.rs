@@ -32,6 +32,8 @@ pub(crate) struct Lab {
     pub(crate) options: Options,
     pub(crate) variables: BTreeMap<Arc<str>, Value>,
     pub(crate) registry: Registry,
+    /// How long the readings of the last plan might take, by address.
+    pub(crate) deadlines: BTreeMap<String, Option<std::time::Duration>>,
     /// How often the planner asked for readings, and how many data sources it read.
     pub(crate) waves: usize,
     pub(crate) looked_up: Vec<String>,
@@ -56,6 +58,7 @@ impl Lab {
             options: Options::default(),
             variables: BTreeMap::new(),
             registry: registry(),
+            deadlines: BTreeMap::new(),
             waves: 0,
             looked_up: Vec::new(),
             files: MemoryFiles::new(),
@@ -119,6 +122,7 @@ impl Lab {
             assert!(self.waves < 20, "the planner keeps asking: {reads:?}");
             assert!(reads.providers.iter().all(grappe_plan::ProviderConfig::known));
             for read in reads.objects {
+                self.deadlines.insert(read.addr.to_string(), read.deadline);
                 assert!(reads.providers.iter().any(|p| p.key == read.provider));
                 let reading = match self.real.get(&read.addr) {
                     None => Reading::Found(read.value),
@@ -158,6 +162,7 @@ impl Lab {
                 imported.insert(read.addr, import);
             }
             for read in reads.data {
+                self.deadlines.insert(read.addr.to_string(), read.deadline);
                 assert!(read.config.is_wholly_known());
                 self.looked_up.push(read.addr.to_string());
                 let value = looked_up(&read.config);
@@ -293,6 +298,7 @@ impl Lab {
                 dependencies: op.dependencies.clone(),
                 duration_ms: Some(1000),
                 create_before_destroy: op.create_before_destroy,
+                timeouts: op.timeouts,
                 ..Object::default()
             }
         };

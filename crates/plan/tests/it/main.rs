@@ -14,3 +14,4 @@ mod open;
 mod provisioners;
 mod refuse;
 mod rules;
+mod timeouts;

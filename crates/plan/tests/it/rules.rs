@@ -308,6 +308,35 @@ fn begun(key: &str, attributes: &[(&'static str, Value)]) -> Pending {
 }
 
 #[test]
+fn what_an_interrupted_creation_left_is_told_where_it_was_found() {
+    let mut lab = Lab::new();
+    lab.left = ["k1".into(), "k2".into()].into();
+    lab.main(r#"resource "lab_thing" "a" { image = "1" }"#);
+    lab.pending = vec![begun("k1", &[("image", "1".into())])];
+    assert_snapshot!(text(&lab.plan()), @r"
+    + lab_thing.a [ResumedFound]
+    0 create lab_thing.a (key k1)
+    ");
+    lab.pending = vec![begun("k2", &[("image", "2".into())])];
+    assert_snapshot!(text(&lab.plan()), @r"
+    + lab_thing.a [Supplants]
+    0 delete lab_thing.a (key k2)
+    1 create lab_thing.a <- 0
+    ");
+    lab.main(r#"resource "lab_thing" "b" {}"#);
+    assert_snapshot!(text(&lab.plan()), @r"
+    - lab_thing.a [AbandonedFound]
+    + lab_thing.b
+    0 create lab_thing.b
+    1 delete lab_thing.a (key k2)
+    ");
+    // Nobody is asked where nothing is to be read.
+    lab.options.refresh = false;
+    assert!(text(&lab.plan()).contains("[Abandoned]"));
+    assert_eq!(lab.waves, 0);
+}
+
+#[test]
 fn an_interrupted_creation_goes_on_or_is_cleared_away() {
     let mut lab = Lab::new();
     lab.main(r#"resource "lab_thing" "a" { image = "1" }"#);
