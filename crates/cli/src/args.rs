@@ -346,6 +346,8 @@ pub enum StateCommand {
     ReplaceProvider(ReplaceProviderArgs),
     /// List the snapshots of earlier runs, or bring one back.
     Restore(RestoreArgs),
+    /// Take over what a state of Terraform holds.
+    ImportTerraform(ImportTerraformArgs),
 }
 
 /// The state that a command works on.
@@ -475,6 +477,24 @@ pub struct RestoreArgs {
     /// Which snapshot. Without it, they are listed.
     #[arg(value_name = "SERIAL")]
     pub serial: Option<u64>,
+}
+
+/// `grappe state import-terraform`
+#[derive(Debug, Args)]
+pub struct ImportTerraformArgs {
+    /// Where.
+    #[command(flatten)]
+    pub at: SurgeryArgs,
+    /// Say what would be taken over, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Take over what can be, and leave the rest. Otherwise it is all or nothing.
+    #[arg(long)]
+    pub partial: bool,
+    /// The state: terraform.tfstate, or what "terraform state pull" printed; "-" for the
+    /// standard input.
+    #[arg(value_name = "TFSTATE")]
+    pub path: PathBuf,
 }
 
 /// `grappe taint`, `grappe untaint`

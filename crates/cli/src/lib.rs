@@ -11,6 +11,7 @@ mod files;
 mod project;
 pub mod registry;
 mod saved;
+mod tfstate;
 pub mod ui;
 mod variables;
 

@@ -93,6 +93,11 @@ pub trait AnyResource: Send + Sync {
         id: &'a str,
         config: &'a Value,
     ) -> BoxFuture<'a, Result<Option<Value>, Fault>>;
+    /// See [`Resource::take_terraforms`].
+    ///
+    /// # Errors
+    /// Why this object can't be taken over.
+    fn take_terraforms(&self, stored: Value) -> Result<Value, String>;
     /// Finds what an interrupted creation left.
     fn adopt<'a>(
         &'a self,
@@ -303,6 +308,10 @@ impl<R: Resource> AnyResource for ErasedResource<R> {
 
     fn importable(&self) -> Importable {
         self.inner.importable()
+    }
+
+    fn take_terraforms(&self, stored: Value) -> Result<Value, String> {
+        self.inner.take_terraforms(stored)
     }
 
     fn import<'a>(

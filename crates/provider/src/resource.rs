@@ -150,6 +150,16 @@ pub trait Resource: Send + Sync + 'static {
         async { Err(Fault::permanent(format!("{} can't be imported", self.name()))) }
     }
 
+    /// What this type stores, from what Terraform's provider of the same type has stored: `stored` has this schema's attributes, null where Terraform
+    /// has none of that name. Only for types that exist there.
+    ///
+    /// # Errors
+    /// Why this object can't be taken over.
+    fn take_terraforms(&self, stored: Value) -> Result<Value, String> {
+        let _ = stored;
+        Err(format!("grappe's {} is not Terraform's", self.name()))
+    }
+
     /// Finds what an interrupted creation with [`Context::key`] left behind: so that a plan can say what it will go on with, and so that it can be deleted
     /// when the plan no longer wants it. Changes nothing where [`Context::only_looks`].
     fn adopt(

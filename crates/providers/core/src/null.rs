@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use grappe_provider::{AnyResource, Context, Fault, Importable, Provider, Resource, Setup, erased};
-use grappe_value::{Attribute, Schema, Type};
+use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::NoConfig;
@@ -71,6 +71,10 @@ impl Resource for NullResource {
         Ok(Some(state))
     }
 
+    fn take_terraforms(&self, stored: Value) -> Result<Value, String> {
+        Ok(stored)
+    }
+
     fn importable(&self) -> Importable {
         Importable::Not("it stands for nothing that exists: create it")
     }
@@ -86,8 +90,6 @@ impl Resource for NullResource {
 
 #[cfg(test)]
 mod tests {
-    use grappe_value::Value;
-
     use super::*;
     use crate::testing::Bench;
 

@@ -4,6 +4,7 @@
 //! place by one rename: a kill leaves the state as it was or as was wanted. What was there is kept among the backups. What an interrupted run began
 //! is carried along.
 
+mod import_terraform;
 mod look;
 mod mv;
 mod pull;
@@ -39,6 +40,7 @@ pub(super) fn run(ui: &Ui, command: &StateCommand) -> anyhow::Result<Exit> {
         StateCommand::Push(args) => push::run(ui, args),
         StateCommand::ReplaceProvider(args) => replace_provider::run(ui, args),
         StateCommand::Restore(args) => restore::run(ui, args),
+        StateCommand::ImportTerraform(args) => import_terraform::run(ui, args),
     }
 }
 

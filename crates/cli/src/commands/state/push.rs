@@ -46,7 +46,7 @@ pub(super) fn run(ui: &Ui, args: &PushArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     if path == Path::new("-") {
         let mut bytes = Vec::new();
         std::io::stdin().lock().read_to_end(&mut bytes)?;

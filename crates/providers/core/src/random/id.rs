@@ -63,6 +63,10 @@ impl Resource for RandomId {
 
     only_in_the_state!();
 
+    fn take_terraforms(&self, stored: Value) -> Result<Value, String> {
+        Ok(stored)
+    }
+
     fn importable(&self) -> Importable {
         Importable::By("`B64_URL`, or `PREFIX,B64_URL`")
     }

@@ -53,6 +53,10 @@ impl Resource for RandomInteger {
 
     only_in_the_state!();
 
+    fn take_terraforms(&self, stored: Value) -> Result<Value, String> {
+        Ok(stored)
+    }
+
     fn importable(&self) -> Importable {
         Importable::By("`RESULT`, or `RESULT,MIN,MAX` or `RESULT,MIN,MAX,SEED` as Terraform wants it")
     }

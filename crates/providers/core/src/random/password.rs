@@ -36,6 +36,10 @@ impl Resource for RandomPassword {
 
     only_in_the_state!();
 
+    fn take_terraforms(&self, stored: Value) -> Result<Value, String> {
+        Ok(string::as_configured(stored))
+    }
+
     fn importable(&self) -> Importable {
         Importable::By("the password")
     }

@@ -90,6 +90,10 @@ impl Resource for RandomPet {
 
     only_in_the_state!();
 
+    fn take_terraforms(&self, stored: Value) -> Result<Value, String> {
+        Ok(stored)
+    }
+
     fn importable(&self) -> Importable {
         Importable::By("the name")
     }

@@ -65,6 +65,10 @@ impl Resource for RandomShuffle {
 
     only_in_the_state!();
 
+    fn take_terraforms(&self, stored: Value) -> Result<Value, String> {
+        Ok(stored)
+    }
+
     fn importable(&self) -> Importable {
         Importable::Not("its value is a list, which no id tells")
     }

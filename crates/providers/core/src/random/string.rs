@@ -66,6 +66,10 @@ impl Resource for RandomString {
 
     only_in_the_state!();
 
+    fn take_terraforms(&self, stored: Value) -> Result<Value, String> {
+        Ok(as_configured(stored))
+    }
+
     fn importable(&self) -> Importable {
         Importable::By("the characters")
     }
@@ -79,6 +83,11 @@ impl Resource for RandomString {
         let result = draw(&args)?;
         Ok(State { id: result.clone(), result })
     }
+}
+
+/// What Terraform's provider stores under both names of `numeric`, as a block that uses the new one has it.
+pub(super) fn as_configured(stored: Value) -> Value {
+    stored.with_attr("number", Value::null(Type::Bool))
 }
 
 /// The arguments of both types.

@@ -1,7 +1,7 @@
 //! `random_uuid`: a random (version 4) UUID.
 
 use grappe_provider::{Context, Fault, Importable, Imported, Resource};
-use grappe_value::{Attribute, Schema, Type};
+use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
 use super::{keepers, only_in_the_state};
@@ -36,6 +36,10 @@ impl Resource for RandomUuid {
 
     only_in_the_state!();
 
+    fn take_terraforms(&self, stored: Value) -> Result<Value, String> {
+        Ok(stored)
+    }
+
     fn importable(&self) -> Importable {
         Importable::By("the UUID")
     }
@@ -55,8 +59,7 @@ impl Resource for RandomUuid {
 
 #[cfg(test)]
 mod tests {
-    use grappe_value::Value;
-
+    use super::*;
     use crate::random::Random;
     use crate::testing::Bench;
 

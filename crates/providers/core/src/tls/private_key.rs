@@ -83,6 +83,18 @@ impl Resource for PrivateKey {
         Ok(Some(state))
     }
 
+    /// Terraform stores a curve for RSA keys too, and its default is one that is not offered here.
+    fn take_terraforms(&self, stored: Value) -> Result<Value, String> {
+        let text = |name| stored.get(name).and_then(Value::as_str).unwrap_or_default();
+        if text("algorithm") != "ECDSA" {
+            return Ok(stored.with_attr("ecdsa_curve", "P256".into()));
+        }
+        match parse("ECDSA", text("ecdsa_curve"), 0) {
+            Ok(_) => Ok(stored),
+            Err(problem) => Err(problem.message),
+        }
+    }
+
     fn importable(&self) -> Importable {
         Importable::Not(
             "the key is nowhere but in the state that it was made in (see `grappe state import-terraform`)",

@@ -271,6 +271,13 @@ macro_rules! file_resource {
             async fn adopt(&self, ctx: &Context<Client>, args: Args) -> Result<Option<State>, Fault> {
                 adopt(ctx, args)
             }
+            fn take_terraforms(&self, stored: Value) -> Result<Value, String> {
+                let given = |name: &&str| stored.get(name).is_some_and(|v| !v.is_null());
+                match ["content", "content_base64", "source"].iter().any(|name| given(&name)) {
+                    true => Ok(stored),
+                    false => Err("it has neither content, content_base64 nor source".into()),
+                }
+            }
             fn importable(&self) -> Importable {
                 Importable::By("the file's path")
             }
