@@ -88,10 +88,18 @@ fn what_differs_is_for_the_next_apply() {
     let sandbox = sandbox();
     sandbox.write("there", "old\n");
     let ran = sandbox.expect(0, &["import", "-var=text=new\n", "local_file.f", "./there"]);
-    assert!(ran.stdout.contains("The next apply would update it in place: content"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("The next apply would update it in place: the block wants another content"),
+        "{}",
+        ran.stdout
+    );
     assert_eq!(sandbox.read("there"), "old\n", "nothing in the world is changed");
     let ran = sandbox.expect(0, &["import", "random_password.p", "hunter2222"]);
-    assert!(ran.stdout.contains("The next apply would replace it: length"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("The next apply would replace it: the block wants another length."),
+        "{}",
+        ran.stdout
+    );
     let plan = sandbox.expect(2, &["plan", "-detailed-exitcode", "-var=text=new\n"]).stdout;
     assert!(plan.contains("local_file.f will be updated in place"), "{plan}");
 }
@@ -100,6 +108,10 @@ fn what_differs_is_for_the_next_apply() {
 fn what_can_t_be_imported_says_why_and_leaves_the_state_alone() {
     let sandbox = sandbox();
     sandbox.expect(0, &["import", "random_uuid.u", "3e4666bf-d5e5-4aa7-b8ce-cefe41c7568a"]);
+    sandbox.write(
+        "later.tf",
+        "resource \"random_pet\" \"none\" {}\nresource \"terraform_data\" \"later\" {\n  input = random_pet.none.id\n}\n",
+    );
     let before = sandbox.read("grappe.state/grappe.state.json");
     let mut all = Vec::new();
     for args in [
@@ -109,7 +121,7 @@ fn what_can_t_be_imported_says_why_and_leaves_the_state_alone() {
         ["import", "random_integer.n", "many"],
         ["import", "local_file.f", "not-there"],
         ["import", "terraform_data.each[\"c\"]", "x"],
-        ["import", "terraform_data.each[\"a\"]", "x"],
+        ["import", "terraform_data.later", "x"],
         ["import", "random_nothing.x", "x"],
     ] {
         let ran = sandbox.expect(1, &args);
@@ -167,8 +179,8 @@ resource "host_file" "f" {
     let id = |addr: &str| values(addr)["id"].as_str().unwrap().to_owned();
     let all = [
         ("sim_network.lab", id_of("networks", values("sim_network.lab")["name"].as_str().unwrap())),
-        ("sim_machine.this[\"worker-1\"]", id_of("machines", "worker-1")),
         ("sim_port.this[\"worker-1\"]", id("sim_port.this[\"worker-1\"]")),
+        ("sim_machine.this[\"worker-1\"]", id_of("machines", "worker-1")),
         ("host_machine.this[\"worker-1\"]", id("host_machine.this[\"worker-1\"]")),
         ("host_file.f", "/etc/mine".to_owned()),
         ("kube_namespace.n", "mine".to_owned()),

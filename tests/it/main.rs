@@ -17,4 +17,5 @@ mod scenario;
 mod secrets;
 mod simulated;
 mod surgery;
+mod terraform;
 mod walk;

@@ -404,11 +404,9 @@ impl ReadJob {
                 let read = attempt(&rules(deadline), call, |_, _, _| {}).await;
                 let value = match read {
                     Ok(Some(value)) => value,
-                    Ok(None) => return Err(Stopped::not_begun(missing(resource))),
-                    Err(stopped) if stopped.why == Why::Gone => {
-                        return Err(Stopped::not_begun(missing(resource)));
-                    }
-                    Err(stopped) => return Err(stopped),
+                    Ok(None) => return Err(missing(resource)),
+                    Err(stopped) if stopped.why == Why::Gone => return Err(missing(resource)),
+                    Err(stopped) => return Err(with_id(stopped, resource)),
                 };
                 let id = Value::from(&*import.id);
                 let secret = value.as_entries().into_iter().flatten().any(|(_, v)| {
@@ -435,17 +433,24 @@ impl ReadJob {
 }
 
 /// That there is nothing under an id.
-fn missing(resource: &dyn AnyResource) -> Failure {
-    let what = match resource.importable() {
-        Importable::By(what) => format!("; the id is {what}"),
-        Importable::Not(_) => String::new(),
-    };
-    Failure {
-        hint: Some(format!(
-            "only what exists can be imported: check the id and where the provider and the block look for it{what}"
-        )),
+fn missing(resource: &dyn AnyResource) -> Stopped {
+    let nothing = Failure {
+        hint: Some(
+            "only what exists can be imported: check where the provider and the block look for it".into(),
+        ),
         ..Failure::new(format!("there is no {} with this id", resource.name()))
-    }
+    };
+    with_id(Stopped::not_begun(nothing), resource)
+}
+
+/// With what the ids of a type are.
+fn with_id(stopped: Stopped, resource: &dyn AnyResource) -> Stopped {
+    let Importable::By(what) = resource.importable() else { return stopped };
+    let hint = match &stopped.failure.hint {
+        Some(hint) => format!("{hint}; the id is {what}"),
+        None => format!("the id is {what}"),
+    };
+    Stopped { failure: Failure { hint: Some(hint), ..stopped.failure }, ..stopped }
 }
 
 /// A reading says nothing while it goes on, and leaves nothing to be found again.

@@ -75,6 +75,20 @@ pub(crate) fn homeless(input: &Input<'_>, wanted: &BTreeSet<InstanceAddr>) -> Di
     let missing = input.options.imports.keys().filter(|addr| !wanted.contains(*addr));
     missing
         .map(|addr| {
+            let ty = &addr.resource.ty;
+            if input.registry.resource(ty).is_none() {
+                return Diagnostic::error("Invalid resource type")
+                    .detail(format!("No provider here has a resource type \"{ty}\"."))
+                    .address(addr)
+                    .did_you_mean(ty, input.registry.resource_types());
+            }
+            let mut others = wanted.iter().filter(|w| w.resource == addr.resource).map(ToString::to_string);
+            if let Some(other) = others.next() {
+                return Diagnostic::error("Import of an instance that is not wanted")
+                    .detail(format!("The block of {addr} has no such instance; it has {other}."))
+                    .hint("let its count or for_each have it first")
+                    .address(addr);
+            }
             let names: Vec<String> = wanted.iter().map(ToString::to_string).collect();
             Diagnostic::error("Import without a block")
                 .detail(format!(

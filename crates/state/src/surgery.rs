@@ -24,7 +24,7 @@ pub enum Refused {
     #[error("{0} is where it is already")]
     Same(String),
     /// There is something at the destination.
-    #[error("cannot move to {0}: there is already a resource instance at that address in the current state")]
+    #[error("there is already a resource instance at {0} in the current state")]
     Taken(InstanceAddr),
     /// Source and destination are not of one kind.
     #[error("cannot move {from} to {to}: {why}")]

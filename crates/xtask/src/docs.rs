@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use grappe_cli::registry::registry;
-use grappe_provider::AnyProvider;
+use grappe_provider::{AnyProvider, Importable};
 use grappe_value::{Attribute, Nesting, OnChange, Presence, Schema};
 
 use crate::run::{root, say};
@@ -62,6 +62,10 @@ fn page(provider: &dyn AnyProvider) -> String {
     }
     for resource in provider.resources() {
         section(&mut out, "resource", resource.name(), resource.schema());
+        let _ = match resource.importable() {
+            Importable::By(what) => write!(out, "`grappe import ADDRESS ID`: the id is {what}.\n\n"),
+            Importable::Not(why) => write!(out, "It can't be imported: {why}.\n\n"),
+        };
     }
     for source in provider.data_sources() {
         section(&mut out, "data", source.name(), source.schema());

@@ -4,8 +4,7 @@
 //! the next plan. Nothing in the world is changed.
 
 use grappe_engine::imported_object;
-use grappe_plan::{Action, Change};
-use grappe_provider::Importable;
+use grappe_plan::{Action, Change, Reason};
 use grappe_value::Path;
 use grappe_value::addr::{InstanceKey, Target};
 
@@ -32,7 +31,7 @@ pub(super) fn run(ui: &Ui, args: &ImportArgs) -> anyhow::Result<Exit> {
         let session = job.store.session(lock.map_err(|e| job.explain(e))?)?;
         free(&session, addr)?;
         let _world = job.open_world(session.ledger()).await?;
-        let (plan, _) = job.plan(session.ledger(), &how).await.map_err(|e| described(&job, args, e))?;
+        let (plan, _) = job.plan(session.ledger(), &how).await?;
         let Some(import) = plan.imports.iter().find(|i| i.addr == *addr) else {
             return Err(Explained::new(format!("{addr} was not imported (a bug in grappe)")).into());
         };
@@ -74,27 +73,16 @@ fn free(session: &grappe_state::Session, addr: &grappe_value::addr::InstanceAddr
     }
 }
 
-/// An error with what ids of the type are.
-fn described(job: &Job, args: &ImportArgs, error: anyhow::Error) -> anyhow::Error {
-    let resource = job.registry.resource(&args.address.resource.ty);
-    match resource.map(|r| (r.name(), r.importable())) {
-        Some((name, Importable::By(what))) => {
-            job.ui.warn(&format!("Nothing was imported. The id of a {name} is {what}."));
-            error
-        }
-        _ => error,
-    }
-}
-
 /// What the next apply makes of it.
 fn next(change: &Change) -> Option<String> {
-    let mut names: Vec<String> =
-        change.changed.iter().filter_map(|p| Some(Path(vec![p.0.first()?.clone()]).to_string())).collect();
-    names.dedup();
-    let does = match change.action {
-        Action::Update => "update it in place",
-        Action::Replace { .. } => "replace it",
+    let (does, differs) = match (change.action, &change.reason) {
+        (Action::Update, _) => ("update it in place", &change.changed),
+        (Action::Replace { .. }, Some(Reason::Attributes(paths))) => ("replace it", paths),
+        (Action::Replace { .. }, _) => return Some("The next apply would replace it.".into()),
         _ => return None,
     };
-    Some(format!("The next apply would {does}: {} differ from its block.", names.join(", ")))
+    let first = |path: &Path| path.0.first().map(|step| Path(vec![step.clone()]).to_string());
+    let mut names: Vec<String> = differs.iter().filter_map(first).collect();
+    names.dedup();
+    Some(format!("The next apply would {does}: the block wants another {}.", names.join(", another ")))
 }

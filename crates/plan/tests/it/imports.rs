@@ -80,6 +80,7 @@ fn what_can_t_be_taken_says_why() {
     for (addr, why) in [
         ("lab_place.p", "nothing of it can be found by an id"),
         ("lab_thing.c", "lab_thing.c does not exist in the configuration"),
+        ("lab_thing.a[0]", "has no such instance; it has lab_thing.a"),
         ("lab_thing.b", "\"input\" of lab_thing.b is known only while applying"),
     ] {
         let refused = lab(&[(addr, "x")]).refused();
