@@ -63,7 +63,9 @@ impl<'t> Targets<'t> {
         let named = |addr: &&InstanceAddr| excludes.iter().any(|t| t.matches(addr));
         let left = match excludes.is_empty() {
             true => BTreeSet::new(),
-            false => Dependants::of(objects).with(objects.keys().filter(named)).into_iter().cloned().collect(),
+            false => {
+                Dependants::of(objects).with(objects.keys().filter(named)).into_iter().cloned().collect()
+            }
         };
         Targets { excludes, left, ..self }
     }
