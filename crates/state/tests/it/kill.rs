@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use grappe_state::surgery::{relocate, relocations};
 use grappe_state::{LockError, StateError};
 use serde_json::json;
 
-use crate::{put, session, store};
+use crate::{put, secret, session, store};
 
 const DIR: &str = "GRAPPE_TEST_DIR";
 
@@ -101,4 +102,53 @@ fn a_kill_at_any_instant_loses_nothing_that_was_durable() {
     }
     let state = store(dir.path()).load().unwrap().state;
     assert!(state.objects.len() > 12, "the second process never wrote");
+}
+
+#[test]
+#[ignore = "the second process of the test below"]
+#[expect(clippy::disallowed_macros, reason = "what it prints is for the test that started it")]
+fn renames_until_it_is_killed() {
+    let store = store(&own_dir());
+    for (from, to) in [("t.a", "t.b"), ("t.b", "t.a")].into_iter().cycle() {
+        let run = session(&store);
+        let mut ledger = run.ledger().clone();
+        // A kill may have left it under the other name.
+        let Ok(moves) = relocations(&ledger, &from.parse().unwrap(), &to.parse().unwrap()) else { continue };
+        relocate(&mut ledger, &moves).unwrap();
+        let ledger = run.rewrite(ledger).unwrap();
+        println!("durable {}", ledger.state.serial);
+    }
+}
+
+#[test]
+fn a_kill_in_the_middle_of_surgery_leaves_the_state_as_it_was_or_as_was_wanted() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = store(dir.path());
+    let mut run = session(&at);
+    for n in 0..50 {
+        drop(run.append(put(&format!("t.a[{n}]"), secret("x"))).unwrap());
+    }
+    run.append(crate::store::intent("t.a[50]", "begun")).unwrap().wait().unwrap();
+    // As a kill does: what was begun is in the journal.
+    drop(run);
+    let mut last = 0;
+    for trial in 0..12u32 {
+        let (mut child, out) = second_process("renames_until_it_is_killed", dir.path());
+        std::thread::park_timeout(Duration::from_millis(60 + u64::from(trial) * 17));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let said = numbers(out).last().copied().unwrap_or(last);
+        let ledger = store(dir.path()).load().unwrap();
+        let name = if ledger.state.objects.contains_key(&crate::addr("t.a[0]")) { "t.a" } else { "t.b" };
+        for n in 0..50 {
+            let object = &ledger.state.objects[&crate::addr(&format!("{name}[{n}]"))];
+            assert_eq!(object.attributes, secret("x"), "trial {trial}");
+        }
+        assert_eq!(ledger.state.objects.len(), 50, "trial {trial}");
+        let begun: Vec<String> = ledger.pending().map(|p| p.addr.to_string()).collect();
+        assert_eq!(begun, [format!("{name}[50]")], "trial {trial}: what was begun goes along");
+        assert!(ledger.state.serial >= said && said >= last, "trial {trial}: a rename that was durable is lost");
+        last = ledger.state.serial;
+    }
+    assert!(last > 12, "the second process never wrote");
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{addr, put, secret, session, store};
 
-fn intent(at: &str, key: &str) -> Record {
+pub(crate) fn intent(at: &str, key: &str) -> Record {
     Record::Intent {
         pending: Box::new(Pending {
             addr: addr(at),
