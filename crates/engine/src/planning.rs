@@ -298,7 +298,9 @@ async fn read(
             }
             Some(Ok((Target::Data(data), Err(stopped)))) if data.lenient => {
                 let failed = Some(stopped.failure.summary);
-                answers.data_reads.insert(data.addr, DataResult { config: data.config, value: Value::NULL, failed });
+                answers
+                    .data_reads
+                    .insert(data.addr, DataResult { config: data.config, value: Value::NULL, failed });
             }
             Some(Ok((target, Err(stopped)))) => {
                 failed.push((target.addr().clone(), stopped.failure));

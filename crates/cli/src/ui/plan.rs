@@ -235,7 +235,7 @@ impl Show<'_> {
         }
         if let Some(id) = &first.importing {
             let shown = id.as_str().filter(|_| !id.is_sensitive_deep()).unwrap_or(super::value::SENSITIVE);
-            comment(&format!("(imported from {})", super::value::quote(shown)), out);
+            comment(&format!("(imported from {})", grappe_value::addr::quote(shown)), out);
         }
         if let Some(why) = first.reason.as_ref().and_then(because) {
             comment(&format!("({why})"), out);

@@ -16,8 +16,8 @@
 //! | `imagePullPolicy` | – | field | field | `apis/kubeadm/v1beta3/{doc,types}.go` |
 //! | `dns.type` | `CoreDNS`, by default | – | – | `apis/kubeadm/v1beta2/types.go`, `DNS`; gone by `v1beta3/doc.go` |
 //! | `criSocket` | a path before 1.24, a URL from then on | | | CHANGELOG-1.24; `apis/kubeadm/validation/validation.go`, `ValidateSocketPath` |
-//! | the kubelets' local mode | – | – | a gate, set from 1.31 to 1.35 | `features/features.go` ([`gates`]) |
-//! | what is refused | | | | `apis/kubeadm/validation/validation.go` ([`check`]), `cmd/phases` ([`phases`]) |
+//! | the kubelets' local mode | – | – | a gate, set from 1.31 to 1.35 | `features/features.go` (`gates`) |
+//! | what is refused | | | | `apis/kubeadm/validation/validation.go` (`check`), `cmd/phases` (`phases`) |
 
 mod check;
 mod gates;

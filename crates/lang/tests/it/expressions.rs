@@ -8,6 +8,8 @@
 //! words. `unknown.txt` holds such with unknown values in them: there an answer is the value as a plan shows it, and what of it is unknown.
 //! `cargo xtask differential` does the same with other seeds (it names the file in `GRAPPE_EXPRESSIONS`).
 
+use std::io::Write as _;
+
 use grappe_value::{Kind, Type, Value, json, wire};
 
 use crate::support::{TestScope, evaluate, evaluate_beside};
@@ -134,7 +136,11 @@ fn expressions_give_what_terraform_gives() {
     let cases = cases(TABLE);
     assert!(cases.len() > 800, "only {} expressions: the table was not read", cases.len());
     let (values, refused) = compare(&cases);
-    println!("{} expressions by hand: {values} values and {refused} refusals are Terraform's", cases.len());
+    let _ = writeln!(
+        std::io::stderr(),
+        "{} expressions by hand: {values} values and {refused} refusals are Terraform's",
+        cases.len()
+    );
 }
 
 #[test]
@@ -145,7 +151,11 @@ fn expressions_by_chance_give_what_terraform_gives() {
     };
     assert!(cases.len() > 300, "only {} expressions: the table was not read", cases.len());
     let (values, refused) = compare(&cases);
-    println!("{} expressions by chance: {values} values and {refused} refusals are Terraform's", cases.len());
+    let _ = writeln!(
+        std::io::stderr(),
+        "{} expressions by chance: {values} values and {refused} refusals are Terraform's",
+        cases.len()
+    );
 }
 
 /// As a plan shows a value: without what is unknown in it, and what that is.
@@ -229,5 +239,9 @@ fn unknown_values_go_as_far_as_in_terraform() {
         wrong.push(format!("line {line}: {text}\n  {problem}\n  {ours}"));
     }
     assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
-    println!("{} expressions with unknown values in them are planned as by Terraform", cases.len());
+    let _ = writeln!(
+        std::io::stderr(),
+        "{} expressions with unknown values in them are planned as by Terraform",
+        cases.len()
+    );
 }

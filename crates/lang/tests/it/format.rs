@@ -2,6 +2,7 @@
 //!
 //! `format/in` holds files, `format/out` what the `terraform` binary made of each (`tests/record.py` asks it); what it refuses is not there.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use grappe_diag::{Sources, Style, render};
@@ -54,7 +55,7 @@ fn files_become_what_terraform_makes_of_them() {
             Err(error) => wrong.push(format!("{name}: {error}")),
         }
     }
-    println!("{count} files compared with what terraform fmt gave");
+    let _ = writeln!(std::io::stderr(), "{count} files compared with what terraform fmt gave");
     assert!(count >= 30, "only {count} files: they were not read");
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -147,7 +147,10 @@ fn a_kill_in_the_middle_of_surgery_leaves_the_state_as_it_was_or_as_was_wanted()
         assert_eq!(ledger.state.objects.len(), 50, "trial {trial}");
         let begun: Vec<String> = ledger.pending().map(|p| p.addr.to_string()).collect();
         assert_eq!(begun, [format!("{name}[50]")], "trial {trial}: what was begun goes along");
-        assert!(ledger.state.serial >= said && said >= last, "trial {trial}: a rename that was durable is lost");
+        assert!(
+            ledger.state.serial >= said && said >= last,
+            "trial {trial}: a rename that was durable is lost"
+        );
         last = ledger.state.serial;
     }
     assert!(last > 12, "the second process never wrote");
