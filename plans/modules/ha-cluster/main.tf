@@ -10,7 +10,7 @@ locals {
   on_node = length(var.load_balancers) == 0
 
   # Several machines with HAProxy stand in for each other by an address that moves between them.
-  pair     = var.virtual_ip == null || local.on_node ? {} : var.load_balancers
+  pair     = { for name, connection in var.load_balancers : name => { host = connection, vip = var.virtual_ip } if var.virtual_ip != null }
   ranks    = { for rank, name in sort(keys(local.pair)) : name => rank }
   endpoint = local.on_node ? "127.0.0.1:7443" : haproxy_proxy.api[sort(keys(local.proxies))[0]].endpoint
 }
@@ -26,12 +26,12 @@ resource "haproxy_proxy" "api" {
 resource "keepalived_vip" "api" {
   for_each = local.pair
 
-  host              = each.value
-  vip               = var.virtual_ip.address
+  host              = each.value.host
+  vip               = each.value.vip.address
   cidr              = var.node_cidr
-  virtual_router_id = var.virtual_ip.router_id
+  virtual_router_id = each.value.vip.router_id
   priority          = 200 - local.ranks[each.key]
-  unicast_peers     = [for name, connection in local.pair : connection.address]
+  unicast_peers     = [for name, machine in local.pair : machine.host.address]
 
   depends_on = [haproxy_proxy.api] # it holds the address where HAProxy accepts connections
 }
