@@ -275,3 +275,31 @@ async fn changed_settings_reach_every_control_plane() {
     let pods = kubectl("-n kube-system get daemonset kube-proxy -o yaml");
     assert!(pods.contains("kubectl.kubernetes.io/restartedAt"), "{pods}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_machines_with_two_cards_the_nodes_are_in_the_network_that_is_named() {
+    let lab = Lab::new().await;
+    let (cp1, w1) = (lab.machine_with_two_cards("cp1"), lab.machine_with_two_cards("w1"));
+    let mut ips = Vec::new();
+    for machine in [&cp1, &w1] {
+        let alone = lab.make("kubeadm_host", "alone", host(machine)).await;
+        let notes = alone.get("notes").and_then(Value::as_items).expect("notes");
+        assert!(
+            notes.iter().filter_map(Value::as_str).any(|note| note.contains("several addresses")),
+            "{notes:?}"
+        );
+        let given = json!({"host": machine, "version": VERSION, "node_cidr": "192.168.7.0/24"});
+        let made = lab.make("kubeadm_host", "host", given).await;
+        ips.push(made.get("node_ip").and_then(Value::as_str).expect("an address").to_owned());
+    }
+    assert!(ips.iter().all(|ip| ip.starts_with("192.168.7.")), "{ips:?}");
+    let mut args = cluster(&cp1, std::slice::from_ref(&cp1), &format!("{}:6443", ips[0]));
+    args["node_ip"] = json!(ips[0]);
+    let made = lab.make("kubeadm_cluster", "lab", args).await;
+    let join = json!({"cluster": cluster_of(&made), "host": w1, "node_ip": ips[1]});
+    lab.make("kubeadm_worker", "w1", join).await;
+    let manifest = lab.ok(&cp1, "cat /etc/kubernetes/manifests/kube-apiserver.yaml");
+    assert!(manifest.contains(&format!("--advertise-address={}", ips[0])), "{manifest}");
+    let of = "get nodes -o jsonpath='{.items[*].status.addresses[?(@.type==\"InternalIP\")].address}'";
+    assert_eq!(lab.kubectl(&cp1, of), ips.join(" "));
+}

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures::future::join_all;
 use grappe_provider::{Fault, Setup};
@@ -23,6 +23,7 @@ pub(crate) struct Lab {
     pub(crate) world: Arc<World>,
     pub(crate) pool: Pool,
     network: String,
+    second: Mutex<Option<String>>,
     key: String,
 }
 
@@ -49,16 +50,34 @@ impl Lab {
         let world = World::open(folder.path().join("world.json")).expect("the same world");
         let network =
             world.create_network("lan", "10.0.0.0/24", false, Default::default()).expect("a network").id;
-        Self { folder, world, pool, network, key }
+        Self { folder, world, pool, network, second: Mutex::default(), key }
     }
 
     /// A machine, and how to reach it.
     pub(crate) fn machine(&self, name: &str) -> Json {
-        let port = NewPort { name: name.into(), network: self.network.clone(), ..NewPort::default() };
-        let port = self.world.create_port(port).expect("a port");
+        self.machine_on(name, &[&self.network])
+    }
+
+    /// A machine that is reached by one network, and has another one for itself and its like: 192.168.7.0/24.
+    pub(crate) fn machine_with_two_cards(&self, name: &str) -> Json {
+        let mut second = self.second.lock().expect("no holder panics");
+        let network = second.get_or_insert_with(|| {
+            let made = self.world.create_network("own", "192.168.7.0/24", false, Default::default());
+            made.expect("a network").id
+        });
+        self.machine_on(name, &[&self.network, network])
+    }
+
+    fn machine_on(&self, name: &str, networks: &[&String]) -> Json {
+        let port = |network: &&String| {
+            let port = NewPort { name: name.into(), network: (*network).clone(), ..NewPort::default() };
+            self.world.create_port(port).expect("a port")
+        };
+        let ports: Vec<_> = networks.iter().map(port).collect();
+        let port = ports[0].clone();
         let new = NewMachine {
             name: name.into(),
-            ports: vec![port.id],
+            ports: ports.into_iter().map(|port| port.id).collect(),
             authorized_keys: vec![self.key.clone()],
             ..NewMachine::default()
         };
