@@ -21,7 +21,7 @@ use crate::certificates;
 use crate::client::Client;
 use crate::cluster::cluster_attribute;
 use crate::drain::Policy;
-use crate::node::kubelet::Upgrading;
+use crate::node::kubelet::{self, Upgrading};
 use crate::node::{self, Joining, Known, Leaving, Role};
 use crate::places;
 use crate::standing::Standing;
@@ -261,7 +261,7 @@ impl Resource for Member {
             let kubectl = Kubectl { remote, connection: args.host.clone() };
             certificates::renew(ctx, &kubectl, name, &node::version(&args.cluster.version)?).await?;
         }
-        let limit = args.drain_limit()?;
+        let (limit, version) = (args.drain_limit()?, node::version(&args.cluster.version)?);
         Upgrading {
             ctx,
             cluster: &args.cluster,
@@ -270,6 +270,7 @@ impl Resource for Member {
             endpoint,
             policy: args.drain_policy,
             limit,
+            flags: kubelet::upgrade_flags(args.patches.as_deref(), &args.ignore_preflight_errors, &version),
         }
         .run()
         .await?;

@@ -10,7 +10,7 @@ use grappe_kubeadm::upgrade::is_behind;
 use grappe_kubeadm::version::KubernetesVersion;
 use grappe_provider::{Context, Fault};
 use grappe_provider_host::Connection;
-use grappe_ssh::Exec;
+use grappe_ssh::{Exec, quote};
 use serde_json::Value as Json;
 
 use super::{local_api_ready, version};
@@ -42,6 +42,8 @@ pub struct Upgrading<'a> {
     pub policy: Policy,
     /// How long they have.
     pub limit: Duration,
+    /// Of `kubeadm upgrade node`.
+    pub flags: Vec<String>,
 }
 
 impl Upgrading<'_> {
@@ -80,7 +82,8 @@ impl Upgrading<'_> {
         drain::drain(kubectl, self.name, wanted.minor(), self.policy, self.limit).await?;
         if self.endpoint.is_none() {
             self.ctx.progress("kubeadm upgrade node");
-            let output = remote.watch(Exec::new("kubeadm upgrade node").timeout(LONG)).await?;
+            let command = format!("kubeadm upgrade node {}", self.flags.join(" "));
+            let output = remote.watch(Exec::new(command.trim_end()).timeout(LONG)).await?;
             if !output.success() {
                 return Err(super::kubeadm_fault(remote, "kubeadm upgrade node", &output).await);
             }
@@ -105,7 +108,38 @@ impl Upgrading<'_> {
     }
 }
 
+/// What `kubeadm upgrade` does not remember of a node: given anew each time.
+pub fn upgrade_flags(patches: Option<&str>, ignored: &[String], version: &KubernetesVersion) -> Vec<String> {
+    let patches = patches.map(|folder| {
+        // It got its name in 1.22.
+        let name = if version.minor() >= 22 { "--patches" } else { "--experimental-patches" };
+        format!("{name}={}", quote(folder))
+    });
+    let ignored =
+        (!ignored.is_empty()).then(|| format!("--ignore-preflight-errors={}", quote(&ignored.join(","))));
+    patches.into_iter().chain(ignored).collect()
+}
+
 /// The release a node's kubelet runs.
 pub fn release_of(node: &Json) -> Option<KubernetesVersion> {
     node["status"]["nodeInfo"]["kubeletVersion"].as_str()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_node_was_joined_with_is_said_again() {
+        let flags = |patches, ignored: &[&str], version: &str| {
+            let ignored: Vec<String> = ignored.iter().map(|check| (*check).to_owned()).collect();
+            upgrade_flags(patches, &ignored, &version.parse().expect("a version")).join(" ")
+        };
+        assert_eq!(flags(None, &[], "1.34.2"), "");
+        assert_eq!(
+            flags(Some("/etc/patches"), &["Swap", "Mem"], "1.34.2"),
+            "--patches='/etc/patches' --ignore-preflight-errors='Swap,Mem'"
+        );
+        assert_eq!(flags(Some("/etc/patches"), &[], "1.20.2"), "--experimental-patches='/etc/patches'");
+    }
 }

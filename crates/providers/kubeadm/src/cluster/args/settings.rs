@@ -9,10 +9,10 @@ use std::time::Duration;
 use grappe_kubeadm::config::{self, Component, Image, LocalEndpoint, NodeRegistration};
 use grappe_kubeadm::version::KubernetesVersion;
 use grappe_provider_host::duration;
-use grappe_ssh::quote;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
+use crate::node::kubelet;
 use crate::taints::Taint;
 use crate::timeouts::{self, Waits};
 
@@ -247,14 +247,7 @@ impl Settings {
 
     /// What `kubeadm upgrade` does not remember: given anew each time.
     pub(in crate::cluster) fn upgrade_flags(&self, version: &KubernetesVersion) -> Vec<String> {
-        let patches = self.patches.as_ref().map(|folder| {
-            // It got its name in 1.22.
-            let name = if version.minor() >= 22 { "--patches" } else { "--experimental-patches" };
-            format!("{name}={}", quote(folder))
-        });
-        let ignored = (!self.ignore_preflight_errors.is_empty())
-            .then(|| format!("--ignore-preflight-errors={}", quote(&self.ignore_preflight_errors.join(","))));
-        patches.into_iter().chain(ignored).collect()
+        kubelet::upgrade_flags(self.patches.as_deref(), &self.ignore_preflight_errors, version)
     }
 
     /// `KubeletConfiguration` and, where there is one, `KubeProxyConfiguration`.
