@@ -72,7 +72,11 @@ fn to(args: &[Value], ty: &Type) -> Outcome {
             Kind::String(_) if ty.is_primitive() => {
                 format!("cannot convert this sensitive string to {}{only}", ty.friendly())
             }
-            _ => format!("cannot convert {} to {}", args[0].ty().friendly(), ty.friendly()),
+            _ => {
+                // What a value has no type for is open; what is wanted may be any.
+                let given = args[0].ty().friendly().replace("any single type", "dynamic");
+                format!("cannot convert {given} to {}", ty.friendly())
+            }
         };
         // Where inside it the trouble is, where that is not the whole.
         let detail = if error.path.0.is_empty() { shown } else { format!("{shown}: {error}") };
