@@ -214,7 +214,13 @@ fn stored(kind: &dyn AnyResource, instance: &Instance) -> Result<Value, String> 
         out.insert(name.clone(), value);
     }
     let value = Value::from(Kind::Object(Arc::new(out)));
-    let marked = instance.sensitive_attributes.iter().fold(value, |value, path| mark(&value, path));
+    // What is left out takes its mark with it.
+    let left_out = |path: &&Vec<Json>| {
+        let name = path.first().and_then(|step| step["value"].as_str());
+        name.is_some_and(|name| value.get(name).is_none() && instance.attributes.contains_key(name))
+    };
+    let paths = instance.sensitive_attributes.iter().filter(|path| !left_out(path));
+    let marked = paths.fold(value.clone(), |value, path| mark(&value, path));
     Ok(schema.mark(marked))
 }
 

@@ -10,7 +10,7 @@ fn schema() -> Schema {
         .attr("kind", Attribute::optional(Type::String, "its kind").default("ssd"))
         .attr("key", Attribute::optional(Type::String, "to encrypt with").sensitive());
     let network = Schema::new("a network").attr("name", Attribute::required(Type::String, "its name"));
-    let timeouts = Schema::new("limits").attr("create", Attribute::optional(Type::String, "for creating"));
+    let quota = Schema::new("limits").attr("create", Attribute::optional(Type::String, "for creating"));
     let mut schema = Schema::new("a machine")
         .attr("name", Attribute::required(Type::String, "its name"))
         .attr("tags", Attribute::optional(Type::map(Type::String), "labels"))
@@ -20,7 +20,7 @@ fn schema() -> Schema {
         .attr("id", Attribute::computed(Type::String, "its id"))
         .block("disk", Nesting::List, disk)
         .block("network", Nesting::Set, network)
-        .block("timeouts", Nesting::Single, timeouts);
+        .block("quota", Nesting::Single, quota);
     if let Some(disk) = schema.blocks.get_mut("disk") {
         disk.min = 1;
         disk.max = Some(3);
@@ -126,8 +126,8 @@ fn what_is_wrong_with_a_body_is_said_at_once() {
   disks {
     size = 1
   }
-  timeouts {}
-  timeouts {}
+  quota {}
+  quota {}
 "#,
             &scope()
         )
