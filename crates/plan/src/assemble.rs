@@ -50,6 +50,10 @@ pub(crate) fn normal<'a>(
     if !targets.limits() {
         walk.sound()?;
     }
+    found.extend(planner.check_imports(&walk, targets.limits()));
+    if found.has_errors() {
+        return Err(found);
+    }
     let Planner { mut decided, .. } = planner;
     let named = decided.iter().filter(|d| targets.names(&d.addr)).map(|d| d.node);
     let touched = targets.touched(&walk, named);

@@ -160,7 +160,7 @@ fn count_keys(value: &Value) -> Result<Keys, String> {
 }
 
 /// The instances that a `for_each` asks for.
-fn each_keys(value: &Value) -> Result<Keys, String> {
+pub(crate) fn each_keys(value: &Value) -> Result<Keys, String> {
     let unsuitable = |why: String| format!("The given \"for_each\" argument value is unsuitable: {why}.");
     if value.marks().contains(Marks::SENSITIVE) {
         return Err("Sensitive values, or values derived from sensitive values, cannot be used as for_each arguments. If used, \

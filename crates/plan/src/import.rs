@@ -3,19 +3,22 @@
 //! What is found goes into the state that the planner is given, and into [`crate::Plan::imports`]: from then on it is an object like any other, which the
 //! plan leaves as it is, changes or replaces, as its block asks for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics};
+use grappe_lang::{Expr, Import};
 use grappe_provider::{AnyResource, Importable};
-use grappe_value::Value;
 use grappe_value::addr::InstanceAddr;
+use grappe_value::{Type, Value, convert};
 
 use crate::decide::creation;
+use crate::expand::each_keys;
 use crate::input::{ImportRead, Input};
 use crate::model::ProviderConfig;
 use crate::planner::provider_config;
-use crate::walk::{At, Walk};
+use crate::references::instance_key;
+use crate::walk::{At, Frame, NodeId, Walk};
 
 /// What must be read to import an instance: nothing where its provider waits for something itself.
 ///
@@ -68,6 +71,113 @@ pub(crate) fn read(
         deadline: crate::timeouts::deadline(timeouts),
     };
     Ok(Some((read, provider)))
+}
+
+/// What an `import` block names: the ids by address, and what they are made of.
+#[derive(Clone, Default)]
+pub(crate) struct Named {
+    pub(crate) ids: BTreeMap<InstanceAddr, Arc<str>>,
+    pub(crate) deps: Vec<NodeId>,
+}
+
+/// Evaluates an `import` block of the root module.
+pub(crate) fn evaluate(walk: &Walk<'_>, block: &Import, found: &mut Diagnostics) -> Named {
+    let mut named = Named::default();
+    let mut deps = Vec::new();
+    let mut eval = |expr: &Expr, frame: &Frame, found: &mut Diagnostics| {
+        let made = walk.eval(frame, |scope| expr.eval(scope));
+        deps.extend(made.deps);
+        found.extend(made.found);
+        made.value
+    };
+    let mut frames = vec![walk.frame(0)];
+    if let Some(for_each) = &block.for_each {
+        let Some(value) = eval(for_each, &walk.frame(0), found) else { return named };
+        let keys = match each_keys(&value) {
+            Ok(keys) => keys,
+            Err(why) => {
+                found.push(Diagnostic::error("Invalid for_each argument").detail(why).span(for_each.span()));
+                return named;
+            }
+        };
+        frames = keys.iter().map(|(_, each, _)| Frame { each, ..walk.frame(0) }).collect();
+    }
+    for frame in frames {
+        let (mut text, mut known) = (String::new(), true);
+        for (name, key) in &block.to {
+            if !text.is_empty() {
+                text.push('.');
+            }
+            text.push_str(name);
+            let Some(key) = key else { continue };
+            match eval(key, &frame, found).as_ref().and_then(instance_key) {
+                Some(key) => text.push_str(&key.to_string()),
+                None => known = false,
+            }
+        }
+        let Some(addr) = text.parse::<InstanceAddr>().ok().filter(|_| known) else {
+            found.push(
+                Diagnostic::error("Invalid import address")
+                    .detail("The keys of the address must be known texts or whole numbers.")
+                    .span(block.to_span),
+            );
+            continue;
+        };
+        let Some(id) = eval(&block.id, &frame, found) else { continue };
+        let why = match convert(&id, &Type::String) {
+            Ok(id) if id.is_unknown() => {
+                "depends on resource attributes that cannot be determined until apply: apply what it depends on first, with -target"
+            }
+            Ok(id) if id.is_null() => "is null",
+            Ok(id) => match id.as_str() {
+                Some("") | None => "is an empty text",
+                Some(id) => {
+                    named.ids.insert(addr, id.into());
+                    continue;
+                }
+            },
+            Err(_) => "is no text",
+        };
+        found.push(
+            Diagnostic::error("Invalid import id argument")
+                .detail(format!("The import block's \"id\" for {addr} {why}."))
+                .span(block.id.span()),
+        );
+    }
+    named.deps = deps;
+    named
+}
+
+/// What is wrong with the blocks together: addresses that the configuration does not have, or that two blocks name.
+pub(crate) fn check_blocks(
+    blocks: &[(&Import, Named)],
+    wanted: &BTreeSet<InstanceAddr>,
+    limited: bool,
+) -> Diagnostics {
+    let mut found = Diagnostics::new();
+    let mut seen: BTreeMap<&InstanceAddr, &Import> = BTreeMap::new();
+    for (block, named) in blocks {
+        for addr in named.ids.keys() {
+            if let Some(first) = seen.insert(addr, block) {
+                found.push(
+                    Diagnostic::error(format!("Duplicate import configuration for \"{addr}\""))
+                        .detail("A resource instance can have only one import block.")
+                        .span(block.span)
+                        .related(first.span, "already declared here"),
+                );
+            }
+            if !wanted.contains(addr) && !limited {
+                found.push(
+                    Diagnostic::error("Configuration for import target does not exist")
+                        .detail(format!(
+                            "There is no instance {addr}: the block that it would be of does not make it."
+                        ))
+                        .span(block.to_span),
+                );
+            }
+        }
+    }
+    found
 }
 
 /// That there is no block for what is to be imported.

@@ -45,7 +45,7 @@ mod world;
 
 use std::sync::Arc;
 
-use grappe_diag::{Diagnostic, Diagnostics};
+use grappe_diag::Diagnostics;
 
 pub use console::Console;
 pub use input::{
@@ -83,15 +83,6 @@ pub fn plan(input: &Input<'_>) -> Result<Outcome, Diagnostics> {
     let excluded = moves.targeted(input.options);
     if excluded.has_errors() {
         return Err(excluded);
-    }
-    if let Some(import) = statics.modules[0].config.imports.first() {
-        return Err(Diagnostic::error("Import blocks are not planned yet")
-            .detail(
-                "What this block names would not be taken into the state, and a second one would be made.",
-            )
-            .hint("import it by the command, and take the block out")
-            .span(import.span)
-            .into());
     }
     let targets =
         Targets::new(&input.options.targets, &statics).but(&input.options.excludes, &input.state.objects);

@@ -2,6 +2,7 @@
 //! on it see.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics};
 use grappe_provider::{AnyDataSource, AnyResource};
@@ -12,6 +13,7 @@ use grappe_value::{Attribute, OnChange, Schema, Value, wire};
 use crate::checks::as_warnings;
 use crate::decide::{Verdict, decide, propose};
 use crate::decided::{Decided, Decision, Managed};
+use crate::import;
 use crate::input::{DataRead, DataResult, ImportRead, Input};
 use crate::model::{ProviderConfig, ProviderKey, Reason, StepTime};
 use crate::providers::default_config;
@@ -30,6 +32,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) reads: Vec<(DataRead, ProviderConfig)>,
     /// Objects to import before the plan can be made.
     pub(crate) imports: Vec<(ImportRead, ProviderConfig)>,
+    /// What `import` blocks name, by the position of the block.
+    named: HashMap<usize, import::Named>,
     /// The ids of homes that were exchanged for others: what lived there is not on the new ones.
     left: HashSet<String>,
 }
@@ -43,6 +47,7 @@ impl<'a> Planner<'a> {
             by_node: HashMap::new(),
             reads: Vec::new(),
             imports: Vec::new(),
+            named: HashMap::new(),
             left: HashSet::new(),
         }
     }
@@ -70,9 +75,13 @@ impl<'a> Planner<'a> {
         found.extend(problems(at, kind, &config));
         let lifecycle = &at.resource.lifecycle;
         let object = self.world.remembered_as(&at.addr);
-        if let (None, Some(id)) = (object, self.input.options.imports.get(&at.addr)) {
+        let id = match object {
+            None => self.id_to_import(walk, at, &mut deps, &mut found),
+            Some(_) => None,
+        };
+        if let Some(id) = id {
             if !found.has_errors() {
-                match crate::import::read(walk, at, kind, id, &config, timeouts) {
+                match import::read(walk, at, kind, &id, &config, timeouts) {
                     Ok(read) => self.imports.extend(read),
                     Err(wrong) => found.push(wrong),
                 }
@@ -168,6 +177,46 @@ impl<'a> Planner<'a> {
         );
         with_addr(&mut found, &at.addr);
         Made { value: (!found.has_errors()).then_some(value), deps, found }
+    }
+
+    /// The id under which an instance is to be imported, as the user asks for it or an `import` block says.
+    fn id_to_import(
+        &mut self,
+        walk: &Walk<'_>,
+        at: &At<'_>,
+        deps: &mut Vec<NodeId>,
+        found: &mut Diagnostics,
+    ) -> Option<Arc<str>> {
+        if let Some(id) = self.input.options.imports.get(&at.addr) {
+            return Some(id.clone());
+        }
+        let module = walk.modules[at.frame.module].module;
+        for i in walk.statics.imports_of(module, at.resource) {
+            let block = &walk.statics.modules[0].config.imports[i];
+            let named = self.named.entry(i).or_insert_with(|| import::evaluate(walk, block, found));
+            if let Some(id) = named.ids.get(&at.addr) {
+                deps.extend(&named.deps);
+                return Some(id.clone());
+            }
+        }
+        None
+    }
+
+    /// What is wrong with the `import` blocks together. Those that no instance asked for are evaluated now, where the whole plan is.
+    pub(crate) fn check_imports(&self, walk: &Walk<'_>, limited: bool) -> Diagnostics {
+        let mut found = Diagnostics::new();
+        let mut all = Vec::new();
+        for (i, block) in walk.statics.modules[0].config.imports.iter().enumerate() {
+            match self.named.get(&i) {
+                Some(named) => all.push((block, named.clone())),
+                None if limited => {}
+                None => all.push((block, import::evaluate(walk, block, &mut found))),
+            }
+        }
+        let wanted = self.decided.iter().map(|d| d.addr.clone());
+        let wanted = wanted.chain(self.imports.iter().map(|(read, _)| read.addr.clone())).collect();
+        found.extend(import::check_blocks(&all, &wanted, limited));
+        found
     }
 
     fn is_left(&self, kind: &dyn AnyResource, object: &Value) -> bool {

@@ -230,6 +230,11 @@ impl<'a> Statics<'a> {
         self.references(m, resource.body.references(), sink);
         self.references(m, resource.timeouts.iter().flat_map(Body::references), sink);
         self.waits(m, &resource.depends_on, sink);
+        for i in self.imports_of(m, resource) {
+            let import = &self.modules[0].config.imports[i];
+            let keys = import.to.iter().filter_map(|(_, key)| key.as_ref());
+            self.exprs(0, keys.chain([&import.id]).chain(&import.for_each), sink);
+        }
         let flags = [&lifecycle.create_before_destroy, &lifecycle.prevent_destroy];
         self.exprs(m, flags.into_iter().filter_map(Flag::expr), sink);
         self.references(m, resource.provisioners.references(When::Create), sink);
@@ -244,6 +249,18 @@ impl<'a> Statics<'a> {
         if let Ok(Home { block: Some((module, i)), .. }) = self.provider_of(m, resource) {
             sink(self.position(Block::Provider(module, i)), None);
         }
+    }
+
+    /// The positions of the `import` blocks of the root module that may name instances of a resource, whatever their keys.
+    pub(crate) fn imports_of(&self, m: usize, resource: &Resource) -> Vec<usize> {
+        let imports = &self.modules[0].config.imports;
+        if imports.is_empty() || resource.mode != Mode::Managed {
+            return Vec::new();
+        }
+        let modules = self.modules[m].config.path.iter().flat_map(|call| ["module", call]);
+        let own: Vec<&str> = modules.chain([&*resource.ty, &*resource.name]).collect();
+        let names = |i: &usize| imports[*i].to.iter().map(|(name, _)| &**name).eq(own.iter().copied());
+        (0..imports.len()).filter(names).collect()
     }
 
     fn exprs<'e>(

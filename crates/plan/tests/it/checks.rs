@@ -77,11 +77,3 @@ fn what_a_check_reads_for_itself_may_fail() {
     assert!(plan.operations.iter().any(|op| op.lenient));
     assert_snapshot!("deferred", format!("{}{}", text(&plan), lab.run_checked(&plan)));
 }
-
-#[test]
-fn import_blocks_are_told_of() {
-    let refused = Lab::new()
-        .main("resource \"lab_thing\" \"a\" {}\nimport {\n  to = lab_thing.a\n  id = \"x\"\n}\n")
-        .refused();
-    assert!(refused.contains("Import blocks are not planned yet"), "{refused}");
-}

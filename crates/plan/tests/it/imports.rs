@@ -87,3 +87,72 @@ fn what_can_t_be_taken_says_why() {
         assert!(refused.contains(why), "{addr}: {refused}");
     }
 }
+
+const BLOCKS: &str = r#"
+resource "lab_thing" "a" {}
+resource "lab_thing" "b" { for_each = toset(["x", "y"]) }
+resource "lab_thing" "new" { count = 2 }
+module "m" { source = "./m" }
+locals {
+  ids = { x = "id-x", y = "id-${lab_thing.a.id}" }
+}
+import {
+  to = lab_thing.a
+  id = "id-a"
+}
+import {
+  for_each = local.ids
+  to       = lab_thing.b[each.key]
+  id       = each.value
+}
+import {
+  to = module.m.lab_thing.i[0]
+  id = "id-i"
+}
+"#;
+
+#[test]
+fn blocks_say_what_is_imported() {
+    let mut lab = Lab::new();
+    lab.file("m/main.tf", "resource \"lab_thing\" \"i\" { count = 2 }\n").main(BLOCKS);
+    let plan = lab.plan();
+    // An id may be made of what another block imports.
+    let taken: Vec<String> =
+        plan.imports.iter().map(|i| format!("{} {}", i.addr, i.id.as_str().unwrap())).collect();
+    assert_eq!(
+        taken,
+        [
+            "lab_thing.a id-a",
+            "lab_thing.b[\"x\"] id-x",
+            "lab_thing.b[\"y\"] id-id-a",
+            "module.m.lab_thing.i[0] id-i"
+        ]
+    );
+    let created: Vec<String> =
+        plan.changes.iter().filter(|c| c.action == Action::Create).map(|c| c.addr.to_string()).collect();
+    assert_eq!(created, ["lab_thing.new[0]", "lab_thing.new[1]", "module.m.lab_thing.i[1]"]);
+    lab.run_in_order(&plan);
+    // The blocks may stay: what the state has is not imported again.
+    let again = lab.plan();
+    assert!(again.is_empty() && again.imports.is_empty(), "{again:?}");
+}
+
+#[test]
+fn blocks_that_name_nothing_or_the_same_are_refused() {
+    let refused = |blocks: &str| {
+        let resources = "resource \"lab_thing\" \"a\" {}\nresource \"lab_thing\" \"b\" { count = 1 }\n";
+        Lab::new().main(&format!("{resources}{blocks}")).refused()
+    };
+    let block = |to: &str, id: &str| format!("import {{\n to = {to}\n id = {id}\n}}\n");
+    let a = block("lab_thing.a", "\"1\"");
+    for (blocks, why) in [
+        (a.clone() + &a, "Duplicate import configuration for \"lab_thing.a\""),
+        (block("lab_thing.b[3]", "\"1\""), "There is no instance lab_thing.b[3]"),
+        (block("lab_thing.b[0]", "lab_thing.a.id"), "depends on resource attributes"),
+        (block("lab_thing.a", "\"\""), "is an empty text"),
+        (block("lab_thing.a", "null"), "is null"),
+    ] {
+        let said = refused(&blocks);
+        assert!(said.contains(why), "{blocks}: {said}");
+    }
+}
