@@ -86,7 +86,7 @@ impl<'w, 'a> Leaving<'w, 'a> {
         let statics = &self.walk.statics;
         let here = self.walk.by_addr.contains_key(&addr.resource.module);
         let mut reason = match block(statics, addr) {
-            None if self.world.moves.done.values().any(|to| to == addr) => Reason::NoMoveTarget,
+            None if self.world.moves.moved_to(addr) => Reason::NoMoveTarget,
             Some(_) if !here => Reason::ModuleNotInConfiguration,
             _ => Reason::NotInConfiguration,
         };

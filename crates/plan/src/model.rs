@@ -27,7 +27,8 @@ pub struct Plan {
     pub mode: PlanMode,
     /// What happens to each instance, by address. Those to which nothing happens are there too, without values.
     pub changes: Vec<Change>,
-    /// Objects that have another address now: they are renamed in the state before anything else is done.
+    /// Objects that have another address now: they are renamed in the state before anything else is done. In order of
+    /// the new ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moves: Vec<Move>,
     /// Objects that exist and are taken into the state, after what has moved and before anything else is done.
@@ -82,7 +83,8 @@ impl Plan {
     /// The address that an object has in the state, where that is another than in the plan.
     #[must_use]
     pub fn moved_from(&self, addr: &InstanceAddr) -> Option<&InstanceAddr> {
-        self.moves.iter().find(|m| m.to == *addr).map(|m| &m.from)
+        let at = self.moves.binary_search_by(|m| m.to.cmp(addr)).ok()?;
+        self.moves.get(at).map(|m| &m.from)
     }
 
     /// An operation by its id.

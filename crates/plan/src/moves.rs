@@ -49,6 +49,8 @@ pub(crate) struct Moves<'a> {
     ring: Option<Vec<usize>>,
     /// What was moved: from the address in the state to the one that it has now.
     pub(crate) done: BTreeMap<InstanceAddr, InstanceAddr>,
+    /// Those that were moved to.
+    taken: BTreeSet<InstanceAddr>,
     /// What stays because there is something where it would go: what, and where.
     blocked: Vec<(String, String)>,
 }
@@ -69,7 +71,13 @@ impl<'a> Moves<'a> {
                 statements.push(Statement { block, module, depth: node.config.path.len(), from, to });
             }
         }
-        let mut moves = Moves { statements, ring: None, done: BTreeMap::new(), blocked: Vec::new() };
+        let mut moves = Moves {
+            statements,
+            ring: None,
+            done: BTreeMap::new(),
+            taken: BTreeSet::new(),
+            blocked: Vec::new(),
+        };
         if moves.statements.is_empty() {
             return moves;
         }
@@ -118,6 +126,7 @@ impl<'a> Moves<'a> {
             }
         }
         self.done = now.into_iter().filter(|(now, was)| now != was).map(|(now, was)| (was, now)).collect();
+        self.taken = self.done.values().cloned().collect();
     }
 
     /// The state with the new addresses; `None` where nothing was moved.
@@ -135,6 +144,11 @@ impl<'a> Moves<'a> {
         })?;
         let pending = ledger.pending().cloned().collect();
         Ok(Some(Renaming { state: ledger.state, pending }))
+    }
+
+    /// Whether an object was moved to an address.
+    pub(crate) fn moved_to(&self, addr: &InstanceAddr) -> bool {
+        self.taken.contains(addr)
     }
 
     /// Whether a statement names a resource: then its objects are not moved without being asked.

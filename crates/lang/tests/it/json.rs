@@ -170,3 +170,15 @@ fn diagnostics_point_into_the_file() {
         said(&[("main.tf.json", "{\n  \"locals\": {\n    \"a\": 1,\n  }\n}\n")])
     );
 }
+
+proptest::proptest! {
+    /// Whatever a file holds, it is read or refused.
+    #[test]
+    fn no_text_makes_it_panic(cut in 0usize..4000, at in 0usize..4000, put in "[\\[\\]{}\",:$%\\\\a0]{0,6}") {
+        let mut text: String = WHOLE.chars().take(cut).collect();
+        let place = text.char_indices().map(|(i, _)| i).nth(at).unwrap_or(text.len());
+        text.insert_str(place, &put);
+        let (config, _, diags) = load_files(&[("main.tf.json", &text), ("net/main.tf.json", "{\"variable\": {\"cidr\": {}}}")]);
+        proptest::prop_assert_eq!(config.is_none(), diags.has_errors());
+    }
+}
