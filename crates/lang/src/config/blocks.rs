@@ -256,7 +256,10 @@ pub(super) fn resource(
         Some(block) => meta::lifecycle(block, mode == Mode::Managed, diags),
         None => Lifecycle::default(),
     };
-    let timeouts = fields.take_block("timeouts", diags).map(|block| Body::new(block.body, &[], diags));
+    let timeouts = match timeouts_argument(&fields) {
+        true => None,
+        false => fields.take_block("timeouts", diags).map(|block| Body::new(block.body, &[], diags)),
+    };
     let provisioners = match mode {
         Mode::Managed => provisioners::read(&mut fields, diags),
         Mode::Data => Provisioners::default(),
@@ -291,6 +294,13 @@ pub(super) fn resource(
             );
         }
     }
+}
+
+/// Whether `timeouts` is an argument of the type's own: in the JSON syntax it looks like the block, but for what is in it.
+fn timeouts_argument(fields: &Fields) -> bool {
+    let named = |a: &&crate::syntax::RawAttribute| &*a.name.name == "timeouts" && a.json.is_some();
+    let names = ["create", "read", "update", "delete", "//"];
+    fields.body.attributes.iter().find(named).is_some_and(|a| !a.has_only(&names))
 }
 
 fn provider(block: RawBlock, module: &mut Module, diags: &mut Diagnostics) {

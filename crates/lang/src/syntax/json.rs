@@ -242,6 +242,18 @@ impl Json {
 }
 
 impl RawAttribute {
+    /// Of the JSON syntax: whether it is objects with properties of these names and no others.
+    pub(crate) fn has_only(&self, names: &[&str]) -> bool {
+        fn only(json: &Json, names: &[&str]) -> bool {
+            match &json.form {
+                Form::Object(properties) => properties.iter().all(|p| names.contains(&&*p.name.name)),
+                Form::Array(items) => items.iter().all(|item| only(item, names)),
+                Form::Plain(_) | Form::Text(..) => false,
+            }
+        }
+        self.json.as_ref().is_some_and(|json| only(json, names))
+    }
+
     /// Of the JSON syntax: read as blocks of its name, which is one of the language's own. None of the native syntax.
     pub(crate) fn blocks(&self, diags: &mut Diagnostics) -> Vec<RawBlock> {
         let labels = label_names(&self.name.name);

@@ -95,6 +95,23 @@ fn a_whole_configuration_is_read() {
     assert_eq!(value("map"), "{\"//\": \"kept\", \"n0\": 1}");
 }
 
+#[test]
+fn the_timeouts_block_is_told_from_an_argument_of_that_name() {
+    let config = loaded(&[(
+        "main.tf.json",
+        r#"{ "resource": { "a": {
+          "block":    { "timeouts": { "create": "1m", "delete": "2m" } },
+          "blocks":   { "timeouts": [ { "read": "1s" } ] },
+          "argument": { "timeouts": { "tls_bootstrap": "9m" } }
+        } } }"#,
+    )]);
+    let resource = |name: &str| &config.root.resources[&(Mode::Managed, "a".into(), name.into())];
+    for (name, block) in [("block", true), ("blocks", true), ("argument", false)] {
+        assert_eq!(resource(name).timeouts.is_some(), block, "{name}");
+        assert_eq!(resource(name).body.names().count(), usize::from(!block), "{name}");
+    }
+}
+
 fn schema() -> Schema {
     let inner = Schema::new("").attr("size", Attribute::optional(Type::Number, ""));
     Schema::new("")
