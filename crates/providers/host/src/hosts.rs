@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use grappe_provider::{Context, Fault};
-use grappe_ssh::{Endpoint, Pool};
+use grappe_ssh::{Endpoint, Exec, Pool};
 use tokio::time::Instant;
 
 use crate::{Connection, Session, fault};
@@ -75,7 +75,8 @@ impl Hosts {
         let deadline = Instant::now() + SILENCE;
         loop {
             let fault = match self.session(ctx, connection).await {
-                Ok(session) => match session.ask("true").await {
+                // A connection that is kept says nothing of a machine that has died since.
+                Ok(session) => match session.exec(Exec::new("true").timeout(SILENCE)).await {
                     Ok(_) => return Ok(Some(session)),
                     Err(fault) => fault,
                 },
