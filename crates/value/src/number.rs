@@ -97,7 +97,7 @@ impl Number {
         {
             return Number(Repr::Int(sum));
         }
-        Self::from_big(self.big() + other.big())
+        Self::from_big(sum(&self.big(), &other.big()))
     }
 
     /// Difference.
@@ -266,6 +266,20 @@ impl fmt::Display for Number {
             },
         }
     }
+}
+
+/// The exact sum, rounded once: what the library's own addition drops beyond the precision can decide the last bit.
+fn sum(a: &Big, b: &Big) -> Big {
+    const NEAR: isize = 8 * PRECISION as isize;
+    let (low, high) =
+        if a.repr().exponent() <= b.repr().exponent() { (a.repr(), b.repr()) } else { (b.repr(), a.repr()) };
+    // So far apart that nothing of the lower one is seen.
+    if low.is_infinite() || high.is_infinite() || high.exponent() - low.exponent() > NEAR {
+        return a + b;
+    }
+    let (at, apart) = (low.exponent(), (high.exponent() - low.exponent()).unsigned_abs());
+    let whole = low.significand() + (high.significand().clone() << apart);
+    Big::from_parts(whole, at).with_precision(PRECISION).value()
 }
 
 /// The shortest decimal that reads back as the same binary fraction.

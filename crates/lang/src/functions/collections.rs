@@ -75,7 +75,13 @@ fn coalesce(args: &[Value]) -> Outcome {
         return refuse("at least one argument is required");
     }
     let typed = args.iter().filter(|a| !(a.is_null() && a.ty() == Type::Any)).map(Value::ty);
-    let Some(ty) = unify(typed) else { return refuse("all arguments must have the same type") };
+    let bare = |a: &Value| a.is_null() && a.ty() == Type::Any;
+    let ty = match unify(typed) {
+        Some(ty) => ty,
+        // Beside a null of no type, Terraform lets each keep its own.
+        None if args.iter().any(bare) => Type::Any,
+        None => return refuse("all arguments must have the same type"),
+    };
     for value in args {
         if value.is_unknown() {
             return Ok(Value::unknown(ty));

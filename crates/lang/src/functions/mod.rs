@@ -432,7 +432,7 @@ fn apply(
             ready.iter().enumerate().find(|(i, value)| value.is_unknown() && !fits(name, *i, &value.ty()));
         if let Some((i, value)) = wrong {
             let given = value.ty().friendly();
-            return Err(blame(i, &format!("a list, set or tuple is required, not {given}")).into());
+            return Err(blame(i, &format!("a collection of another kind is required, not {given}")).into());
         }
         return Ok(unknown_result(function, &ready).with_marks(marks));
     }
@@ -453,13 +453,14 @@ fn apply(
 
 /// Whether a value of that type, not known yet, can turn out to be what a parameter of any type really takes.
 fn fits(function: &str, at: usize, ty: &Type) -> bool {
-    let sequence = match function {
-        "concat" | "setproduct" => true,
-        "contains" | "element" | "flatten" | "index" | "one" | "reverse" | "slice" => at == 0,
-        "zipmap" => at == 1,
-        _ => false,
-    };
-    !sequence || matches!(ty, Type::Any | Type::List(_) | Type::Set(_) | Type::Tuple(_))
+    let sequence = matches!(ty, Type::Any | Type::List(_) | Type::Set(_) | Type::Tuple(_));
+    match function {
+        "concat" | "setproduct" => sequence,
+        "element" | "reverse" | "slice" if at == 0 => sequence,
+        "zipmap" if at == 1 => sequence,
+        "lookup" | "values" if at == 0 => matches!(ty, Type::Any | Type::Map(_) | Type::Object(_)),
+        _ => true,
+    }
 }
 
 fn unknown_result(function: &Function, args: &[Value]) -> Value {
