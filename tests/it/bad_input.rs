@@ -140,6 +140,10 @@ resource "terraform_data" "a" {}
 resource "terraform_data" "b" {
   input = [terraform_data.c.id, local.nothing, var.nothing, terraform_data.a.ids]
 }
+
+output "words" {
+  value = [locals.x, vars.x, modul.x, azure_thing.x]
+}
 "#
     ));
 }

@@ -181,7 +181,8 @@ impl Checker<'_> {
                 .collect();
             // As a whole, or only the name where the type is right.
             let whole = format!("{ty}.{name}");
-            let near = suggest(&whole, known.iter().map(String::as_str));
+            let near = suggest(&whole, known.iter().map(String::as_str)).map(str::to_owned);
+            let near = near.or_else(|| meant(ty).map(|word| format!("{word}.{name}")));
             return Some(match near {
                 Some(near) => diagnostic.hint(format!("did you mean {near}?")),
                 None => diagnostic,
@@ -335,4 +336,17 @@ fn undeclared<'n>(
     let near = suggest(name, known.map(|k| &**k));
     let hint = near.map_or(otherwise, |near| format!("did you mean \"{near}\"?"));
     Diagnostic::error(format!("Reference to undeclared {what}")).detail(detail).hint(hint)
+}
+
+/// The word that a reference begins with and that was probably meant by this one, which reads as a type.
+fn meant(ty: &str) -> Option<&'static str> {
+    const WORDS: [&str; 6] = ["var", "local", "module", "each", "count", "path"];
+    match ty {
+        "vars" | "variable" | "variables" => Some("var"),
+        "locals" => Some("local"),
+        "modules" => Some("module"),
+        // Short words are near to everything.
+        _ if ty.len() > 4 => suggest(ty, WORDS),
+        _ => None,
+    }
 }
