@@ -76,12 +76,6 @@ impl ModuleAddr {
     pub fn parent(&self) -> Option<Self> {
         self.0.split_last().map(|(_, rest)| ModuleAddr(rest.into()))
     }
-
-    /// Whether it is `other` or inside it.
-    #[must_use]
-    pub fn is_within(&self, other: &ModuleAddr) -> bool {
-        self.0.starts_with(&other.0)
-    }
 }
 
 impl fmt::Display for ModuleAddr {
