@@ -364,25 +364,20 @@ fn finish<'a>(
 }
 
 fn empty(input: &Input<'_>, mut warnings: Diagnostics) -> Plan {
-    if !input.options.targets.is_empty() {
-        warnings.push(
-            Diagnostic::warning("Resource targeting is in effect")
-                .detail(
-                    "With -target the result of this plan may not be all that the configuration asks for. It is for exceptional \
-                     situations, such as recovering from errors or mistakes.",
-                )
-                .hint("plan again without -target afterwards"),
-        );
-    }
-    if !input.options.excludes.is_empty() {
-        warnings.push(
-            Diagnostic::warning("Resource targeting is in effect")
-                .detail(
-                    "With -exclude the result of this plan may not be all that the configuration asks for. It is for exceptional \
-                     situations, such as recovering from errors or mistakes.",
-                )
-                .hint("plan again without -exclude afterwards"),
-        );
+    let options = &input.options;
+    for (flag, given) in
+        [("-target", !options.targets.is_empty()), ("-exclude", !options.excludes.is_empty())]
+    {
+        if given {
+            warnings.push(
+                Diagnostic::warning("Resource targeting is in effect")
+                    .detail(format!(
+                        "With {flag} the result of this plan may not be all that the configuration asks for. It is for exceptional \
+                         situations, such as recovering from errors or mistakes."
+                    ))
+                    .hint(format!("plan again without {flag} afterwards")),
+            );
+        }
     }
     // What is secret by declaration is sealed in a saved plan, as it is in the state.
     let declared = &input.config.root.variables;
