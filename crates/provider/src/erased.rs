@@ -21,6 +21,9 @@ use crate::{
 /// A provider's client, whatever its type.
 pub type Client = Arc<dyn Any + Send + Sync>;
 
+/// What reading many objects gave, each with its own answer: the object, `None` where it is gone, or why it can't be told.
+pub type ManyRead = Vec<Result<Option<Value>, Fault>>;
+
 /// What one operation gets from the engine.
 #[derive(Clone)]
 pub struct AnyContext {
@@ -67,12 +70,22 @@ pub trait AnyResource: Send + Sync {
     fn refuse(&self, prior: &Value, planned: &Value) -> Vec<Problem>;
     /// Groups it takes a place in.
     fn limits(&self, object: &Value) -> Vec<Limit>;
+    /// See [`Resource::max_parallel`].
+    fn max_parallel(&self) -> Option<usize>;
     /// Whether there is anything to read.
     fn reads(&self) -> bool;
     /// Its deadlines.
     fn timeouts(&self) -> Timeouts;
     /// Reads what exists.
     fn read<'a>(&'a self, ctx: AnyContext, state: &'a Value) -> BoxFuture<'a, Result<Option<Value>, Fault>>;
+    /// See [`Resource::read_group`].
+    fn read_group(&self, state: &Value) -> Option<String>;
+    /// Reads the objects of one group: an answer for each, in their order.
+    fn read_many<'a>(
+        &'a self,
+        ctx: AnyContext,
+        states: &'a [Value],
+    ) -> BoxFuture<'a, Result<ManyRead, Fault>>;
     /// Creates `planned`, wholly known but for what the provider decides.
     fn create<'a>(&'a self, ctx: AnyContext, planned: &'a Value) -> BoxFuture<'a, Result<Value, Fault>>;
     /// Changes `prior` to `planned`.
@@ -131,6 +144,8 @@ pub trait AnyProvider: Send + Sync {
     fn resources(&self) -> &[Box<dyn AnyResource>];
     /// Its data sources.
     fn data_sources(&self) -> &[Box<dyn AnyDataSource>];
+    /// See [`Provider::max_parallel`].
+    fn max_parallel(&self) -> Option<usize>;
     /// What every output must say while it is used.
     fn notice(&self) -> Option<&'static str>;
     /// Makes the client from a wholly known configuration.
@@ -256,6 +271,9 @@ impl<R: Resource> AnyResource for ErasedResource<R> {
     fn limits(&self, object: &Value) -> Vec<Limit> {
         self.inner.limits(object)
     }
+    fn max_parallel(&self) -> Option<usize> {
+        self.inner.max_parallel()
+    }
     fn reads(&self) -> bool {
         self.inner.reads()
     }
@@ -270,6 +288,35 @@ impl<R: Resource> AnyResource for ErasedResource<R> {
                 Some(found) => overlay(&self.schema, self.name(), state, &found).map(Some),
                 None => Ok(None),
             }
+        }
+        .boxed()
+    }
+
+    fn read_group(&self, state: &Value) -> Option<String> {
+        self.inner.read_group(state)
+    }
+
+    fn read_many<'a>(
+        &'a self,
+        ctx: AnyContext,
+        states: &'a [Value],
+    ) -> BoxFuture<'a, Result<ManyRead, Fault>> {
+        async move {
+            let typed: Vec<R::State> =
+                states.iter().map(|state| args(self.name(), state)).collect::<Result<_, _>>()?;
+            let read = self.inner.read_many(&ctx.typed()?, typed).await?;
+            if read.len() != states.len() {
+                let (n, of) = (read.len(), states.len());
+                return Err(Fault::permanent(format!(
+                    "{} answered {n} of {of} readings (a bug in its provider)",
+                    self.name()
+                )));
+            }
+            let laid = states.iter().zip(read).map(|(state, found)| match found? {
+                Some(found) => overlay(&self.schema, self.name(), state, &found).map(Some),
+                None => Ok(None),
+            });
+            Ok(laid.collect())
         }
         .boxed()
     }
@@ -380,6 +427,9 @@ impl<P: Provider> AnyProvider for ErasedProvider<P> {
     fn data_sources(&self) -> &[Box<dyn AnyDataSource>] {
         &self.data_sources
     }
+    fn max_parallel(&self) -> Option<usize> {
+        self.inner.max_parallel()
+    }
     fn notice(&self) -> Option<&'static str> {
         self.inner.notice()
     }
@@ -430,6 +480,24 @@ mod tests {
         }
         async fn read(&self, _: &Context<String>, state: State) -> Result<Option<State>, Fault> {
             Ok((state.id != "gone").then_some(state))
+        }
+        fn read_group(&self, _: &Value) -> Option<String> {
+            Some(String::new())
+        }
+        async fn read_many(
+            &self,
+            _: &Context<String>,
+            states: Vec<State>,
+        ) -> Result<Vec<Result<Option<State>, Fault>>, Fault> {
+            let short = states.iter().any(|s| s.id == "lost");
+            let states = states.into_iter().filter(|s| !short || s.id != "lost");
+            Ok(states
+                .map(|s| match s.id.as_str() {
+                    "gone" => Ok(None),
+                    "odd" => Err(Fault::throttled("slow down")),
+                    _ => Ok(Some(s)),
+                })
+                .collect())
         }
         async fn create(&self, ctx: &Context<String>, args: Args) -> Result<State, Fault> {
             let state = State { id: format!("{}/{}/{}", ctx.client(), args.name, args.tags.len()) };
@@ -494,6 +562,23 @@ mod tests {
             machine.read(context(Arc::new("cloud".to_owned()), run), &gone).await.expect("read"),
             None
         );
+    }
+
+    #[tokio::test]
+    async fn many_are_read_at_once_each_with_its_own_answer() {
+        let machine = resource(Machine);
+        let object = |id: &str| Value::object([("name", Value::from("a")), ("id", id.into())]);
+        let read = async |ids: &[&str]| {
+            let states: Vec<Value> = ids.iter().map(|id| object(id)).collect();
+            machine.read_many(context(Arc::new(String::new()), Arc::default()), &states).await
+        };
+        let answers = read(&["there", "gone", "odd"]).await.expect("read");
+        let id = |v: &Value| v.get("id").cloned();
+        assert_eq!(answers[0].as_ref().expect("read").as_ref().and_then(id), Some(Value::from("there")));
+        assert!(answers[1].as_ref().is_ok_and(Option::is_none));
+        assert!(answers[2].as_ref().is_err_and(Fault::is_transient), "the fault of one is that one's");
+        let fault = read(&["there", "lost"]).await.expect_err("one answer is missing");
+        assert!(fault.summary.contains("answered 1 of 2"), "{fault}");
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! What can go wrong with an operation, in the three ways that the engine must tell apart.
+//! What can go wrong with an operation, in the ways that the engine must tell apart.
 
 use std::error::Error;
 use std::fmt;
@@ -11,6 +11,8 @@ use grappe_value::Path;
 pub enum FaultKind {
     /// It may work if tried again, not before this long (the far side's `Retry-After`), where it said so.
     Transient(Option<Duration>),
+    /// The far side says that it is asked too much (429): it is tried again, not before this long, and the provider as a whole is asked less.
+    Throttled(Option<Duration>),
     /// The object does not exist: fine for a delete; the next plan creates it again otherwise.
     Gone,
     /// Trying again changes nothing.
@@ -55,6 +57,11 @@ impl Fault {
         Self::new(FaultKind::Transient(None), summary)
     }
 
+    /// The far side says that it is asked too much: [`FaultKind::Throttled`]. With [`Fault::after`] where it says for how long.
+    pub fn throttled(summary: impl Into<String>) -> Self {
+        Self::new(FaultKind::Throttled(None), summary)
+    }
+
     /// The object is not there.
     pub fn gone(summary: impl Into<String>) -> Self {
         Self::new(FaultKind::Gone, summary)
@@ -63,7 +70,7 @@ impl Fault {
     /// Not before this long.
     #[must_use]
     pub fn after(mut self, wait: Duration) -> Self {
-        if let FaultKind::Transient(after) = &mut self.kind {
+        if let FaultKind::Transient(after) | FaultKind::Throttled(after) = &mut self.kind {
             *after = Some(wait);
         }
         self
@@ -108,7 +115,7 @@ impl Fault {
     /// Whether it may pass.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self.kind, FaultKind::Transient(_))
+        matches!(self.kind, FaultKind::Transient(_) | FaultKind::Throttled(_))
     }
 }
 

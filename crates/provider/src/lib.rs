@@ -13,6 +13,7 @@
 //!   (a tag, a metadata entry, a marker file) and goes on from there; it never makes a second object.
 //! - As soon as an object's id is known, `create` hands it to [`Context::checkpoint`], which returns once it is on disk.
 //! - `delete` of what is already gone is a success.
+//! - `read_many`, where there is one, says of each object what `read` would say, with fewer calls.
 //! - `read` tells a thing that is gone (`None`) from one that can't be asked now (a fault): a network that is down destroys nothing.
 
 mod change;
@@ -26,7 +27,7 @@ mod resource;
 
 pub use change::{Change, Problem};
 pub use context::{Context, Run, Stream};
-pub use erased::{AnyContext, AnyDataSource, AnyProvider, AnyResource, Client};
+pub use erased::{AnyContext, AnyDataSource, AnyProvider, AnyResource, Client, ManyRead};
 pub use fault::{Fault, FaultKind};
 pub use import::{Importable, Imported};
 pub use provisioner::{AnyProvisioner, StepContext};

@@ -91,6 +91,12 @@ pub trait Resource: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// How many operations on objects of this type may run at once in one run, whatever they are on; no more than the run allows where nothing is
+    /// said. The user's `-limit TYPE=N` takes its place. For what wears out this computer, or what the far side can't do side by side.
+    fn max_parallel(&self) -> Option<usize> {
+        None
+    }
+
     /// Whether there is anything to read: false for what lives in the state only, which is then never refreshed.
     fn reads(&self) -> bool {
         true
@@ -107,6 +113,26 @@ pub trait Resource: Send + Sync + 'static {
         ctx: &Context<Self::Client>,
         state: Self::State,
     ) -> impl Future<Output = Result<Option<Self::State>, Fault>> + Send;
+
+    /// What an object is read together with: where several objects of this type and of one `provider` block give the same text here, one
+    /// [`Resource::read_many`] reads them all. `""` for what an API lists as a whole, the host's identity for what is on a host. Each is read by itself where
+    /// it is `None`. Pure.
+    fn read_group(&self, state: &Value) -> Option<String> {
+        let _ = state;
+        None
+    }
+
+    /// Reads the objects of one [`Resource::read_group`]: with one list call, over one connection. One answer for each, in their order, and a fault of
+    /// one is that one's alone: the engine tries it again by [`Resource::read`]. An error here is of the whole: it is tried again where it may pass, and else each is read by
+    /// itself. [`Context::addr`] and [`Context::key`] are those of the first.
+    fn read_many(
+        &self,
+        ctx: &Context<Self::Client>,
+        states: Vec<Self::State>,
+    ) -> impl Future<Output = Result<Vec<Result<Option<Self::State>, Fault>>, Fault>> + Send {
+        let _ = (ctx, states);
+        async { Err(Fault::permanent(format!("{} can't be read many at once", self.name()))) }
+    }
 
     /// Creates it, or goes on with a creation that was interrupted (see the crate's documentation).
     fn create(
@@ -217,6 +243,12 @@ pub trait Provider: Send + Sync + 'static {
     /// Its data sources: `vec![erased::data_source(LocalFile), …]`.
     fn data_sources(&self) -> Vec<Box<dyn AnyDataSource>> {
         Vec::new()
+    }
+
+    /// How many calls (operations and readings) may go to one configuration of it at once; no more than the run allows where nothing is said. The user's
+    /// `-limit PROVIDER=N` takes its place, and where the far side answers [`Fault::throttled`], the engine finds out what it bears.
+    fn max_parallel(&self) -> Option<usize> {
+        None
     }
 
     /// Something that every output must say while it is used: that nothing is real.
