@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use grappe_diag::{Diagnostics, Sources};
 use grappe_lang::{Config, ConstantScope, load};
-use grappe_state::LocalStore;
+use grappe_state::Store;
 use grappe_value::{Attribute, Schema, Type, Value};
 
 use crate::args::StateArgs;
@@ -26,6 +26,11 @@ fn default_state_dir(dir: &Path) -> PathBuf {
     // A state that is there already is never left behind by a `state/` folder that is made later.
     let own = dir.join(STATE_DIR);
     if own.is_dir() { own } else { by_layout().unwrap_or(own) }
+}
+
+/// The folder on this computer for what is beside a plan's state, such as a simulated world: the state's own, where it is in one.
+pub(crate) fn data_dir(dir: &Path, store: &Store) -> PathBuf {
+    store.dir().map_or_else(|| default_state_dir(dir), Path::to_owned)
 }
 
 /// A plan folder that was read.
@@ -69,12 +74,12 @@ impl Project {
     ///
     /// # Errors
     /// Where the configuration names a backend that there is not.
-    pub(crate) fn store(&self, args: &StateArgs) -> anyhow::Result<LocalStore> {
+    pub(crate) fn store(&self, args: &StateArgs) -> anyhow::Result<Store> {
         if let Some(dir) = &args.state_dir {
-            return Ok(LocalStore::open(dir));
+            return Ok(Store::open(dir));
         }
         let Some(backend) = &self.config.root.settings.backend else {
-            return Ok(LocalStore::open(default_state_dir(&self.dir)));
+            return Ok(Store::open(default_state_dir(&self.dir)));
         };
         let reject = |found: Diagnostics| Rejected { found, sources: self.sources.clone() };
         if &*backend.ty != "local" {
@@ -96,7 +101,7 @@ impl Project {
         // Terraform names a file there: the folder of ours stands beside it.
         let folder =
             path.strip_suffix(".tfstate").map_or_else(|| path.to_owned(), |p| format!("{p}.{STATE_DIR}"));
-        Ok(LocalStore::open(self.dir.join(folder)))
+        Ok(Store::open(self.dir.join(folder)))
     }
 }
 
@@ -104,13 +109,13 @@ impl Project {
 ///
 /// # Errors
 /// As [`Project::store`], where the configuration can be read.
-pub(crate) fn store_of(dir: &Path, args: &StateArgs) -> anyhow::Result<LocalStore> {
+pub(crate) fn store_of(dir: &Path, args: &StateArgs) -> anyhow::Result<Store> {
     if let Some(dir) = &args.state_dir {
-        return Ok(LocalStore::open(dir));
+        return Ok(Store::open(dir));
     }
     match Project::load(dir) {
         Ok(project) => project.store(args),
-        Err(_) if default_state_dir(dir).is_dir() => Ok(LocalStore::open(default_state_dir(dir))),
+        Err(_) if default_state_dir(dir).is_dir() => Ok(Store::open(default_state_dir(dir))),
         Err(error) => Err(error),
     }
 }

@@ -25,8 +25,9 @@ pub(crate) struct Saved {
     written_by: String,
     /// The plan folder, absolute.
     pub(crate) dir: PathBuf,
-    /// The folder of the state, absolute.
-    pub(crate) state_dir: PathBuf,
+    /// The folder of the state, absolute; none where the configuration names a server that keeps it.
+    #[serde(default)]
+    pub(crate) state_dir: Option<PathBuf>,
     /// The SHA-256 of each file that was read, by its path from the plan folder.
     pub(crate) files: BTreeMap<PathBuf, String>,
     /// The plan.
@@ -41,14 +42,14 @@ impl Saved {
     pub(crate) fn new(
         plan: Plan,
         dir: &Path,
-        state_dir: &Path,
+        state_dir: Option<&Path>,
         files: BTreeMap<PathBuf, String>,
     ) -> anyhow::Result<Self> {
         Ok(Saved {
             format: FORMAT,
             written_by: concat!("grappe ", env!("CARGO_PKG_VERSION")).into(),
             dir: std::path::absolute(dir)?,
-            state_dir: std::path::absolute(state_dir)?,
+            state_dir: state_dir.map(std::path::absolute).transpose()?,
             files,
             plan,
         })

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics};
 use grappe_provider::Fault;
-use grappe_state::StateError;
-use grappe_state::files::FileError;
+use grappe_state::{StateError, StoreError};
 use serde::Serialize;
 
 use crate::mask::Mask;
@@ -72,7 +71,7 @@ impl Failure {
 }
 
 /// That the journal could not be written: the operation must not go on.
-pub(crate) fn not_durable(error: &Arc<FileError>) -> Fault {
+pub(crate) fn not_durable(error: &Arc<StoreError>) -> Fault {
     let fault = Fault::permanent(format!("stopped, because what it did can't be recorded: {error}"));
     match error.hint() {
         Some(hint) => fault.hint(hint),

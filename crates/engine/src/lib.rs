@@ -30,7 +30,7 @@ use std::time::Duration;
 use grappe_diag::Diagnostics;
 use grappe_plan::{Outcome, Plan, PlanMode, StateStamp};
 use grappe_provider::{Registry, Setup};
-use grappe_state::{Ledger, LocalStore, Lock, LockError, Session, StateError};
+use grappe_state::{Ledger, Lock, LockError, Session, StateError, Store};
 use tokio_util::sync::CancellationToken;
 
 pub use apply::Applied;
@@ -157,14 +157,16 @@ impl Engine {
     ///
     /// # Errors
     /// Where it is still held then ([`StateError::is_locked`]), or can't be had.
-    pub async fn lock(&self, store: &LocalStore, what: &str, timeout: Duration) -> Result<Lock, RunError> {
+    pub async fn lock(&self, store: &Store, what: &str, timeout: Duration) -> Result<Lock, RunError> {
         let reporter = self.reporter();
         let until = tokio::time::Instant::now() + timeout;
         let mut said = false;
         loop {
-            match store.lock(what) {
+            let (taking, name) = (store.clone(), what.to_owned());
+            let taken = tokio::task::spawn_blocking(move || taking.lock(&name));
+            match taken.await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic())) {
                 Ok(lock) => {
-                    if let Some(dead) = &lock.taken_over {
+                    if let Some(dead) = lock.taken_over() {
                         reporter.notice(format!(
                             "The state's lock was left by a run that was killed ({dead}). It is taken over, and what that run began is gone on with."
                         ));

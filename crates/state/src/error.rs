@@ -1,13 +1,13 @@
 //! What can go wrong with a state, and what to do about it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use crate::files::FileError;
 use crate::journal::JournalError;
 use crate::ledger::Impossible;
 use crate::lock::LockError;
 use crate::seal::SealError;
+use crate::storage::StoreError;
 
 /// Why a state can't be read or written. What can't be read is never overwritten.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,9 @@ pub enum StateError {
     /// A file can't be had.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The storage did not do what was asked of it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The lock can't be had.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -61,9 +64,14 @@ pub enum StateError {
         /// What is at hand.
         have: String,
     },
-    /// The journal could not be written during a run.
-    #[error("{0}")]
-    Write(Arc<FileError>),
+    /// What a run did could not be written.
+    #[error("{source}")]
+    Unrecorded {
+        /// Why.
+        source: StoreError,
+        /// The addresses of what was done and is not recorded.
+        addrs: Vec<String>,
+    },
     /// A record that can't follow those before it.
     #[error("the run did what it can't do (a bug in grappe): {0}")]
     Impossible(#[from] Impossible),
@@ -78,9 +86,10 @@ impl StateError {
     pub fn hint(&self) -> Option<String> {
         match self {
             StateError::File(e) => e.hint(),
-            StateError::Write(e) => e.hint(),
+            StateError::Store(e) => e.hint(),
+            StateError::Unrecorded { source, addrs } => Some(unrecorded(source, addrs)),
             StateError::Seal(e) => e.hint(),
-            StateError::Lock(LockError::File(e)) => e.hint(),
+            StateError::Lock(LockError::Store(e)) => e.hint(),
             StateError::Lock(LockError::Held { .. }) => {
                 Some("wait until it ends, or let this run wait for it: -lock-timeout=10m".into())
             }
@@ -113,5 +122,19 @@ impl StateError {
     #[must_use]
     pub fn is_locked(&self) -> bool {
         matches!(self, StateError::Lock(LockError::Held { .. }))
+    }
+}
+
+/// What is lost to the state, and what finds it again.
+fn unrecorded(source: &StoreError, addrs: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let mut text = format!("not recorded is what became of {}", addrs[..addrs.len().min(SHOWN)].join(", "));
+    if addrs.len() > SHOWN {
+        text += &format!(" and {} more", addrs.len() - SHOWN);
+    }
+    text += ". What was begun is recorded: the next run asks the providers what is left of it";
+    match source.hint() {
+        Some(hint) => format!("{text}. {hint}"),
+        None => text,
     }
 }

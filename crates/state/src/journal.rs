@@ -4,8 +4,8 @@
 //! {"line":7,"batch":6,"sum":"9f86d081884c7d65","record":{"intent":…}}
 //! ```
 //!
-//! Records are only ever appended. [`Writer`] is a thread that takes all records that wait, writes them at once, fsyncs once, and then says so to
-//! everybody who waits: fifty operations that finish together cost one fsync (group commit). Records reach the disk in the order in which they were
+//! Records are only ever appended. [`Writer`] is a thread that takes all records that wait, has the storage write them at once, and then says so to
+//! everybody who waits: fifty operations that finish together cost one fsync, one row or one object (group commit). Records reach the disk in the order in which they were
 //! given, so who waits for one has all before it too. A record that nobody waits for is written with the next one that somebody does wait for, or
 //! [`LINGER`] later.
 //!
@@ -14,12 +14,9 @@
 //! that any of that write was durable; so it is left out as a whole from the first torn line on. A damaged line that a *later* write follows was durable
 //! once: that is refused.
 
-use std::fs::File;
-use std::io::Write as _;
-use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -29,8 +26,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use crate::files::FileError;
 use crate::ledger::{Impossible, Record};
+use crate::storage::{Append, StoreError};
 
 /// The version of the form of a journal.
 pub const FORMAT: u32 = 1;
@@ -146,48 +143,47 @@ pub fn read(bytes: &[u8]) -> Result<Replay, JournalError> {
 /// Dropping it does not take the record back.
 #[derive(Debug)]
 #[must_use = "an effect must wait until its record is durable"]
-pub struct Durable(oneshot::Receiver<Result<(), Arc<FileError>>>);
+pub struct Durable(oneshot::Receiver<Result<(), Arc<StoreError>>>);
 
 impl Durable {
     /// One that can't be had.
-    pub(crate) fn failed(path: &Path) -> Self {
-        let (answer, durable) = oneshot::channel();
-        let _ = answer.send(Err(gone(path)));
-        Durable(durable)
+    pub(crate) fn failed() -> Self {
+        Durable(oneshot::channel().1)
     }
 
     /// Waits, blocking the thread.
     ///
     /// # Errors
     /// Where it could not be written.
-    pub fn wait(self) -> Result<(), Arc<FileError>> {
+    pub fn wait(self) -> Result<(), Arc<StoreError>> {
         futures::executor::block_on(self)
     }
 }
 
 impl Future for Durable {
-    type Output = Result<(), Arc<FileError>>;
+    type Output = Result<(), Arc<StoreError>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.0).poll(cx).map(|answer| {
             // The thread answers everybody before it ends.
-            answer.unwrap_or_else(|_| Err(gone(Path::new("grappe.journal"))))
+            answer.unwrap_or_else(|_| Err(gone()))
         })
     }
 }
 
-fn gone(path: &Path) -> Arc<FileError> {
-    Arc::new(FileError {
-        path: path.to_owned(),
+fn gone() -> Arc<StoreError> {
+    Arc::new(StoreError::Remote {
         doing: "write",
-        source: std::io::Error::other("its writer has ended"),
+        place: "the journal".into(),
+        why: "its writer has ended".into(),
+        hint: None,
     })
 }
 
 struct Message {
     record: Vec<u8>,
     /// Who waits; nobody where `None`.
-    done: Option<oneshot::Sender<Result<(), Arc<FileError>>>>,
+    done: Option<oneshot::Sender<Result<(), Arc<StoreError>>>>,
 }
 
 /// How long a record that nobody waits for may wait for company.
@@ -196,23 +192,45 @@ pub const LINGER: Duration = Duration::from_millis(10);
 /// The thread that appends to a journal.
 #[derive(Debug)]
 pub struct Writer {
+    /// How many lines are durable.
+    durable: Arc<AtomicU64>,
     queue: Option<mpsc::Sender<Message>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
-    /// Appends to `file` (opened for appending, holding `lines` good lines and nothing behind them).
+    /// Appends to a journal that holds `lines` good lines and nothing behind them.
     ///
     /// # Errors
     /// Where no thread can be made.
-    pub fn start(file: File, path: &Path, lines: u64) -> Result<Self, FileError> {
+    pub fn start(end: Box<dyn Append>, lines: u64) -> Result<Self, StoreError> {
         let (queue, messages) = mpsc::channel();
-        let log = Log { file, path: path.to_owned(), lines };
+        let durable = Arc::new(AtomicU64::new(lines));
+        let log = Log { end, lines, durable: durable.clone() };
         let thread = std::thread::Builder::new()
             .name("journal".into())
             .spawn(move || log.run(&messages))
-            .map_err(FileError::new(path, "start the writer of"))?;
-        Ok(Writer { queue: Some(queue), thread: Some(thread) })
+            .map_err(|e| StoreError::Remote {
+                doing: "start the writer of",
+                place: "the journal".into(),
+                why: e.to_string(),
+                hint: None,
+            })?;
+        Ok(Writer { durable, queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// How many lines are known to be durable.
+    #[must_use]
+    pub fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    /// Waits until all that was queued is written, or can't be; says how many lines are durable then.
+    #[must_use]
+    pub fn end(self) -> u64 {
+        let durable = self.durable.clone();
+        drop(self);
+        durable.load(Ordering::Acquire)
     }
 
     /// Queues a record, given as JSON, for somebody who waits for it.
@@ -246,14 +264,14 @@ impl Drop for Writer {
 }
 
 struct Log {
-    file: File,
-    path: std::path::PathBuf,
+    end: Box<dyn Append>,
     lines: u64,
+    durable: Arc<AtomicU64>,
 }
 
 impl Log {
     fn run(mut self, messages: &mpsc::Receiver<Message>) {
-        let mut failed: Option<Arc<FileError>> = None;
+        let mut failed: Option<Arc<StoreError>> = None;
         while let Ok(first) = messages.recv() {
             let batch = gather(first, messages);
             if failed.is_none() {
@@ -266,7 +284,7 @@ impl Log {
         }
     }
 
-    fn write(&mut self, batch: &[Message]) -> Result<(), FileError> {
+    fn write(&mut self, batch: &[Message]) -> Result<(), StoreError> {
         let start = self.lines + 1;
         let mut bytes = Vec::new();
         for (line, message) in (start..).zip(batch) {
@@ -277,9 +295,9 @@ impl Log {
             bytes.extend_from_slice(&message.record);
             bytes.extend_from_slice(b"}\n");
         }
-        self.file.write_all(&bytes).map_err(FileError::new(&self.path, "write"))?;
-        self.file.sync_data().map_err(FileError::new(&self.path, "fsync"))?;
+        self.end.append(&bytes)?;
         self.lines += batch.len() as u64;
+        self.durable.store(self.lines, Ordering::Release);
         Ok(())
     }
 }
@@ -308,7 +326,7 @@ fn gather(first: Message, messages: &mpsc::Receiver<Message>) -> Vec<Message> {
     }
 }
 
-/// A record as the journal holds it, for [`crate::store`].
+/// A record as the journal holds it, for the store.
 pub(crate) fn parse(record: serde_json::Value, line: usize) -> Result<Record, JournalError> {
     serde_json::from_value(record).map_err(|e| JournalError::Unknown { line, why: e.to_string() })
 }
@@ -316,14 +334,20 @@ pub(crate) fn parse(record: serde_json::Value, line: usize) -> Result<Record, Jo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::folder::Journal;
     use serde_json::json;
+    use std::path::Path;
+
+    fn end_of(path: &Path) -> Box<dyn Append> {
+        let file = crate::files::open_private(path, true).unwrap();
+        Box::new(Journal { file, path: path.to_owned() })
+    }
 
     /// A journal with one record a batch entry, written by the real writer.
     fn journal(batches: &[usize]) -> Vec<u8> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("j");
-        let file = crate::files::open_private(&path, true).unwrap();
-        let mut log = Log { file, path: path.clone(), lines: 0 };
+        let mut log = Log { end: end_of(&path), lines: 0, durable: Arc::default() };
         let mut n = 0;
         for size in batches {
             let batch: Vec<Message> = (0..*size)
@@ -368,7 +392,7 @@ mod tests {
     fn a_newer_format_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("j");
-        let writer = Writer::start(crate::files::open_private(&path, true).unwrap(), &path, 0).unwrap();
+        let writer = Writer::start(end_of(&path), 0).unwrap();
         writer.append(br#"{"begin":{"format":9}}"#.to_vec()).wait().unwrap();
         let error = read(&std::fs::read(&path).unwrap()).unwrap_err();
         assert_eq!(error, JournalError::Newer { line: 1, format: 9 });
@@ -378,7 +402,7 @@ mod tests {
     fn all_that_was_queued_is_written_and_told() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("j");
-        let writer = Writer::start(crate::files::open_private(&path, true).unwrap(), &path, 0).unwrap();
+        let writer = Writer::start(end_of(&path), 0).unwrap();
         let waits: Vec<Durable> = (0..500).map(|n| writer.append(n.to_string().into_bytes())).collect();
         (500..600).for_each(|n| writer.note(n.to_string().into_bytes()));
         for wait in waits {
@@ -393,10 +417,11 @@ mod tests {
     fn a_full_disk_is_told_to_everybody_from_then_on() {
         let full = Path::new("/dev/full");
         let file = std::fs::OpenOptions::new().append(true).open(full).unwrap();
-        let writer = Writer::start(file, full, 0).unwrap();
+        let writer = Writer::start(Box::new(Journal { file, path: full.to_owned() }), 0).unwrap();
         for _ in 0..2 {
             let error = writer.append(b"{}".to_vec()).wait().unwrap_err();
-            assert_eq!(error.source.kind(), std::io::ErrorKind::StorageFull);
+            let StoreError::File(file) = &*error else { panic!("{error}") };
+            assert_eq!(file.source.kind(), std::io::ErrorKind::StorageFull);
             assert!(error.hint().unwrap().contains("free some space"), "{error}");
         }
     }

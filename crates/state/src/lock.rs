@@ -1,4 +1,4 @@
-//! The lock: one run at a time on one state.
+//! The lock: one run at a time on one state. Who holds one, and how a folder keeps it.
 //!
 //! `grappe.lock` is a file of its own (a snapshot is replaced by renaming, which would take its lock away). The kernel's lock on it says whether
 //! the holder lives: it goes with the process, however that ends. What is written in it says who that is. A run that ends empties the file; a file
@@ -12,6 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, FileError};
+use crate::storage::StoreError;
 
 /// Who holds a lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,67 +69,72 @@ pub enum LockError {
         /// Who; `None` where it has not written its name yet.
         holder: Option<Holder>,
     },
-    /// The file can't be had.
+    /// The storage can't be had.
     #[error(transparent)]
-    File(#[from] FileError),
+    Store(#[from] StoreError),
 }
 
-/// A lock that is held. Dropping it gives it back.
+impl From<FileError> for LockError {
+    fn from(error: FileError) -> Self {
+        LockError::Store(error.into())
+    }
+}
+
+/// A file's lock that is held. Dropping it gives it back.
 #[derive(Debug)]
-pub struct Lock {
+pub(crate) struct FileLock {
     file: File,
-    /// It is given back as it was found.
-    found: bool,
     /// The killed run that it was taken over from.
-    pub taken_over: Option<Holder>,
+    pub(crate) taken_over: Option<Holder>,
 }
 
-impl Lock {
+impl FileLock {
     /// Takes the lock at `path`, or says who has it. Does not wait.
-    ///
-    /// # Errors
-    /// [`LockError::Held`] where another process has it.
-    pub fn try_acquire(path: &Path, what: &str) -> Result<Lock, LockError> {
+    pub(crate) fn try_acquire(path: &Path, me: &Holder) -> Result<FileLock, LockError> {
         let mut file = files::open_private(path, false)?;
-        let before = |file: &mut File| {
-            let mut text = String::new();
-            file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text)).ok()?;
-            serde_json::from_str::<Holder>(&text).ok()
-        };
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(LockError::Held { holder: before(&mut file) }),
+            Err(TryLockError::WouldBlock) => return Err(LockError::Held { holder: written(&mut file) }),
             Err(TryLockError::Error(e)) => return Err(FileError::new(path, "lock")(e).into()),
         }
-        let taken_over = before(&mut file);
-        let mut text = serde_json::to_string(&Holder::this(what)).unwrap_or_default();
+        let taken_over = written(&mut file);
+        let mut text = serde_json::to_string(me).unwrap_or_default();
         text.push('\n');
         file.set_len(0)
             .and_then(|()| file.seek(SeekFrom::Start(0)))
             .and_then(|_| file.write_all(text.as_bytes()))
             .map_err(FileError::new(path, "write"))?;
-        Ok(Lock { file, found: false, taken_over })
+        Ok(FileLock { file, taken_over })
     }
 
-    /// Gives it back with what was written in it before: who only looked takes nothing over.
-    pub fn leave_as_found(mut self) {
-        let Some(mut text) = self.taken_over.as_ref().and_then(|before| serde_json::to_string(before).ok())
-        else {
-            return;
+    /// Who is written in the file, and whether that one lives. Takes nothing over.
+    pub(crate) fn look(path: &Path) -> Result<Option<(Holder, bool)>, FileError> {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(FileError::new(path, "read")(e)),
         };
-        text.push('\n');
-        let _ = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
-        let _ = self.file.write_all(text.as_bytes());
-        let _ = self.file.unlock();
-        self.found = true;
+        // Shared: two who look do not take each other for a run.
+        let lives = match file.try_lock_shared() {
+            Ok(()) => false,
+            Err(TryLockError::WouldBlock) => true,
+            Err(TryLockError::Error(e)) => return Err(FileError::new(path, "lock")(e)),
+        };
+        Ok(match written(&mut file) {
+            None if lives => Some((Holder::default(), true)),
+            holder => holder.map(|holder| (holder, lives)),
+        })
     }
 }
 
-impl Drop for Lock {
+fn written(file: &mut File) -> Option<Holder> {
+    let mut text = String::new();
+    file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text)).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+impl Drop for FileLock {
     fn drop(&mut self) {
-        if self.found {
-            return;
-        }
         // An empty file says that its last holder ended well. The file stays: removing it would let two runs lock two files.
         let _ = self.file.set_len(0);
         let _ = self.file.unlock();
@@ -160,16 +166,16 @@ mod tests {
     fn one_holder_at_a_time_and_the_next_after_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("grappe.lock");
-        let lock = Lock::try_acquire(&path, "apply").unwrap();
+        let lock = FileLock::try_acquire(&path, &Holder::this("apply")).unwrap();
         assert!(lock.taken_over.is_none());
-        match Lock::try_acquire(&path, "plan") {
+        match FileLock::try_acquire(&path, &Holder::this("plan")) {
             Err(LockError::Held { holder: Some(holder) }) => {
                 assert_eq!((holder.pid, holder.what.as_str()), (std::process::id(), "apply"));
             }
             other => panic!("{other:?}"),
         }
         drop(lock);
-        assert!(Lock::try_acquire(&path, "plan").unwrap().taken_over.is_none());
+        assert!(FileLock::try_acquire(&path, &Holder::this("plan")).unwrap().taken_over.is_none());
     }
 
     #[test]

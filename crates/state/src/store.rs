@@ -1,4 +1,4 @@
-//! A state in a folder: `grappe.state.json` (the snapshot), `grappe.journal`, `grappe.lock` and `backups/`.
+//! A state and the storage that keeps it: bytes turned into what exists and what was begun, and back.
 //!
 //! What exists is the snapshot and, on top of it, the journal. A run appends to the journal only; when it ends, its [`Session`] writes a new
 //! snapshot and removes the journal. The snapshot counts serials, and the journal names the serial that it goes on from: a crash between the two
@@ -11,48 +11,71 @@ use serde_json::Value as Json;
 
 use crate::data::{self, Pending, State};
 use crate::error::StateError;
-use crate::files::{self, FileError};
-use crate::journal::{self, Durable, Writer};
+use crate::folder::Folder;
+use crate::journal;
 use crate::ledger::{Ledger, Record};
-use crate::lock::{self, Lock};
+use crate::lock::{self, Holder};
 use crate::seal::Sealer;
+use crate::session::Session;
+use crate::storage::{Hold, Seen, Storage, Stored};
 
-/// How many old snapshots are kept.
-const BACKUPS: usize = 10;
-
-/// A state in a folder.
+/// A state in a storage.
 #[derive(Clone, Debug)]
-pub struct LocalStore {
-    dir: PathBuf,
+pub struct Store {
+    storage: Arc<dyn Storage>,
     sealer: Arc<Sealer>,
 }
 
-/// What was read, and what a writer must know of the files that it came from.
-struct Loaded {
-    ledger: Ledger,
-    /// The serial of the snapshot.
-    base: u64,
-    /// The good lines and bytes of a journal that is to be gone on with.
-    journal: Option<(u64, u64)>,
+/// A lock that is held: what a [`Session`] is opened with. Dropping it gives it back.
+#[derive(Debug)]
+pub struct Lock(pub(crate) Box<dyn Hold>);
+
+impl Lock {
+    /// The killed run that it was taken over from.
+    #[must_use]
+    pub fn taken_over(&self) -> Option<&Holder> {
+        self.0.taken_over()
+    }
 }
 
-impl LocalStore {
-    /// The state in `dir`, sealed with the key that the environment tells of. Nothing is read or made yet.
+/// What was read, and what a writer must know of where it came from.
+pub(crate) struct Loaded {
+    pub(crate) ledger: Ledger,
+    /// The serial of the snapshot.
+    pub(crate) base: u64,
+    /// The good lines and bytes of a journal that is to be gone on with.
+    pub(crate) journal: Option<(u64, u64)>,
+}
+
+impl Store {
+    /// The state in a folder, sealed with the key that the environment tells of. Nothing is read or made yet.
     #[must_use]
     pub fn open(dir: impl Into<PathBuf>) -> Self {
         Self::with_sealer(dir, Arc::new(Sealer::from_env()))
     }
 
-    /// The state in `dir`, sealed by `sealer`.
+    /// The state in a folder, sealed by `sealer`.
     #[must_use]
     pub fn with_sealer(dir: impl Into<PathBuf>, sealer: Arc<Sealer>) -> Self {
-        LocalStore { dir: dir.into(), sealer }
+        Self::over(Arc::new(Folder::new(dir)), sealer)
     }
 
-    /// The folder.
+    /// The state in a storage of any kind.
     #[must_use]
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    pub fn over(storage: Arc<dyn Storage>, sealer: Arc<Sealer>) -> Self {
+        Store { storage, sealer }
+    }
+
+    /// The folder that it is in, where it is in one.
+    #[must_use]
+    pub fn dir(&self) -> Option<&Path> {
+        self.storage.dir()
+    }
+
+    /// Where it is, for people.
+    #[must_use]
+    pub fn place(&self) -> PathBuf {
+        self.storage.dir().map_or_else(|| self.storage.place(), Path::to_owned)
     }
 
     /// What seals and opens secrets: plan files are sealed with it too.
@@ -61,31 +84,42 @@ impl LocalStore {
         &self.sealer
     }
 
-    /// The snapshot's file.
-    #[must_use]
-    pub fn snapshot_path(&self) -> PathBuf {
-        self.dir.join("grappe.state.json")
+    /// Whether anything was ever stored.
+    ///
+    /// # Errors
+    /// Where that can't be told.
+    pub fn exists(&self) -> Result<bool, StateError> {
+        Ok(self.storage.exists()?)
     }
 
-    /// The journal's file.
-    #[must_use]
-    pub fn journal_path(&self) -> PathBuf {
-        self.dir.join("grappe.journal")
-    }
-
-    /// Takes the lock, or says who has it; does not wait. Makes the folder where it is missing.
+    /// Takes the lock, or says who has it; does not wait.
     ///
     /// # Errors
     /// See [`StateError::is_locked`].
     pub fn lock(&self, what: &str) -> Result<Lock, StateError> {
-        files::create_private_dir(&self.dir)?;
-        Ok(Lock::try_acquire(&self.dir.join("grappe.lock"), what)?)
+        Ok(Lock(self.storage.lock(&Holder::this(what), false)?))
+    }
+
+    /// Takes the lock from whoever has it, where that can be done.
+    ///
+    /// # Errors
+    /// As [`Store::lock`].
+    pub fn lock_by_force(&self, what: &str) -> Result<Lock, StateError> {
+        Ok(Lock(self.storage.lock(&Holder::this(what), true)?))
+    }
+
+    /// Who is at it, or was when it was killed. Takes nothing over.
+    ///
+    /// # Errors
+    /// Where that can't be told.
+    pub fn holder(&self) -> Result<Option<Seen>, StateError> {
+        Ok(self.storage.holder()?)
     }
 
     /// Reads what exists. Needs no lock: a run that ends meanwhile is seen from before or from after.
     ///
     /// # Errors
-    /// Where the files can't be read or don't fit together.
+    /// Where what is stored can't be read or does not fit together.
     pub fn load(&self) -> Result<Ledger, StateError> {
         for _ in 0..3 {
             match self.read() {
@@ -100,18 +134,19 @@ impl LocalStore {
     /// Reads what exists, to change it. Takes the lock along.
     ///
     /// # Errors
-    /// Where the files can't be read or don't fit together.
+    /// As of [`Store::load`].
     pub fn session(&self, lock: Lock) -> Result<Session, StateError> {
-        files::remove_leftovers(&self.snapshot_path());
-        let Loaded { ledger, base, journal } = self.read()?;
-        Ok(Session { writer: None, lock, store: self.clone(), ledger, base, journal })
+        let loaded = self.read()?;
+        Ok(Session::new(self.clone(), lock, loaded))
     }
 
     fn read(&self) -> Result<Loaded, StateError> {
-        let mut ledger = self.read_snapshot(&self.snapshot_path())?.unwrap_or_default();
+        let Stored { snapshot, journal } = self.storage.load()?;
+        let snapshot = snapshot.map(|bytes| self.parse(&bytes, &self.storage.place()));
+        let mut ledger = snapshot.transpose()?.unwrap_or_default();
         let base = ledger.state.serial;
-        let path = self.journal_path();
-        let Some(bytes) = files::read(&path)? else { return Ok(Loaded { ledger, base, journal: None }) };
+        let path = self.storage.journal_place();
+        let Some(bytes) = journal else { return Ok(Loaded { ledger, base, journal: None }) };
         let refuse = |source| StateError::Journal { path: path.clone(), source };
         let replay = journal::read(&bytes).map_err(refuse)?;
         let lines = replay.records.len();
@@ -142,20 +177,16 @@ impl LocalStore {
         Ok(Loaded { ledger, base, journal: Some((lines as u64, replay.good_bytes)) })
     }
 
-    fn read_snapshot(&self, path: &Path) -> Result<Option<Ledger>, StateError> {
-        files::read(path)?.map(|bytes| self.parse(&bytes, path)).transpose()
-    }
-
-    /// A state in the form of a snapshot, as [`LocalStore::text`] gives it. `path` is where it comes from, for messages.
+    /// A state in the form of a snapshot, as [`Store::text`] gives it. `path` is where it comes from, for messages.
     ///
     /// # Errors
     /// Where it is none, or can't be opened.
     pub fn parse(&self, bytes: &[u8], path: &Path) -> Result<Ledger, StateError> {
-        let own = path == self.snapshot_path();
+        let own = path == self.storage.place();
         let refuse = |why: String| StateError::Snapshot {
             path: path.to_owned(),
             why,
-            backup: own.then(|| self.newest_good_backup(path)).flatten(),
+            backup: own.then(|| self.newest_good_backup()).flatten(),
         };
         if bytes.is_empty() {
             return Err(refuse("it is empty".into()));
@@ -185,7 +216,8 @@ impl LocalStore {
     /// # Errors
     /// Where it can't be read.
     pub fn text(&self) -> Result<Option<String>, StateError> {
-        let json = match (files::read(&self.snapshot_path())?, self.journal_path().exists()) {
+        let Stored { snapshot, journal } = self.storage.load()?;
+        let json = match (snapshot, journal.is_some()) {
             (None, false) => return Ok(None),
             // As it is: no key is needed to copy what is sealed.
             (Some(bytes), false) => match serde_json::from_slice::<Json>(&bytes) {
@@ -212,81 +244,30 @@ impl LocalStore {
         Ok(json)
     }
 
-    fn write_snapshot(&self, ledger: &Ledger, base: u64) -> Result<(), StateError> {
+    /// The bytes of a ledger's snapshot.
+    pub(crate) fn snapshot_of(&self, ledger: &Ledger) -> Result<Vec<u8>, StateError> {
         let mut bytes = serde_json::to_vec(&self.form(ledger)?)?;
         bytes.push(b'\n');
-        self.back_up(base)?;
-        Ok(files::write_atomic(&self.snapshot_path(), &bytes, files::PRIVATE)?)
-    }
-
-    fn backup_dir(&self) -> PathBuf {
-        self.dir.join("backups")
+        Ok(bytes)
     }
 
     /// The snapshots that are kept of earlier runs, newest first.
-    #[must_use]
-    pub fn snapshots(&self) -> Vec<Snapshot> {
-        let read = |path: PathBuf| {
-            let name = path.file_stem()?.to_str()?;
-            let serial = name.rsplit('.').next()?.parse().ok()?;
-            let written = std::fs::metadata(&path).and_then(|m| m.modified()).map(lock::utc);
-            let ledger = files::read(&path)
-                .map_err(StateError::from)
-                .and_then(|bytes| self.parse(&bytes.unwrap_or_default(), &path));
-            Some(Snapshot { serial, written: written.unwrap_or_default(), path, ledger })
+    ///
+    /// # Errors
+    /// Where they can't be listed.
+    pub fn snapshots(&self) -> Result<Vec<Snapshot>, StateError> {
+        let read = |backup: crate::storage::Backup| {
+            let bytes = backup.bytes.map_err(StateError::from);
+            let ledger = bytes.and_then(|bytes| self.parse(&bytes, &backup.place));
+            Snapshot { serial: backup.serial, written: lock::utc(backup.written), ledger }
         };
-        self.backups().into_iter().filter_map(read).collect()
+        Ok(self.storage.backups()?.into_iter().map(read).collect())
     }
 
-    /// The backups, newest first: their names count serials with leading zeros.
-    fn backups(&self) -> Vec<PathBuf> {
-        let Ok(entries) = std::fs::read_dir(self.backup_dir()) else { return Vec::new() };
-        let mut paths: Vec<PathBuf> = entries
-            .flatten()
-            .map(|e| e.path())
-            .filter(|p| {
-                let name = p.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-                name.starts_with("grappe.state.") && name.ends_with(".json")
-            })
-            .collect();
-        paths.sort_by(|a, b| b.cmp(a));
-        paths
-    }
-
-    /// Keeps the snapshot that is there, under its serial. A second name of the same file: it costs nothing.
-    fn back_up(&self, serial: u64) -> Result<(), StateError> {
-        let snapshot = self.snapshot_path();
-        if !snapshot.exists() {
-            return Ok(());
-        }
-        files::create_private_dir(&self.backup_dir())?;
-        let backup = self.backup_dir().join(format!("grappe.state.{serial:010}.json"));
-        let linked = match std::fs::remove_file(&backup).and_then(|()| std::fs::hard_link(&snapshot, &backup))
-        {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => std::fs::hard_link(&snapshot, &backup),
-            other => other,
-        };
-        match linked {
-            Ok(()) => files::sync_dir(&self.backup_dir())?,
-            // A file system without hard links.
-            Err(_) => {
-                if let Some(bytes) = files::read(&snapshot)? {
-                    files::write_atomic(&backup, &bytes, files::PRIVATE)?;
-                }
-            }
-        }
-        for old in self.backups().into_iter().skip(BACKUPS) {
-            files::remove(&old)?;
-        }
-        Ok(())
-    }
-
-    fn newest_good_backup(&self, but: &Path) -> Option<PathBuf> {
-        let good = |path: &PathBuf| {
-            let bytes = files::read(path).ok().flatten()?;
-            serde_json::from_slice::<State>(&bytes).ok()
-        };
-        self.backups().into_iter().filter(|p| p != but).find(|p| good(p).is_some())
+    fn newest_good_backup(&self) -> Option<PathBuf> {
+        let good = |bytes: &[u8]| serde_json::from_slice::<State>(bytes).is_ok();
+        let backups = self.storage.backups().ok()?;
+        backups.into_iter().find(|b| b.bytes.as_ref().is_ok_and(|b| good(b))).map(|b| b.place)
     }
 }
 
@@ -297,166 +278,6 @@ pub struct Snapshot {
     pub serial: u64,
     /// When it was written, in UTC: `2026-01-31T12:00:00Z`.
     pub written: String,
-    /// Its file.
-    pub path: PathBuf,
     /// What it holds.
     pub ledger: Result<Ledger, StateError>,
-}
-
-/// A run's hold on a state: the lock, what exists, and the journal.
-///
-/// Dropping it leaves snapshot and journal as they are, which lose nothing; [`Session::close`] folds them into a new snapshot.
-#[derive(Debug)]
-pub struct Session {
-    // Dropped first: what is queued is written before the lock is given back.
-    writer: Option<Writer>,
-    lock: Lock,
-    store: LocalStore,
-    ledger: Ledger,
-    /// The serial of the snapshot that the journal goes on from.
-    base: u64,
-    /// The good lines and bytes of the journal that was there.
-    journal: Option<(u64, u64)>,
-}
-
-impl Session {
-    /// What exists and what was begun.
-    #[must_use]
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
-    /// What exists.
-    #[must_use]
-    pub fn state(&self) -> &State {
-        &self.ledger.state
-    }
-
-    /// The store that it works on.
-    #[must_use]
-    pub fn store(&self) -> &LocalStore {
-        &self.store
-    }
-
-    /// The killed run whose lock was taken over.
-    #[must_use]
-    pub fn taken_over(&self) -> Option<&crate::lock::Holder> {
-        self.lock.taken_over.as_ref()
-    }
-
-    /// Moves on by one record: in memory at once, on disk when the answer resolves. Costs what the record holds.
-    ///
-    /// # Errors
-    /// Where the record can't follow those before it, or can't be sealed.
-    pub fn append(&mut self, record: Record) -> Result<Durable, StateError> {
-        let bytes = self.advance(record)?;
-        Ok(match &self.writer {
-            Some(writer) => writer.append(bytes),
-            None => Durable::failed(&self.store.journal_path()),
-        })
-    }
-
-    /// Moves on by one record that nobody needs to wait for: it is on disk before any later one is, and soon.
-    ///
-    /// # Errors
-    /// As of [`Session::append`].
-    pub fn note(&mut self, record: Record) -> Result<(), StateError> {
-        let bytes = self.advance(record)?;
-        if let Some(writer) = &self.writer {
-            writer.note(bytes);
-        }
-        Ok(())
-    }
-
-    fn advance(&mut self, record: Record) -> Result<Vec<u8>, StateError> {
-        if self.writer.is_none() {
-            self.begin()?;
-        }
-        let bytes = self.encode(&record)?;
-        self.ledger.apply(record)?;
-        Ok(bytes)
-    }
-
-    /// Writes a new snapshot where anything changed, removes the journal, and gives back the lock and what exists.
-    ///
-    /// # Errors
-    /// Where the snapshot can't be written. The journal stays then, and nothing is lost.
-    pub fn close(mut self) -> Result<Ledger, StateError> {
-        self.fold()?;
-        Ok(self.ledger)
-    }
-
-    /// Puts another ledger in the place of this one, as a later serial, by one rename: a kill leaves the one or the other, and what was there is kept
-    /// among the backups. What was begun is what the new one says was begun.
-    ///
-    /// # Errors
-    /// Where it can't be written. Nothing is changed then.
-    pub fn rewrite(mut self, mut ledger: Ledger) -> Result<Ledger, StateError> {
-        // A journal belongs to the snapshot that it goes on from.
-        self.fold()?;
-        let state = &mut ledger.state;
-        state.serial = state.serial.max(self.base + 1);
-        if state.lineage.is_empty() {
-            state.lineage = match self.ledger.state.lineage.as_str() {
-                "" => State::new().lineage,
-                own => own.to_owned(),
-            };
-        }
-        self.store.write_snapshot(&ledger, self.base)?;
-        Ok(ledger)
-    }
-
-    /// Folds the journal into a new snapshot.
-    fn fold(&mut self) -> Result<(), StateError> {
-        let changed = self.writer.is_some() || self.journal.is_some();
-        // All that was queued is on disk when it ends.
-        drop(self.writer.take());
-        if changed {
-            // One that holds nothing: its run was killed before its first record was whole.
-            if self.ledger.state.serial != self.base {
-                self.store.write_snapshot(&self.ledger, self.base)?;
-                self.base = self.ledger.state.serial;
-            }
-            files::remove(&self.store.journal_path())?;
-            self.journal = None;
-        }
-        Ok(())
-    }
-
-    fn begin(&mut self) -> Result<(), StateError> {
-        let path = self.store.journal_path();
-        let (lines, bytes) = self.journal.unwrap_or_default();
-        let file = files::open_private(&path, true)?;
-        // What is behind the good lines is a torn end; without any, it is a journal that is in the snapshot already.
-        file.set_len(bytes).and_then(|()| file.sync_all()).map_err(FileError::new(&path, "cut"))?;
-        files::sync_dir(&self.store.dir)?;
-        self.writer = Some(Writer::start(file, &path, lines)?);
-        let lineage = match self.ledger.state.lineage.as_str() {
-            "" => State::new().lineage,
-            own => own.to_owned(),
-        };
-        let begin = Record::Begin {
-            format: journal::FORMAT,
-            lineage,
-            base: self.base,
-            serial: self.ledger.state.serial + 1,
-        };
-        let bytes = self.encode(&begin)?;
-        self.ledger.apply(begin)?;
-        if let Some(writer) = &self.writer {
-            writer.note(bytes);
-        }
-        Ok(())
-    }
-
-    fn encode(&self, record: &Record) -> Result<Vec<u8>, StateError> {
-        let bytes = zeroize::Zeroizing::new(serde_json::to_vec(record)?);
-        // Most records hold no secret: they are not taken apart to look for one.
-        if !bytes.windows(12).any(|w| w == b"\"$sensitive\"") {
-            return Ok(bytes.to_vec());
-        }
-        let mut json = serde_json::from_slice(&bytes)?;
-        self.store.sealer.seal(&mut json)?;
-        Ok(serde_json::to_vec(&json)?)
-    }
 }

@@ -86,7 +86,7 @@ fn saved(ui: &Ui, args: &ApplyArgs) -> anyhow::Result<Exit> {
             .into());
     }
     let saved = Saved::read(&args.what)?;
-    let state = StateArgs { state_dir: Some(saved.state_dir.clone()) };
+    let state = StateArgs { state_dir: saved.state_dir.clone() };
     let mut job = Job::new(ui, &saved.dir, &state, None, planning.parallelism)?;
     if let Some(path) = job.project.files.changed_since(&saved.files) {
         return Err(Explained::new(format!("{} has changed since the plan was saved", path.display()))

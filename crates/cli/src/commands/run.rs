@@ -9,14 +9,14 @@ use grappe_engine::{Cancel, Engine, Options, RunError};
 use grappe_plan::{Input, Plan, PlanMode, Surroundings};
 use grappe_provider::{Client, Registry, Setup};
 use grappe_ssh::Pool;
-use grappe_state::{Holder, Ledger, LocalStore};
+use grappe_state::{Holder, Ledger, Store};
 use grappe_value::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Exit;
 use crate::args::{PlanningArgs, StateArgs, VariableArgs};
 use crate::error::{Explained, Rejected};
-use crate::project::Project;
+use crate::project::{Project, data_dir};
 use crate::registry;
 use crate::ui::progress::Progress;
 use crate::ui::{Ui, summary};
@@ -55,7 +55,7 @@ impl How {
 pub(super) struct Job {
     pub(super) ui: Ui,
     pub(super) project: Project,
-    pub(super) store: LocalStore,
+    pub(super) store: Store,
     pub(super) variables: BTreeMap<Arc<str>, Value>,
     pub(super) registry: Arc<Registry>,
     pub(super) engine: Engine,
@@ -89,7 +89,7 @@ impl Job {
         }
         let setup = Setup {
             plan_dir: std::path::absolute(&project.dir)?,
-            data_dir: std::path::absolute(store.dir())?,
+            data_dir: std::path::absolute(data_dir(&project.dir, &store))?,
         };
         let pool = Pool::new();
         let registry = Arc::new(registry::over(pool.clone()));

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use grappe_provider::Registry;
-use grappe_state::{LocalStore, State};
+use grappe_state::State;
 
 use crate::Exit;
-use crate::args::ShowArgs;
+use crate::args::{ShowArgs, StateArgs};
 use crate::project::store_of;
 use crate::registry::registry;
 use crate::saved::Saved;
@@ -17,7 +17,8 @@ pub(super) fn run(ui: &Ui, args: &ShowArgs) -> anyhow::Result<Exit> {
     if args.what.is_file() {
         let saved = Saved::read(&args.what)?;
         if args.json {
-            let state = LocalStore::open(&saved.state_dir).load()?.state;
+            let state = StateArgs { state_dir: saved.state_dir.clone() };
+            let state = store_of(&saved.dir, &state)?.load()?.state;
             ui.raw(&format!("{:#}\n", json::plan(&saved.plan, &state, &registry)));
         } else {
             ui.lines(plan::render(&saved.plan, &registry, ui.style()));

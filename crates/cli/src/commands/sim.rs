@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use crate::Exit;
 use crate::args::{SimArgs, SimCommand};
 use crate::error::Explained;
-use crate::project::store_of;
+use crate::project::{data_dir, store_of};
 use crate::ui::Ui;
 use crate::ui::value::padded;
 
@@ -18,7 +18,7 @@ const WORLD_FILE: &str = "world.json";
 pub(super) fn run(ui: &Ui, args: &SimArgs) -> anyhow::Result<Exit> {
     let path = match &args.world {
         Some(path) => path.clone(),
-        None => store_of(&args.dir, &args.state)?.dir().join(WORLD_FILE),
+        None => data_dir(&args.dir, &store_of(&args.dir, &args.state)?).join(WORLD_FILE),
     };
     if !path.is_file() {
         return Err(Explained::new(format!("there is no simulated world {}", path.display()))

@@ -99,13 +99,13 @@ async fn crash_everywhere(
     bench.apply(&replan(&Ledger::default(), have, &[])).await;
     let start = bench.world.lock().unwrap().things.clone();
     bench.world.lock().unwrap().effects.clear();
-    let snapshot = std::fs::read(bench.store.snapshot_path()).ok();
+    let snapshot = std::fs::read(bench.snapshot_path()).ok();
 
     // The run whose journal is cut: what it appends is kept, since it is copied at the last moment.
     for (name, act) in script {
         bench.script(name, [act.clone()]);
     }
-    let (journal_path, kept) = (bench.store.journal_path(), dir.path().join("kept"));
+    let (journal_path, kept) = (bench.journal_path(), dir.path().join("kept"));
     let copy = (journal_path.clone(), kept.clone());
     bench.on_event = Some(std::sync::Arc::new(move |_| {
         let _ = std::fs::copy(&copy.0, &copy.1);
@@ -128,13 +128,13 @@ async fn crash_everywhere(
             let dir = tempfile::tempdir().unwrap();
             let mut again = Bench::new(dir.path());
             again.store =
-                grappe_state::LocalStore::with_sealer(dir.path().join("state"), bench.store.sealer().clone());
+                grappe_state::Store::with_sealer(dir.path().join("state"), bench.store.sealer().clone());
             drop(again.store.lock("prepare").unwrap());
             if let Some(snapshot) = &snapshot {
-                write(&again.store.snapshot_path(), snapshot);
+                write(&again.snapshot_path(), snapshot);
             }
             let cut = usize::try_from(end).unwrap();
-            write(&again.store.journal_path(), &journal[..cut]);
+            write(&again.journal_path(), &journal[..cut]);
             again.world.lock().unwrap().things = things;
             let ledger = again.store.load().unwrap();
             let applied = again.apply(&replan(&ledger, want, renew)).await;

@@ -40,7 +40,7 @@ async fn a_create_stores_what_there_is() {
     assert_eq!(world.configured, 1);
 
     // The secret is nowhere in clear: not in the state, not in what was printed.
-    let snapshot = std::fs::read_to_string(bench.store.snapshot_path()).unwrap();
+    let snapshot = std::fs::read_to_string(bench.snapshot_path()).unwrap();
     assert!(!snapshot.contains("hunter2"));
     let events = format!("{:?}", bench.events.lock().unwrap());
     assert!(events.contains("logging in with (sensitive value)") && !events.contains("hunter2"));
@@ -353,7 +353,7 @@ async fn outputs_are_stored_and_go_with_the_rest() {
     let outputs = bench.state().outputs;
     assert_eq!(outputs.keys().collect::<Vec<_>>(), ["ip", "token"], "what is not known is not stored");
     assert_eq!(outputs["token"].value, serde_json::json!({"$sensitive": "abcdef"}));
-    assert!(!std::fs::read_to_string(bench.store.snapshot_path()).unwrap().contains("abcdef"));
+    assert!(!std::fs::read_to_string(bench.snapshot_path()).unwrap().contains("abcdef"));
 
     let mut plans = Plans { mode: grappe_plan::PlanMode::Destroy, ..Plans::default() };
     plans.delete("t_thing.a", bench.stored("t_thing.a"), &[]);
@@ -399,17 +399,17 @@ async fn what_can_t_be_recorded_is_not_done() {
     let mut bench = with_a(&dir).await;
     bench.options.parallelism = 1;
     // No file can be made where the journal goes.
-    std::fs::create_dir(bench.store.journal_path()).unwrap();
+    std::fs::create_dir(bench.journal_path()).unwrap();
     let mut plans = Plans::default();
     for n in 0..5 {
         plans.create(&format!("t_thing.x{n}"), &[]);
     }
     let session = bench.store.session(bench.store.lock("apply").unwrap());
     assert!(session.is_err(), "it is noticed before anything is begun");
-    std::fs::remove_dir(bench.store.journal_path()).unwrap();
+    std::fs::remove_dir(bench.journal_path()).unwrap();
 
     let session = bench.session();
-    std::fs::create_dir(bench.store.journal_path()).unwrap();
+    std::fs::create_dir(bench.journal_path()).unwrap();
     let plan = plans.plan(session.state());
     let applied = bench.engine().apply(&plan, Known::default(), session).await.unwrap();
     assert_eq!((applied.summary.failed, applied.summary.not_started), (1, 4), "the first failure ends it");

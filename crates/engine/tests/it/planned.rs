@@ -140,7 +140,7 @@ async fn what_a_plan_says_is_made_kept_and_destroyed() {
     );
     let outputs = &applied.ledger.state.outputs;
     assert_eq!(outputs.len(), 2);
-    let snapshot = std::fs::read_to_string(desk.bench.store.snapshot_path()).unwrap();
+    let snapshot = std::fs::read_to_string(desk.bench.snapshot_path()).unwrap();
     assert!(!snapshot.contains("hunter2"));
     let deps = &applied.ledger.state.objects[&addr("t_thing.b")].dependencies;
     assert_eq!(deps, &[addr("t_thing.a[1]")], "instance to instance");

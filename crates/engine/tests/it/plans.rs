@@ -13,7 +13,7 @@ use grappe_plan::{
     ObjectRef, OpAction, OpId, Operation, Plan, PlanMode, ProviderConfig, ProviderKey, Reason, StateStamp,
 };
 use grappe_provider::{Registry, Setup};
-use grappe_state::{LocalStore, Sealer, Session, State};
+use grappe_state::{Folder, Sealer, Session, State, Store};
 use grappe_value::addr::InstanceAddr;
 use grappe_value::{Type, Value, wire};
 
@@ -156,7 +156,7 @@ impl Resolve for Known {
 /// A world, a state in a folder, and an engine between them.
 pub(crate) struct Bench {
     pub(crate) world: Shared,
-    pub(crate) store: LocalStore,
+    pub(crate) store: Store,
     pub(crate) options: Options,
     pub(crate) cancel: Cancel,
     pub(crate) events: Arc<Mutex<Vec<Event>>>,
@@ -170,7 +170,7 @@ impl Bench {
         let sealer = Arc::new(Sealer::from_own_file(dir.join("key")));
         let bench = Bench {
             world: Shared::default(),
-            store: LocalStore::with_sealer(dir.join("state"), sealer),
+            store: Store::with_sealer(dir.join("state"), sealer),
             options: Options {
                 retry: RetryPolicy { jitter: 0.0, ..RetryPolicy::default() },
                 read_retry: RetryPolicy { jitter: 0.0, ..RetryPolicy::of_reads() },
@@ -181,8 +181,16 @@ impl Bench {
             on_event: None,
             registry: None,
         };
-        bench.world.lock().unwrap().journal = Some(bench.store.journal_path());
+        bench.world.lock().unwrap().journal = Some(bench.journal_path());
         bench
+    }
+
+    pub(crate) fn snapshot_path(&self) -> std::path::PathBuf {
+        Folder::new(self.store.dir().unwrap()).snapshot_path()
+    }
+
+    pub(crate) fn journal_path(&self) -> std::path::PathBuf {
+        Folder::new(self.store.dir().unwrap()).journal_path()
     }
 
     pub(crate) fn script(&self, name: &str, acts: impl IntoIterator<Item = Act>) {

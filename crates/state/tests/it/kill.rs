@@ -63,9 +63,9 @@ fn a_live_holder_is_named_and_a_dead_one_is_taken_over() {
     child.kill().unwrap();
     child.wait().unwrap();
     let lock = store(dir.path()).lock("plan").unwrap();
-    assert_eq!(lock.taken_over.as_ref().map(|h| h.pid), Some(child.id()));
+    assert_eq!(lock.taken_over().map(|h| h.pid), Some(child.id()));
     drop(lock);
-    assert_eq!(store(dir.path()).lock("plan").unwrap().taken_over, None, "said once");
+    assert_eq!(store(dir.path()).lock("plan").unwrap().taken_over(), None, "said once");
 }
 
 #[test]

@@ -3,18 +3,18 @@
 mod kill;
 mod store;
 
-use grappe_state::{Change, LocalStore, Object, Record, Sealer, Session, Subject};
+use grappe_state::{Change, Folder, Object, Record, Sealer, Session, Store, Subject};
 use grappe_value::addr::InstanceAddr;
 use serde_json::{Value as Json, json};
 use std::path::Path;
 use std::sync::Arc;
 
 /// A store that keeps its key beside itself.
-fn store(dir: &Path) -> LocalStore {
-    LocalStore::with_sealer(dir.join("s"), Arc::new(Sealer::from_own_file(dir.join("key"))))
+fn store(dir: &Path) -> Store {
+    Store::with_sealer(dir.join("s"), Arc::new(Sealer::from_own_file(dir.join("key"))))
 }
 
-fn session(store: &LocalStore) -> Session {
+fn session(store: &Store) -> Session {
     store.session(store.lock("apply").unwrap()).unwrap()
 }
 
@@ -30,4 +30,9 @@ fn put(at: &str, attributes: Json) -> Record {
 
 fn secret(text: &str) -> Json {
     json!({ "id": text.len(), "password": {"$sensitive": text} })
+}
+
+/// The files of a store in a folder.
+fn files_of(store: &Store) -> Folder {
+    Folder::new(store.dir().unwrap())
 }

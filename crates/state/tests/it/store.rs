@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use grappe_state::{Action, Change, Ledger, Pending, Record, StateError, Subject};
 use serde_json::json;
 
-use crate::{addr, put, secret, session, store};
+use crate::{addr, files_of, put, secret, session, store};
 
 pub(crate) fn intent(at: &str, key: &str) -> Record {
     Record::Intent {
@@ -45,20 +45,20 @@ fn what_was_appended_is_there_with_and_without_a_close() {
     let seen = store.load().unwrap();
     assert_eq!((seen.state.serial, seen.state.lineage.as_str()), (1, lineage.as_str()));
     assert_eq!(seen.state.objects[&addr("t.a[0]")].attributes, secret("one-secret"));
-    assert!(!store.snapshot_path().exists());
+    assert!(!files_of(&store).snapshot_path().exists());
 
     let mut run = session(&store);
     run.append(put("t.a[1]", json!({"id": 2}))).unwrap().wait().unwrap();
     let closed = run.close().unwrap();
     assert_eq!(closed.state.serial, 2, "each run that writes counts");
     assert_eq!(store.load().unwrap(), closed);
-    assert!(!store.journal_path().exists());
-    let text = fs::read_to_string(store.snapshot_path()).unwrap();
+    assert!(!files_of(&store).journal_path().exists());
+    let text = fs::read_to_string(files_of(&store).snapshot_path()).unwrap();
     assert!(text.contains("$sealed") && !text.contains(r#""$sensitive""#));
-    for path in [store.snapshot_path(), dir.path().join("key")] {
+    for path in [files_of(&store).snapshot_path(), dir.path().join("key")] {
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
     }
-    assert_eq!(fs::metadata(store.dir()).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(fs::metadata(store.dir().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
 #[test]
@@ -68,9 +68,9 @@ fn a_run_that_changes_nothing_writes_nothing() {
     let mut run = session(&store);
     drop(run.append(put("t.a", json!(null))).unwrap());
     run.close().unwrap();
-    let before = fs::metadata(store.snapshot_path()).unwrap().modified().unwrap();
+    let before = fs::metadata(files_of(&store).snapshot_path()).unwrap().modified().unwrap();
     session(&store).close().unwrap();
-    assert_eq!(fs::metadata(store.snapshot_path()).unwrap().modified().unwrap(), before);
+    assert_eq!(fs::metadata(files_of(&store).snapshot_path()).unwrap().modified().unwrap(), before);
     assert!(!dir.path().join("key").exists(), "no secret, no key");
 }
 
@@ -84,7 +84,7 @@ fn what_was_begun_is_pending_until_it_ends() {
     run.append(Record::Checkpoint { of: of("t.a", "k1"), state: checkpoint }).unwrap().wait().unwrap();
     assert!(run.append(Record::Checkpoint { of: of("t.a", "k2"), state: json!(1) }).is_err());
     drop(run);
-    assert!(!fs::read_to_string(store.journal_path()).unwrap().contains("secret"), "sealed");
+    assert!(!fs::read_to_string(files_of(&store).journal_path()).unwrap().contains("secret"), "sealed");
 
     // It survives a snapshot, too.
     let after = session(&store).close().unwrap();
@@ -92,7 +92,7 @@ fn what_was_begun_is_pending_until_it_ends() {
     let pending: Vec<&Pending> = after.pending().collect();
     assert_eq!(pending[0].checkpoint_clear(), Some(&json!({"id": "vm-secret"})));
     assert_eq!(pending[0].dependencies, vec![addr("t.dep")]);
-    assert!(!fs::read_to_string(store.snapshot_path()).unwrap().contains("secret"));
+    assert!(!fs::read_to_string(files_of(&store).snapshot_path()).unwrap().contains("secret"));
 
     // Begun again under the same key, it keeps its checkpoint; done, it is over.
     let mut run = session(&store);
@@ -129,10 +129,10 @@ fn a_journal_that_is_in_the_snapshot_already_is_left_out() {
     let store = store(dir.path());
     let mut run = session(&store);
     run.append(put("t.a", json!(1))).unwrap().wait().unwrap();
-    let journal = fs::read(store.journal_path()).unwrap();
+    let journal = fs::read(files_of(&store).journal_path()).unwrap();
     let end = run.close().unwrap();
     // The crash: the snapshot was renamed, the journal not yet removed.
-    grappe_state::files::write_atomic(&store.journal_path(), &journal, 0o600).unwrap();
+    grappe_state::files::write_atomic(&files_of(&store).journal_path(), &journal, 0o600).unwrap();
     assert_eq!(store.load().unwrap(), end);
     let mut run = session(&store);
     run.append(put("t.b", json!(2))).unwrap().wait().unwrap();
@@ -153,7 +153,11 @@ fn a_journal_of_another_snapshot_is_refused() {
     let mut run = session(&store);
     run.append(put("t.a", json!("x"))).unwrap().wait().unwrap();
     drop(run);
-    fs::copy(store.dir().join("backups/grappe.state.0000000001.json"), store.snapshot_path()).unwrap();
+    fs::copy(
+        store.dir().unwrap().join("backups/grappe.state.0000000001.json"),
+        files_of(&store).snapshot_path(),
+    )
+    .unwrap();
     let error = store.load().unwrap_err();
     assert!(matches!(error, StateError::Mismatch { base: 2, .. }), "{error}");
     assert!(error.hint().unwrap().contains("grappe.journal"));
@@ -168,23 +172,23 @@ fn a_damaged_snapshot_is_refused_and_kept() {
         drop(run.append(put("t.a", secret(&n.to_string()))).unwrap());
         run.close().unwrap();
     }
-    let backups = store.dir().join("backups");
+    let backups = store.dir().unwrap().join("backups");
     assert_eq!(fs::read_dir(&backups).unwrap().count(), 10, "the last ten are kept");
-    let good = fs::read(store.snapshot_path()).unwrap();
+    let good = fs::read(files_of(&store).snapshot_path()).unwrap();
     // The newest backup is damaged as well: the one before it is named.
     let write = |path: &std::path::Path, bytes: &[u8]| {
         grappe_state::files::write_atomic(path, bytes, 0o600).unwrap();
     };
     write(&backups.join("grappe.state.0000000012.json"), b"{");
     for bad in [&good[..good.len() / 2], b"", b"garbage", b"{}"] {
-        write(&store.snapshot_path(), bad);
+        write(&files_of(&store).snapshot_path(), bad);
         let error = store.load().unwrap_err();
         let hint = error.hint().unwrap();
         assert!(hint.contains("grappe.state.0000000011.json"), "{error}: {hint}");
         assert!(store.session(store.lock("apply").unwrap()).is_err());
-        assert_eq!(fs::read(store.snapshot_path()).unwrap(), bad, "never overwritten");
+        assert_eq!(fs::read(files_of(&store).snapshot_path()).unwrap(), bad, "never overwritten");
     }
-    write(&store.snapshot_path(), br#"{"format": 7, "written_by": "grappe 9.0.0"}"#);
+    write(&files_of(&store).snapshot_path(), br#"{"format": 7, "written_by": "grappe 9.0.0"}"#);
     let error = store.load().unwrap_err().to_string();
     assert!(error.contains("newer grappe (grappe 9.0.0, format 7)"), "{error}");
 }
@@ -197,8 +201,9 @@ fn a_torn_end_is_cut_and_gone_on_from() {
     run.append(put("t.a", json!(1))).unwrap().wait().unwrap();
     run.append(put("t.b", json!(2))).unwrap().wait().unwrap();
     drop(run);
-    let whole = fs::read(store.journal_path()).unwrap();
-    grappe_state::files::write_atomic(&store.journal_path(), &whole[..whole.len() - 9], 0o600).unwrap();
+    let whole = fs::read(files_of(&store).journal_path()).unwrap();
+    grappe_state::files::write_atomic(&files_of(&store).journal_path(), &whole[..whole.len() - 9], 0o600)
+        .unwrap();
     let mut run = session(&store);
     assert_eq!(run.state().objects.len(), 1);
     run.append(put("t.c", json!(3))).unwrap().wait().unwrap();

@@ -48,7 +48,7 @@ pub(super) fn run(ui: &Ui, command: &StateCommand) -> anyhow::Result<Exit> {
 pub(super) fn hold(ui: &Ui, at: &SurgeryArgs, what: &str) -> anyhow::Result<Session> {
     let store = store_of(&at.dir, &at.state)?;
     let progress = Progress::new(ui);
-    let setup = Setup { plan_dir: at.dir.clone(), data_dir: store.dir().to_owned() };
+    let setup = Setup { plan_dir: at.dir.clone(), data_dir: at.dir.clone() };
     let engine = Engine::new(
         Arc::new(Registry::default()),
         setup,
@@ -69,10 +69,10 @@ pub(super) fn hold(ui: &Ui, at: &SurgeryArgs, what: &str) -> anyhow::Result<Sess
 /// The same of a state that must be there: no folder is made for one that is not.
 pub(super) fn hold_existing(ui: &Ui, at: &SurgeryArgs, what: &str) -> anyhow::Result<Session> {
     let store = store_of(&at.dir, &at.state)?;
-    if store.snapshot_path().exists() || store.journal_path().exists() {
+    if store.exists()? {
         return hold(ui, at, what);
     }
-    Err(Explained::new(format!("there is no state in {}", store.dir().display()))
+    Err(Explained::new(format!("there is no state in {}", store.place().display()))
         .hint("apply a plan first; -dir names its folder, -state-dir a state elsewhere")
         .into())
 }

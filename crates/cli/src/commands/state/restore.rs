@@ -16,7 +16,7 @@ use crate::ui::Ui;
 pub(super) fn run(ui: &Ui, args: &RestoreArgs) -> anyhow::Result<Exit> {
     let Some(serial) = args.serial else {
         let store = store_of(&args.at.dir, &args.at.state)?;
-        let snapshots = store.snapshots();
+        let snapshots = store.snapshots()?;
         if snapshots.is_empty() {
             ui.line(
                 "There is no snapshot of an earlier run: one is kept whenever a run has changed the state.",
@@ -26,7 +26,7 @@ pub(super) fn run(ui: &Ui, args: &RestoreArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     };
     let session = hold_existing(ui, &args.at, "state restore")?;
-    let snapshots = session.store().snapshots();
+    let snapshots = session.store().snapshots()?;
     let have: Vec<String> = snapshots.iter().map(|s| s.serial.to_string()).collect();
     let found = snapshots.into_iter().find(|s| s.serial == serial).ok_or_else(|| {
         let error = Explained::new(format!("there is no snapshot of serial {serial}"));
