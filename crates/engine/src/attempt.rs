@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Failure;
 use crate::failure::panic_message;
 use crate::mask::Mask;
+use crate::pools::{Throttled, Turn};
 use crate::retry::RetryPolicy;
 
 /// How long an operation that is asked to end has before it is dropped.
@@ -26,6 +27,19 @@ pub(crate) struct Rules<'a> {
     /// Set when the user asks to stop now.
     pub(crate) stop: &'a CancellationToken,
     pub(crate) mask: &'a Mask,
+    /// The places that it holds; given back while it waits to be tried again.
+    pub(crate) turn: Option<&'a Turn>,
+}
+
+/// That a call failed, and is tried again.
+pub(crate) struct Retry {
+    /// The try that failed, from 1.
+    pub(crate) attempt: u32,
+    /// In how long.
+    pub(crate) wait: Duration,
+    pub(crate) failure: Failure,
+    /// That its provider is asked less from now on.
+    pub(crate) throttled: Option<Throttled>,
 }
 
 /// Why a call gave nothing.
@@ -69,9 +83,11 @@ enum Ended<T> {
 pub(crate) async fn attempt<'f, T: Send>(
     rules: &Rules<'_>,
     mut call: impl FnMut(u32, CancellationToken) -> BoxFuture<'f, Result<T, Fault>>,
-    mut on_retry: impl FnMut(u32, Duration, &Failure),
+    mut on_retry: impl FnMut(Retry),
 ) -> Result<T, Stopped> {
-    let until = Instant::now() + rules.deadline;
+    let mut until = Instant::now() + rules.deadline;
+    // What was throttled uses up no try.
+    let mut failed = 0;
     let late = |last: Option<Failure>| {
         let text = format!("gave up after {}", human(rules.deadline));
         Stopped::uncertain(match last {
@@ -87,8 +103,12 @@ pub(crate) async fn attempt<'f, T: Send>(
     let interrupted = || Stopped::uncertain(Failure::new("interrupted"));
     for number in 1.. {
         let token = rules.stop.child_token();
+        let begun = Instant::now();
         let fault = match run(call(number, token.clone()), &token, rules.stop, until).await {
-            Ended::Answered(Ok(value)) => return Ok(value),
+            Ended::Answered(Ok(value)) => {
+                rules.turn.into_iter().for_each(|turn| turn.worked(begun));
+                return Ok(value);
+            }
             Ended::Answered(Err(fault)) => fault,
             Ended::Panicked(panic) => {
                 let text = rules.mask.hide(&panic_message(&*panic));
@@ -102,24 +122,43 @@ pub(crate) async fn attempt<'f, T: Send>(
             // It was told to stop: whatever it says of why, nobody knows how far it came.
             return Err(Stopped::uncertain(failure));
         }
-        let Some(wait) = rules.retry.wait(number, &fault) else {
+        let is_throttled = matches!(fault.kind, FaultKind::Throttled(_));
+        failed += u32::from(!is_throttled);
+        let Some(wait) = rules.retry.wait(if is_throttled { number } else { failed }, &fault) else {
+            if !fault.is_transient() {
+                rules.turn.into_iter().for_each(|turn| turn.worked(begun));
+            }
             let why = match fault.kind {
-                FaultKind::Transient(_) => Why::Uncertain,
+                FaultKind::Transient(_) | FaultKind::Throttled(_) => Why::Uncertain,
                 FaultKind::Gone => Why::Gone,
                 FaultKind::Permanent => Why::Refused,
             };
             return Err(Stopped { failure, why });
         };
+        let throttled = rules.turn.filter(|_| is_throttled).and_then(|turn| turn.throttled(begun, wait));
         if Instant::now() + wait >= until {
             return Err(late(Some(failure)));
         }
-        on_retry(number, wait, &failure);
+        on_retry(Retry { attempt: number, wait, failure, throttled });
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            waited = rest(rules.turn, wait) => until += waited,
             () = rules.stop.cancelled() => return Err(interrupted()),
         }
     }
     Err(interrupted())
+}
+
+/// Waits to be tried again: meanwhile others may have the place. Gives how long it waited for one, which is not the operation's time.
+async fn rest(turn: Option<&Turn>, wait: Duration) -> Duration {
+    let Some(turn) = turn else {
+        tokio::time::sleep(wait).await;
+        return Duration::ZERO;
+    };
+    turn.rest();
+    tokio::time::sleep(wait).await;
+    let since = Instant::now();
+    turn.again().await;
+    since.elapsed()
 }
 
 async fn run<T>(
@@ -180,7 +219,7 @@ mod tests {
         mut call: impl FnMut(u32, CancellationToken) -> BoxFuture<'static, Result<T, Fault>>,
     ) -> (Result<T, Stopped>, Vec<u64>, u64) {
         let retry = RetryPolicy { jitter: 0.0, ..RetryPolicy::default() };
-        let rules = Rules { retry: &retry, deadline, stop, mask: &Mask::default() };
+        let rules = Rules { retry: &retry, deadline, stop, mask: &Mask::default(), turn: None };
         let start = Instant::now();
         let tries = Mutex::new(Vec::new());
         let answer = attempt(
@@ -189,7 +228,7 @@ mod tests {
                 tries.lock().unwrap().push(start.elapsed().as_secs());
                 call(n, token)
             },
-            |_, _, _| {},
+            |_| {},
         )
         .await;
         (answer, tries.into_inner().unwrap(), start.elapsed().as_secs())

@@ -72,12 +72,12 @@ impl Clients {
                 return Err(refuse(format!("the configuration of provider {key} is not known yet")));
             }
             let mask = Mask::of([&config]);
-            let rules = Rules { retry: &retry, deadline: DEADLINE, stop: &stop, mask: &mask };
+            let rules = Rules { retry: &retry, deadline: DEADLINE, stop: &stop, mask: &mask, turn: None };
             let configure = |_, _| -> BoxFuture<'static, Result<Client, Fault>> {
                 let (provider, setup, config) = (provider.clone(), setup.clone(), config.clone());
                 async move { provider.configure(&setup, &config).await }.boxed()
             };
-            let client = attempt(&rules, configure, |_, _, _| {}).await.map_err(|stopped| Stopped {
+            let client = attempt(&rules, configure, |_| {}).await.map_err(|stopped| Stopped {
                 failure: Failure {
                     summary: format!("provider {key} can't be used: {}", stopped.failure.summary),
                     ..stopped.failure

@@ -120,6 +120,15 @@ pub enum EventKind {
         /// What was wrong.
         error: Failure,
     },
+    /// A provider answers that it is asked too much: it is asked less from now on, until it bears more.
+    Throttled {
+        /// Which configuration: `openstack.west`.
+        provider: String,
+        /// How many calls go on at once from now on.
+        most: usize,
+        /// For how long none begins.
+        after: u64,
+    },
     /// An operation succeeded.
     OperationDone {
         /// Which.

@@ -19,6 +19,8 @@ mod failure;
 mod limits;
 pub mod mask;
 mod planning;
+mod pools;
+mod reading;
 mod report;
 mod resolve;
 mod retry;
@@ -37,6 +39,7 @@ pub use apply::Applied;
 pub use attempt::GRACE;
 pub use event::{Event, EventKind, Sink};
 pub use failure::Failure;
+pub use limits::LimitOf;
 pub use planning::{Known, imported_object};
 pub use resolve::{Resolve, resolver};
 pub use retry::RetryPolicy;
@@ -44,6 +47,8 @@ pub use summary::Summary;
 
 use clients::Clients;
 use event::EventKind as Kind;
+use limits::Limits;
+use pools::Pools;
 use report::Reporter;
 
 /// How an engine works.
@@ -57,6 +62,8 @@ pub struct Options {
     pub retry: RetryPolicy,
     /// The same for readings.
     pub read_retry: RetryPolicy,
+    /// What the user limits; the last of several counts.
+    pub limits: Vec<(LimitOf, usize)>,
 }
 
 impl Default for Options {
@@ -67,6 +74,7 @@ impl Default for Options {
             reads: 40,
             retry: RetryPolicy::default(),
             read_retry: RetryPolicy::of_reads(),
+            limits: Vec::new(),
         }
     }
 }
@@ -137,6 +145,8 @@ pub struct Engine {
     registry: Arc<Registry>,
     clients: Clients,
     options: Options,
+    limits: Limits,
+    pools: Pools,
     cancel: Cancel,
     sink: Sink,
 }
@@ -146,7 +156,8 @@ impl Engine {
     #[must_use]
     pub fn new(registry: Arc<Registry>, setup: Setup, options: Options, cancel: Cancel, sink: Sink) -> Self {
         let clients = Clients::new(registry.clone(), setup, options.retry, cancel.hard.clone());
-        Engine { registry, clients, options, cancel, sink }
+        let (limits, pools) = (Limits(options.limits.clone()), Pools::default());
+        Engine { registry, clients, options, limits, pools, cancel, sink }
     }
 
     fn reporter(&self) -> Reporter {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::attempt::Retry;
 use crate::event::{Event, EventKind, Sink};
+use crate::pools::Throttled;
 
 /// Sends the events of one run. Cheap to clone.
 #[derive(Clone)]
@@ -24,6 +26,13 @@ impl Reporter {
 
     pub(crate) fn notice(&self, text: impl Into<String>) {
         self.say(EventKind::Notice { text: text.into() });
+    }
+
+    /// That a provider is asked less from now on, where a failed call was the reason.
+    pub(crate) fn throttled(&self, retry: &Retry) {
+        if let Some(Throttled { provider, most }) = retry.throttled.clone() {
+            self.say(EventKind::Throttled { provider, most, after: millis(retry.wait) });
+        }
     }
 
     /// Milliseconds since the run began.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use grappe_provider::{Fault, FaultKind};
 
-/// How often and when a transient fault is tried again.
+/// How often and when a fault that may pass is tried again. What was throttled uses up no try.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetryPolicy {
     /// How many tries there are in all.
@@ -39,10 +39,12 @@ impl RetryPolicy {
 
     /// The same, with the chance (0 to 1) given.
     fn wait_with(&self, attempt: u32, fault: &Fault, chance: f64) -> Option<Duration> {
-        let FaultKind::Transient(after) = fault.kind else { return None };
-        if attempt >= self.tries {
-            return None;
-        }
+        let after = match fault.kind {
+            FaultKind::Transient(_) if attempt >= self.tries => return None,
+            // It is no fault of the operation's: its provider is asked less until it fits, and the deadline ends it.
+            FaultKind::Transient(after) | FaultKind::Throttled(after) => after,
+            FaultKind::Gone | FaultKind::Permanent => return None,
+        };
         let doubled = self.first.saturating_mul(1u32 << (attempt - 1).min(20)).min(self.max);
         let wait = doubled.mul_f64(1.0 + self.jitter * (2.0 * chance - 1.0));
         // What the far side asks for is the least: coming back earlier is refused again.
@@ -64,6 +66,10 @@ mod tests {
         assert_eq!(policy.wait_with(1, &fault, 1.0), Some(Duration::from_millis(1250)));
         let asked = Fault::transient("busy").after(Duration::from_secs(90));
         assert_eq!(policy.wait_with(1, &asked, 0.5), Some(Duration::from_secs(90)));
+        let throttled = Fault::throttled("slow down");
+        assert_eq!(policy.wait_with(50, &throttled, 0.5), Some(Duration::from_secs(30)), "however often");
+        let throttled = throttled.after(Duration::from_secs(60));
+        assert_eq!(policy.wait_with(1, &throttled, 0.5), Some(Duration::from_secs(60)));
         assert_eq!(policy.wait_with(1, &Fault::permanent("no"), 0.5), None);
         assert_eq!(policy.wait_with(1, &Fault::gone("no"), 0.5), None);
     }

@@ -194,7 +194,7 @@ impl<R: Resolve> Run<'_, R> {
             // A postcondition: the object stays as it is, what depends on it must not go on.
             return self.failed(n, Failure::of_diagnostics(found), queue);
         }
-        let Some(running) = self.over(n, queue) else { return };
+        let Some(running) = self.over(n) else { return };
         let verb = Verb::of(&op.action);
         self.summary.counts.add(verb);
         queue.done(n);
@@ -211,7 +211,7 @@ impl<R: Resolve> Run<'_, R> {
 
     /// An operation is over and failed: what depends on it is skipped.
     pub(super) fn failed(&mut self, n: usize, failure: Failure, queue: &mut ReadyQueue) {
-        let Some(running) = self.over(n, queue) else { return };
+        let Some(running) = self.over(n) else { return };
         let because = running.subject.addr.to_string();
         let skipped = queue.failed(n);
         self.reporter.say(EventKind::OperationFailed {
@@ -234,14 +234,10 @@ impl<R: Resolve> Run<'_, R> {
     }
 
     /// Gives back what an operation held.
-    fn over(&mut self, n: usize, queue: &mut ReadyQueue) -> Option<Running> {
+    fn over(&mut self, n: usize) -> Option<Running> {
         let running = self.running.remove(&n)?;
         self.durations[n] = running.start.elapsed();
         self.settled[n] = true;
-        self.limits.give_back(&running.places);
-        for lane in &running.places {
-            queue.open(*lane);
-        }
         Some(running)
     }
 

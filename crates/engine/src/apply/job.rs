@@ -24,6 +24,7 @@ use crate::clients;
 use crate::event::{EventKind, OpName, stream_name};
 use crate::failure::not_durable;
 use crate::mask::Mask;
+use crate::pools::Turn;
 use crate::report::{Reporter, millis};
 use crate::retry::RetryPolicy;
 
@@ -83,6 +84,8 @@ pub(super) struct Job {
     pub(super) journalled: bool,
     pub(super) deadline: Duration,
     pub(super) mask: Arc<Mask>,
+    /// The places that it holds.
+    pub(super) turn: Option<Turn>,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -246,14 +249,16 @@ impl Job {
             deadline: self.deadline,
             stop: &self.shared.stop,
             mask: &self.mask,
+            turn: self.turn.as_ref(),
         };
-        attempt(&rules, call, |attempt, wait, error| {
+        attempt(&rules, call, |retry| {
             self.shared.retries.fetch_add(1, Ordering::Relaxed);
+            self.shared.reporter.throttled(&retry);
             self.shared.reporter.say(EventKind::OperationRetry {
                 op: self.name.clone(),
-                attempt,
-                after: millis(wait),
-                error: error.clone(),
+                attempt: retry.attempt,
+                after: millis(retry.wait),
+                error: retry.failure,
             });
         })
         .await

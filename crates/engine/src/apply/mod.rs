@@ -1,7 +1,7 @@
 //! Applying a plan.
 //!
 //! ```text
-//!            ┌───────────── one loop owns queue, limits, resolver and session ─────────────┐
+//!            ┌───────────────── one loop owns queue, resolver and session ────────────────┐
 //! ready ─► finalize ─► places? ─► intent (journal) ─► task: provider ─► result ─► record ─► next
 //!                                                       │  ▲
 //!                                                       └──┘ checkpoints
@@ -23,9 +23,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use grappe_graph::{Graph, Lane, ReadyQueue, critical_path};
+use grappe_graph::{Graph, ReadyQueue, critical_path};
 use grappe_plan::{ObjectRef, OpAction, OpId, Operation, Plan, ProviderConfig, ProviderKey};
-use grappe_provider::{Limit, Registry};
+use grappe_provider::Registry;
 use grappe_state::{Change, Durable, Moved, Record, Session, StateError, Subject};
 use grappe_value::Value;
 use tokio::sync::mpsc;
@@ -33,7 +33,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::event::{EventKind, OpName, Phase, Verb};
-use crate::limits::Limits;
+use crate::pools::{Name, Seats, Turn};
 use crate::report::{Reporter, millis};
 use crate::resolve::Resolve;
 use crate::summary::Summary;
@@ -55,16 +55,16 @@ pub struct Applied {
 struct Ready {
     prior: Option<Value>,
     planned: Option<Value>,
-    limits: Vec<Limit>,
-    /// The places taken in those groups.
-    places: Vec<Lane>,
+    /// The places that it needs; none where nothing is done.
+    seats: Option<Seats>,
+    /// Those places, taken.
+    turn: Option<Turn>,
 }
 
 /// An operation that is running.
 struct Running {
     name: OpName,
     start: Instant,
-    places: Vec<Lane>,
     prior: Option<Value>,
     planned: Option<Value>,
     /// What it is about: what the journal knows it by.
@@ -81,7 +81,6 @@ struct Run<'a, R> {
     reporter: Reporter,
     shared: Arc<Shared>,
     providers: HashMap<&'a ProviderKey, &'a ProviderConfig>,
-    limits: Limits,
     ready: HashMap<usize, Result<Ready, Failure>>,
     running: HashMap<usize, Running>,
     tasks: JoinSet<Ended>,
@@ -132,7 +131,6 @@ pub(crate) async fn apply<R: Resolve>(
         }),
         reporter,
         providers: plan.providers.iter().map(|p| (&p.key, p)).collect(),
-        limits: Limits::default(),
         ready: HashMap::new(),
         running: HashMap::new(),
         tasks: JoinSet::new(),
@@ -210,11 +208,14 @@ impl<R: Resolve> Run<'_, R> {
     async fn work(&mut self, mut queue: ReadyQueue, mut inbox: mpsc::UnboundedReceiver<Message>) {
         let (soft, hard) = (self.engine.cancel.soft.clone(), self.engine.cancel.hard.clone());
         let mut said_hard = false;
+        let (pools, parallelism) = (self.engine.pools.clone(), self.engine.options.parallelism.max(1));
+        let all = pools.lane(Name::Operations, Some(parallelism));
         loop {
+            pools.freed().into_iter().for_each(|lane| queue.open(lane));
             while !soft.is_cancelled()
                 && !hard.is_cancelled()
                 && !self.shared.broken.load(Ordering::Relaxed)
-                && self.tasks.len() < self.engine.options.parallelism.max(1)
+                && pools.has_room(all)
             {
                 let Some(next) = self.next(&mut queue) else { break };
                 self.start(next, &mut queue);
@@ -226,6 +227,8 @@ impl<R: Resolve> Run<'_, R> {
                 biased;
                 Some(message) = inbox.recv() => self.record(message),
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended, &mut queue),
+                // One that waits to be tried again has given its places to others.
+                () = pools.changed() => {}
                 () = hard.cancelled(), if !said_hard => {
                     said_hard = true;
                     self.interrupted(true);

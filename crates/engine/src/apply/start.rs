@@ -13,9 +13,11 @@ use tokio::time::Instant;
 use super::job::{Job, Work};
 use super::{Ready, Run, Running, books};
 use crate::event::{EventKind, OpName, Verb};
+use crate::limits::Call;
 use crate::mask::Mask;
+use crate::pools::{Name, Seats, Turn};
 use crate::resolve::Resolve;
-use crate::{Failure, clients};
+use crate::{Engine, Failure, clients};
 
 impl<R: Resolve> Run<'_, R> {
     /// The next operation that may start, its places taken.
@@ -27,9 +29,10 @@ impl<R: Resolve> Run<'_, R> {
             }
             // One that can't be prepared starts, and fails.
             let Some(Ok(ready)) = self.ready.get_mut(&n) else { return Verdict::Start };
-            match self.limits.take(&ready.limits) {
-                Ok(places) => {
-                    ready.places = places;
+            let Some(seats) = &ready.seats else { return Verdict::Start };
+            match self.engine.pools.take(seats) {
+                Ok(turn) => {
+                    ready.turn = Some(turn);
                     Verdict::Start
                 }
                 Err(lane) => Verdict::Wait(lane),
@@ -43,15 +46,27 @@ impl<R: Resolve> Run<'_, R> {
             OpAction::Join | OpAction::Forget | OpAction::Delete { .. } => op.planned.clone(),
             _ => self.resolver.finalize(op).map_err(Failure::of_diagnostics)?,
         };
-        let limits = match op.action {
+        let seats = self.seats(op, planned.as_ref());
+        Ok(Ready { prior: op.prior.clone(), planned, seats, turn: None })
+    }
+
+    /// The places that an operation needs; none where it does nothing.
+    fn seats(&self, op: &Operation, planned: Option<&Value>) -> Option<Seats> {
+        let Engine { registry, pools, limits, .. } = self.engine;
+        let of_type = &*op.addr.resource.ty;
+        let (provider, ty, changes) = match &op.action {
             OpAction::Create { .. } | OpAction::Update | OpAction::Delete { .. } => {
-                let object = planned.as_ref().or(op.prior.as_ref());
-                let resource = self.engine.registry.resource(&op.addr.resource.ty);
-                object.zip(resource).map(|(object, resource)| resource.limits(object)).unwrap_or_default()
+                (Some(&op.provider), of_type, true)
             }
-            _ => Vec::new(),
+            OpAction::Read => (Some(&op.provider), of_type, false),
+            OpAction::Provision(step) => (None, &*step.ty, true),
+            OpAction::Record | OpAction::Forget | OpAction::Join => return None,
         };
-        Ok(Ready { prior: op.prior.clone(), planned, limits, places: Vec::new() })
+        let object = planned.or(op.prior.as_ref()).filter(|_| provider.is_some() && changes);
+        let groups = object.zip(registry.resource(of_type)).map(|(object, resource)| resource.limits(object));
+        let groups = groups.unwrap_or_default();
+        let call = Call { all: Name::Operations, addr: &op.addr, provider, ty, changes, groups };
+        Some(limits.seats(pools, registry, call))
     }
 
     pub(super) fn start(&mut self, n: usize, queue: &mut ReadyQueue) {
@@ -62,15 +77,8 @@ impl<R: Resolve> Run<'_, R> {
             self.reporter.say(EventKind::OperationStarted { op: name.clone(), attempt: 1 });
         }
         let subject = Subject { addr: op.addr.clone(), deposed: None, key: String::new() };
-        let mut running = Running {
-            name,
-            start: Instant::now(),
-            places: Vec::new(),
-            prior: None,
-            planned: None,
-            subject,
-            journalled: false,
-        };
+        let mut running =
+            Running { name, start: Instant::now(), prior: None, planned: None, subject, journalled: false };
         let ready = match ready {
             Some(Ok(ready)) => ready,
             Some(Err(failure)) => {
@@ -79,13 +87,13 @@ impl<R: Resolve> Run<'_, R> {
             }
             None => return,
         };
-        running.places = ready.places;
+        let turn = ready.turn;
         running.prior = ready.prior;
         running.planned = ready.planned;
         let started = match op.action {
             OpAction::Join => Ok(None),
             OpAction::Record | OpAction::Forget => self.write_down(op, &mut running).map(|()| None),
-            _ => self.job(n, op, &mut running).map(Some),
+            _ => self.job(n, op, &mut running, turn).map(Some),
         };
         self.running.insert(n, running);
         match started {
@@ -118,7 +126,13 @@ impl<R: Resolve> Run<'_, R> {
     }
 
     /// The task for an operation, its intent journalled.
-    fn job(&mut self, n: usize, op: &Operation, running: &mut Running) -> Result<Job, Failure> {
+    fn job(
+        &mut self,
+        n: usize,
+        op: &Operation,
+        running: &mut Running,
+        turn: Option<Turn>,
+    ) -> Result<Job, Failure> {
         let client = self.client(op)?;
         let deposed = self.deposed_key(op)?;
         let stored = self.session.state().get(&op.addr, deposed.as_deref());
@@ -203,6 +217,7 @@ impl<R: Resolve> Run<'_, R> {
             journalled: running.journalled,
             deadline,
             mask: Arc::new(mask),
+            turn,
             shared: self.shared.clone(),
         })
     }

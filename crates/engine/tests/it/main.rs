@@ -5,6 +5,7 @@ mod crash;
 mod journal;
 mod planned;
 mod plans;
+mod pools;
 mod reads;
 mod stop;
 mod timing;

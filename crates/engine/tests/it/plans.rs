@@ -1,6 +1,6 @@
 //! What tests are made of: plans by hand, an engine over a world, and a state in a folder.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -104,10 +104,14 @@ impl Plans {
             operations: self.operations.clone(),
             outputs: BTreeMap::new(),
             drift: Vec::new(),
-            providers: vec![ProviderConfig {
-                key: ProviderKey::root("test"),
-                value: Value::object([("broken", Value::from(self.broken_provider))]),
-            }],
+            providers: (self.operations.iter().map(|op| op.provider.clone()).collect::<BTreeSet<_>>())
+                .into_iter()
+                .chain([ProviderKey::root("test")])
+                .map(|key| ProviderConfig {
+                    key,
+                    value: Value::object([("broken", Value::from(self.broken_provider))]),
+                })
+                .collect(),
             variables: BTreeMap::new(),
             data: Vec::new(),
             warnings: Diagnostics::new(),

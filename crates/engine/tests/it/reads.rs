@@ -142,3 +142,106 @@ async fn a_stop_ends_it_at_once() {
     bench.cancel.soft.cancel();
     assert!(matches!(plan(&bench, PlanMode::Normal).await, Err(RunError::Interrupted)));
 }
+
+/// Five objects that are read together, in a world of their own.
+async fn together(dir: &tempfile::TempDir) -> Bench {
+    let bench = Bench::new(dir.path());
+    let mut plans = Plans::default();
+    for name in ["a", "b", "c", "d", "e"] {
+        plans.create(&format!("t_many.{name}"), &[]);
+    }
+    assert!(bench.apply(&plans).await.summary.is_success());
+    bench
+}
+
+fn calls(bench: &Bench) -> (Vec<usize>, usize) {
+    let mut world = bench.world.lock().unwrap();
+    (std::mem::take(&mut world.many), std::mem::take(&mut world.reads))
+}
+
+#[tokio::test]
+async fn many_are_read_by_one_call_and_each_has_its_own_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = together(&dir).await;
+    bench.options.read_retry.first = std::time::Duration::from_millis(1);
+    bench.world.lock().unwrap().things.retain(|_, t| t.name != "c");
+    let (_, read) = plan(&bench, PlanMode::Normal).await.unwrap();
+    assert_eq!(calls(&bench), (vec![5], 0));
+    assert_eq!(read[&addr("t_many.a")], Reading::Found(bench.stored("t_many.a")));
+    assert_eq!(read[&addr("t_many.c")], Reading::Gone);
+    assert_eq!(bench.count(|e| matches!(e, EventKind::Refreshed { .. })), 5, "each is told of");
+
+    // One that may pass is asked for again alone; one that does not is named, and only that one.
+    bench.script("read b", [Act::Busy]);
+    plan(&bench, PlanMode::Normal).await.unwrap();
+    assert_eq!(calls(&bench), (vec![5], 1));
+    bench.script("read d", [Act::Refuse]);
+    match plan(&bench, PlanMode::Normal).await.map(|_| ()) {
+        Err(error @ RunError::Reads(_)) => assert_eq!(error.to_string(), "t_many.d can't be read: refused"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(calls(&bench), (vec![5], 0));
+
+    // A whole that may pass is tried again as a whole; one that can't be had makes each be read by itself.
+    bench.script("read many", [Act::Busy, Act::Busy]);
+    plan(&bench, PlanMode::Normal).await.unwrap();
+    assert_eq!(calls(&bench), (vec![5, 5, 5], 0));
+    bench.script("read many", [Act::Refuse]);
+    let (_, read) = plan(&bench, PlanMode::Normal).await.unwrap();
+    assert_eq!(calls(&bench), (vec![5], 5));
+    assert_eq!(read[&addr("t_many.c")], Reading::Gone);
+    bench.script("read many", std::iter::repeat_with(|| Act::Busy).take(100));
+    match plan(&bench, PlanMode::Normal).await.map(|_| ()) {
+        Err(error @ RunError::Reads(_)) => {
+            assert_eq!(error.to_string().lines().filter(|l| l.ends_with("can't be read: busy")).count(), 5);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(calls(&bench), (vec![5; 4], 0));
+}
+
+#[tokio::test]
+async fn what_is_of_another_group_is_another_call_and_one_alone_is_just_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path());
+    let mut plans = Plans::default();
+    for (name, group) in [("a", "x"), ("b", "y"), ("c", "x"), ("d", "z"), ("e", "y"), ("f", "y")] {
+        let op = plans.create(&format!("t_many.{name}"), &[]);
+        crate::plans::set(op, "group", Value::from(group));
+    }
+    assert!(bench.apply(&plans).await.summary.is_success());
+    plan(&bench, PlanMode::Normal).await.unwrap();
+    let (mut many, alone) = calls(&bench);
+    many.sort_unstable();
+    assert_eq!((many, alone), (vec![2, 3], 1));
+}
+
+#[tokio::test]
+async fn readings_keep_to_the_limits_of_their_provider_and_slow_down_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(dir.path());
+    let mut plans = Plans::default();
+    for n in 0..40 {
+        plans.create(&format!("t_thing.r{n}"), &[]);
+    }
+    assert!(bench.apply(&plans).await.summary.is_success());
+    tokio::time::pause();
+    bench.world.lock().unwrap().read_secs = 1;
+    let mut most = async |bench: &Bench| {
+        bench.world.lock().unwrap().reading = (0, 0);
+        let start = tokio::time::Instant::now();
+        let (_, read) = plan(bench, PlanMode::Normal).await.unwrap();
+        assert!(read.values().all(|r| matches!(r, Reading::Found(_))));
+        (bench.world.lock().unwrap().reading.1, start.elapsed().as_secs())
+    };
+    assert_eq!(most(&bench).await, (40, 1));
+    bench.options.limits = vec![(grappe_engine::LimitOf::Provider("test".into()), 8)];
+    assert_eq!(most(&bench).await, (8, 5));
+    bench.options.limits = Vec::new();
+    bench.options.reads = 20;
+    bench.script("read r3", [Act::Throttle(std::time::Duration::from_secs(30))]);
+    let (_, secs) = most(&bench).await;
+    assert!((32..36).contains(&secs), "closed until 31, then by ten and more: {secs}");
+    let cut = bench.count(|e| matches!(e, EventKind::Throttled { most: 5..=10, after: 30_000, .. }));
+    assert_eq!(cut, 1);
+}

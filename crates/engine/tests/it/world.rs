@@ -19,6 +19,8 @@ pub(crate) enum Act {
     Busy,
     /// Fails, to be tried again after this long.
     BusyFor(Duration),
+    /// Says that it is asked too much, for this long.
+    Throttle(Duration),
     /// Fails before anything is there.
     Refuse,
     /// Fails after the object is there and checkpointed.
@@ -61,6 +63,12 @@ pub(crate) struct World {
     /// Operations by name: seconds of their begin and end.
     pub(crate) spans: Vec<(String, u64, Option<u64>)>,
     pub(crate) reads: usize,
+    /// How many objects each call asked for that reads many.
+    pub(crate) many: Vec<usize>,
+    /// How long a reading takes.
+    pub(crate) read_secs: u64,
+    /// How many readings go on, and the most that did.
+    pub(crate) reading: (usize, usize),
     pub(crate) configured: usize,
     pub(crate) journal: Option<PathBuf>,
     pub(crate) start: Option<Instant>,
@@ -150,6 +158,7 @@ impl Kind {
         let result = match act {
             Some(Act::Busy) => Err(Fault::transient("busy")),
             Some(Act::BusyFor(wait)) => Err(Fault::transient("busy").after(wait)),
+            Some(Act::Throttle(wait)) => Err(Fault::throttled("slow down").after(wait)),
             Some(Act::Refuse) => Err(Fault::permanent("refused").details("because\nso").hint("ask again")),
             Some(Act::Gone) => Err(Fault::gone("not there")),
             Some(Act::Panic) => panic!("a bug in {name}"),
@@ -167,6 +176,30 @@ impl Kind {
         let mut world = ctx.client().lock().unwrap();
         world.spans[span].2 = Some(world.now());
         result
+    }
+}
+
+/// What the script says of a reading.
+async fn read_act(ctx: &Context<Shared>, name: &str) -> Result<(), Fault> {
+    let (act, secs) = {
+        let mut world = ctx.client().lock().unwrap();
+        world.reading.0 += 1;
+        world.reading.1 = world.reading.1.max(world.reading.0);
+        (world.script.get_mut(name).and_then(VecDeque::pop_front), world.read_secs)
+    };
+    if secs > 0 {
+        tokio::time::sleep(Duration::from_secs(secs)).await;
+    }
+    ctx.client().lock().unwrap().reading.0 -= 1;
+    refusal(act)
+}
+
+fn refusal(act: Option<Act>) -> Result<(), Fault> {
+    match act {
+        Some(Act::Busy) => Err(Fault::transient("busy")),
+        Some(Act::Throttle(wait)) => Err(Fault::throttled("slow down").after(wait)),
+        Some(Act::Refuse) => Err(Fault::permanent("refused")),
+        _ => Ok(()),
     }
 }
 
@@ -194,8 +227,33 @@ impl Resource for Kind {
         group.map(|group| Limit { group, max: 2 }).into_iter().collect()
     }
 
+    fn max_parallel(&self) -> Option<usize> {
+        (self.0 == "t_few").then_some(3)
+    }
+
     fn reads(&self) -> bool {
         self.1
+    }
+
+    fn read_group(&self, state: &Value) -> Option<String> {
+        let group = state.get("group").and_then(Value::as_str).unwrap_or_default();
+        (self.0 == "t_many").then(|| group.to_owned())
+    }
+
+    async fn read_many(
+        &self,
+        ctx: &Context<Shared>,
+        states: Vec<State>,
+    ) -> Result<Vec<Result<Option<State>, Fault>>, Fault> {
+        ctx.client().lock().unwrap().many.push(states.len());
+        read_act(ctx, "read many").await?;
+        let mut world = ctx.client().lock().unwrap();
+        let mut answer = |state: State| {
+            let act = world.script.get_mut(&format!("read {}", state.name)).and_then(VecDeque::pop_front);
+            refusal(act)?;
+            Ok(world.things.get(&state.id).map(|t| State { size: t.size, ..state }))
+        };
+        Ok(states.into_iter().map(&mut answer).collect())
     }
 
     fn timeouts(&self) -> Timeouts {
@@ -204,16 +262,8 @@ impl Resource for Kind {
     }
 
     async fn read(&self, ctx: &Context<Shared>, state: State) -> Result<Option<State>, Fault> {
-        let act = {
-            let mut world = ctx.client().lock().unwrap();
-            world.reads += 1;
-            world.script.get_mut(&format!("read {}", state.name)).and_then(VecDeque::pop_front)
-        };
-        match act {
-            Some(Act::Busy) => return Err(Fault::transient("busy")),
-            Some(Act::Refuse) => return Err(Fault::permanent("refused")),
-            _ => {}
-        }
+        ctx.client().lock().unwrap().reads += 1;
+        read_act(ctx, &format!("read {}", state.name)).await?;
         let world = ctx.client().lock().unwrap();
         Ok(world.things.get(&state.id).map(|t| State { size: t.size, ..state }))
     }
@@ -309,6 +359,9 @@ impl Provider for TestProvider {
             erased::resource(Kind("t_thing", true, 1200)),
             erased::resource(Kind("t_timed", false, 1200)),
             erased::resource(Kind("t_short", false, 10)),
+            // At most three at once; read together.
+            erased::resource(Kind("t_few", false, 1200)),
+            erased::resource(Kind("t_many", true, 1200)),
         ]
     }
 
