@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics};
+use grappe_state::Object;
 use grappe_value::Value;
-use grappe_value::addr::InstanceAddr;
+use grappe_value::addr::{InstanceAddr, InstanceKey, Target};
 
+use crate::decide::Verdict;
 use crate::decided::{Decided, Decision, Gone};
 use crate::depends::Dependencies;
 use crate::input::{Input, Outcome, Reads};
 use crate::leaving::{Leaving, block, with_dependants};
 use crate::model::{
-    Action, Change, DataValue, Move, OpAction, Operation, OutputChange, Plan, ProviderConfig, ProviderKey,
+    Action, Change, DataValue, Move, OpAction, Open, Operation, OutputChange, Plan, ProviderConfig, ProviderKey,
     Reason, StateStamp,
 };
 use crate::operations::{First, Parts, operations, records};
@@ -20,9 +22,10 @@ use crate::planner::Planner;
 use crate::refresh::{ProviderFinder, provider_walk};
 use crate::report::{change, drift, going, output_change, outputs};
 use crate::statics::Statics;
-use crate::targets::{Targets, foundations, is_open};
-use crate::walk::Walk;
+use crate::targets::{Targets, foundations, is_open, stood_on};
+use crate::walk::{NodeId, Walk};
 use crate::world::{Prior, World};
+use crate::{validate, waves};
 
 /// A plan that makes the world what the configuration says.
 pub(crate) fn normal<'a>(
@@ -47,16 +50,26 @@ pub(crate) fn normal<'a>(
         reads.add_imports(planner.imports);
         return Ok(Outcome::NeedReads(reads));
     }
+    let roots = waves::roots(&walk, std::mem::take(&mut planner.held));
     if !targets.limits() {
-        walk.sound()?;
+        walk.sound(&roots)?;
     }
-    found.extend(planner.check_imports(&walk, targets.limits()));
+    let limited = targets.limits() || !roots.is_empty();
+    found.extend(planner.check_imports(&walk, limited));
+    if !roots.is_empty() {
+        // What nobody can decide on yet is at least looked at, before anything is done.
+        found.extend(validate::check(statics, input.files).into_iter().filter(Diagnostic::is_error));
+    }
     if found.has_errors() {
         return Err(found);
     }
+    let asked = targets.asked(&walk, &roots);
+    let waits = waves::waiting(&walk, &roots);
+    let is_asked = |node: NodeId| asked.as_ref().is_none_or(|asked| asked[node as usize]);
+    let open = waves::list(&planner, &walk, &roots, &waits, &is_asked);
+    let open_outputs = waves::outputs(&walk, &waits);
     let Planner { mut decided, .. } = planner;
-    let named = decided.iter().filter(|d| targets.names(&d.addr)).map(|d| d.node);
-    let touched = targets.touched(&walk, named);
+    let touched = targets.touched(&walk, asked, &roots);
     let mut claimed: BTreeSet<&InstanceAddr> = BTreeSet::new();
     claimed.extend(decided.iter().filter_map(|d| d.managed()?.object).map(|(addr, _)| addr));
     let mut wanted: BTreeSet<InstanceAddr> = decided.iter().map(|d| d.addr.clone()).collect();
@@ -64,22 +77,36 @@ pub(crate) fn normal<'a>(
         decided.retain(|d| touched[d.node as usize]);
     }
     let mut kept: BTreeSet<&InstanceAddr> = BTreeSet::new();
-    if !input.options.excludes.is_empty() {
+    let mut standing: BTreeSet<&InstanceAddr> = BTreeSet::new();
+    let waits_whole = |addr: &InstanceAddr| roots.iter().any(|root| root.what.matches(addr));
+    if !input.options.excludes.is_empty() || !roots.is_empty() {
         // What was not evaluated is wanted all the same.
         let left: Vec<InstanceAddr> = walk.nodes.iter().filter_map(|n| walk.addr(n.what)).collect();
         claimed.extend(left.iter().filter_map(|addr| world.remembered_as(addr)).map(|(addr, _)| addr));
         wanted.extend(left);
-        let open = world.objects().map(|(addr, _)| addr).filter(|addr| is_open(&walk, addr));
-        claimed.extend(open);
+        let excludes = !input.options.excludes.is_empty();
+        let open = |addr: &&InstanceAddr| waits_whole(addr) || excludes && is_open(&walk, addr);
+        claimed.extend(world.objects().map(|(addr, _)| addr).filter(open));
         // Nothing goes that something which stays as it is still stands on.
         let acts: BTreeSet<&InstanceAddr> =
             decided.iter().filter_map(|d| d.managed()?.object).map(|(addr, _)| addr).collect();
-        let left = input
-            .state
-            .objects
-            .keys()
-            .filter(|addr| !acts.contains(addr) && (claimed.contains(addr) || !targets.names(addr)));
-        kept = foundations(&input.state.objects, left);
+        let objects = input.state.objects.keys();
+        let left = objects.filter(|addr| !acts.contains(addr));
+        standing = match excludes {
+            true => left.filter(|addr| claimed.contains(addr) || !targets.names(addr)).collect(),
+            false => {
+                let waiting: BTreeSet<&InstanceAddr> = walk
+                    .nodes
+                    .iter()
+                    .zip(&waits)
+                    .filter(|(_, waits)| waits.is_some())
+                    .filter_map(|(node, _)| world.remembered_as(&walk.addr(node.what)?))
+                    .map(|(addr, _)| addr)
+                    .collect();
+                left.filter(|addr| waits_whole(addr) || waiting.contains(addr)).collect()
+            }
+        };
+        kept = foundations(&input.state.objects, standing.iter().copied());
     }
     let goes = |addr: &InstanceAddr| targets.names(addr) && !kept.contains(addr);
     let mut leaving = Leaving::new(input, world, &walk);
@@ -87,27 +114,48 @@ pub(crate) fn normal<'a>(
         leaving.orphan(addr, object);
     }
     for ((addr, key), object) in &input.state.deposed {
-        let left = wanted.contains(addr) && !decided.iter().any(|d| d.addr == *addr);
-        if goes(addr) && !(left && targets.limits()) {
+        let left = wanted.contains(addr) && !decided.iter().any(|d| d.addr == *addr) || waits_whole(addr);
+        if goes(addr) && !(left && limited) {
             leaving.deposed(addr, key, object, Reason::Deposed);
         }
     }
-    for begun in world.all_begun().filter(|p| !wanted.contains(&p.addr) && targets.names(&p.addr)) {
+    let unwanted = |addr: &InstanceAddr| {
+        let open = limited && (waits_whole(addr) || !targets.names(addr) || is_open(&walk, addr));
+        !wanted.contains(addr) && targets.names(addr) && !open
+    };
+    for begun in world.all_begun().filter(|p| unwanted(&p.addr)) {
         leaving.abandoned(begun);
     }
     let gone = leaving.gone;
     found.extend(leaving.found);
-    found.extend(crate::import::homeless(input, &wanted));
+    let known = input.options.imports.keys().filter(|addr| !waits_whole(addr));
+    found.extend(crate::import::homeless(input, known, &wanted));
     if found.has_errors() {
         return Err(found);
     }
-    found.extend(unmatched(input, &wanted, &gone));
+    found.extend(unmatched(input, &wanted, &gone, &open));
     found.extend(let_go(&gone));
     if targets.wanted().is_none() {
         found.extend(walk.assertions(&|_| false));
     }
     let outputs = outputs(&walk, input, touched.as_deref())?;
-    finish(&walk, input, world, Made { decided, gone, outputs, warnings: found })
+    finish(&walk, input, world, Made { decided, gone, outputs, standing, open, open_outputs, warnings: found })
+}
+
+/// That an object is deleted to be made anew while something that a later wave plans stands on it.
+fn undermined(addr: &InstanceAddr, standing: &BTreeSet<&InstanceAddr>, input: &Input<'_>) -> Diagnostic {
+    let on = |dep: &InstanceAddr| dep == addr || dep.key == InstanceKey::None && dep.resource == addr.resource;
+    let stands = |by: &&&InstanceAddr| input.state.objects.get(**by).is_some_and(|o| o.dependencies.iter().any(on));
+    let all: Vec<String> = standing.iter().filter(stands).map(ToString::to_string).collect();
+    let (shown, more) = all.split_at(all.len().min(5));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    Diagnostic::warning("Replaced under what is still open")
+        .detail(format!(
+            "{addr} is deleted and made anew while {}{more} still stands on it: what becomes of that is planned in a later wave.",
+            shown.join(", ")
+        ))
+        .hint("with create_before_destroy the old one stays until what stands on it was looked after")
+        .address(addr)
 }
 
 /// A plan that deletes what the state knows.
@@ -156,7 +204,7 @@ pub(crate) fn destroy<'a>(
         }
     }
     // What instances are does not matter any more, but for the providers that are made of them.
-    finish(&walk, input, world, Made { decided: Vec::new(), gone, outputs, warnings: found })
+    finish(&walk, input, world, Made { gone, outputs, warnings: found, ..Made::default() })
 }
 
 /// A plan that only records what was found.
@@ -240,21 +288,29 @@ pub(crate) fn refresh_only<'a>(
 }
 
 /// What the user named and there is not: probably a slip.
-fn unmatched(input: &Input<'_>, wanted: &BTreeSet<InstanceAddr>, gone: &[Gone<'_>]) -> Diagnostics {
+fn unmatched(
+    input: &Input<'_>,
+    wanted: &BTreeSet<InstanceAddr>,
+    gone: &[Gone<'_>],
+    open: &[Open],
+) -> Diagnostics {
     let mut found = Diagnostics::new();
-    for target in &input.options.targets {
+    // What is open may come to have it.
+    let may_be = |target: &Target| open.iter().any(|open| waves::overlap(target, &open.what));
+    for target in input.options.targets.iter().filter(|target| !may_be(target)) {
         if !wanted.iter().chain(gone.iter().map(|g| &g.addr)).any(|addr| target.matches(addr)) {
             let what = format!("-target={target} names nothing that the configuration or the state has.");
             found.push(Diagnostic::warning("Target without effect").detail(what));
         }
     }
-    for target in &input.options.excludes {
+    for target in input.options.excludes.iter().filter(|target| !may_be(target)) {
         if !wanted.iter().chain(input.state.objects.keys()).any(|addr| target.matches(addr)) {
             let what = format!("-exclude={target} names nothing that the configuration or the state has.");
             found.push(Diagnostic::warning("Exclusion without effect").detail(what));
         }
     }
-    for addr in input.options.replace.iter().filter(|addr| !wanted.contains(addr)) {
+    let replaced = input.options.replace.iter().filter(|addr| !may_be(&Target::Instance((*addr).clone())));
+    for addr in replaced.filter(|addr| !wanted.contains(addr)) {
         let what = format!("-replace={addr} names no object of the configuration.");
         found.push(Diagnostic::warning("Replacement without effect").detail(what));
     }
@@ -301,10 +357,15 @@ pub(crate) fn said_once(mut found: Diagnostics) -> Diagnostics {
 }
 
 /// All that goes into a plan.
+#[derive(Default)]
 struct Made<'a> {
     decided: Vec<Decided<'a>>,
     gone: Vec<Gone<'a>>,
     outputs: BTreeMap<Arc<str>, OutputChange>,
+    /// What the state has and the plan leaves as it is.
+    standing: BTreeSet<&'a InstanceAddr>,
+    open: Vec<Open>,
+    open_outputs: Vec<Arc<str>>,
     warnings: Diagnostics,
 }
 
@@ -314,13 +375,21 @@ fn finish<'a>(
     world: &World<'a>,
     made: Made<'a>,
 ) -> Result<Outcome, Diagnostics> {
-    let Made { decided, gone, outputs, warnings } = made;
+    let Made { decided, gone, outputs, standing, open, open_outputs, warnings } = made;
     let mut dependencies = Dependencies::new(walk);
     let dependencies: Vec<_> = decided.iter().map(|d| dependencies.of(d.node)).collect();
-    let first = First::new(walk, &decided);
+    let objects = &input.state.objects;
+    let first = First::new(walk, &decided, &standing, objects);
+    let stood_on = stood_on(objects, standing.iter().copied());
     let records: Vec<bool> =
         decided.iter().enumerate().map(|(i, d)| records(d, &dependencies[i], first.configured[i])).collect();
     let mut plan = empty(input, warnings);
+    for (decided, first) in decided.iter().zip(&first.now).filter(|(_, first)| !**first && !open.is_empty()) {
+        let Some(managed) = decided.managed().filter(|m| matches!(m.verdict, Verdict::Replace(_))) else { continue };
+        if let Some((from, _)) = managed.object.filter(|(from, _)| stood_on.contains(from)) {
+            plan.warnings.push(undermined(from, &standing, input));
+        }
+    }
     let mut finder = ProviderFinder::new(walk);
     let keys: BTreeSet<&ProviderKey> =
         decided.iter().map(|d| &d.provider).chain(gone.iter().map(|g| &g.provider)).collect();
@@ -340,6 +409,7 @@ fn finish<'a>(
         objects: &input.state.objects,
         dependencies: &dependencies,
         first: &first,
+        stood_on: &stood_on,
         records: &records,
         open_providers: &open_providers,
     })?;
@@ -351,6 +421,7 @@ fn finish<'a>(
     plan.imports = taken.cloned().collect();
     plan.drift = drift(input, world)?;
     plan.outputs = outputs;
+    (plan.open, plan.open_outputs) = (open, open_outputs);
     for (decided, first) in decided.into_iter().zip(first.now) {
         if let Decision::Data(value) = &decided.what {
             plan.data.push(DataValue { addr: decided.addr.clone(), value: value.clone() });
@@ -402,5 +473,7 @@ fn empty(input: &Input<'_>, mut warnings: Diagnostics) -> Plan {
         workspace: input.options.workspace.clone(),
         targets: input.options.targets.clone(),
         excludes: input.options.excludes.clone(),
+        open: Vec::new(),
+        open_outputs: Vec::new(),
     }
 }

@@ -59,6 +59,11 @@ pub(crate) fn decide(
     Decision { verdict: if record { Verdict::Record } else { Verdict::NoOp }, planned }
 }
 
+/// An object that stays as it is, whatever the configuration says.
+pub(crate) fn stays(value: &Value) -> Decision {
+    Decision { verdict: Verdict::NoOp, planned: value.clone() }
+}
+
 /// What a creation will give, as far as it is known.
 pub(crate) fn creation(kind: &dyn AnyResource, config: &Value) -> Value {
     refined(kind, None, config).0

@@ -7,7 +7,8 @@ use grappe_lang::Expr;
 use grappe_value::addr::InstanceKey;
 use grappe_value::{Kind, Marks, Type, Value, convert};
 
-use crate::walk::{Frame, NodeId, Repeated, Walk};
+use crate::statics::Block;
+use crate::walk::{Driver, Frame, NodeId, OpenBlock, Repeated, Walk};
 
 /// The keys of the instances of a resource or module.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,35 +105,60 @@ impl Keys {
 }
 
 impl Walk<'_> {
-    /// The keys that `count` or `for_each` give, and what they depend on. `None` where that can't be said; why not is kept.
+    /// The keys that the `count` or the `for_each` of a block give, and what they depend on. `None` where that can't be said; why not is kept.
     pub(crate) fn keys(
         &mut self,
-        count: Option<&Expr>,
-        for_each: Option<&Expr>,
+        (count, for_each): (Option<&Expr>, Option<&Expr>),
         frame: &Frame,
         head: Span,
+        block: Block,
+        driver: &mut dyn Driver,
     ) -> (Option<Keys>, Vec<NodeId>) {
-        let (expr, check): (&Expr, Check) = match (count, for_each) {
-            (Some(count), _) => (count, count_keys),
-            (_, Some(for_each)) => (for_each, each_keys),
+        let (expr, by, check): (&Expr, Repeated, Check) = match (count, for_each) {
+            (Some(count), _) => (count, Repeated::Count, count_keys),
+            (_, Some(for_each)) => (for_each, Repeated::ForEach, each_keys),
             _ => return (Some(Keys::One), Vec::new()),
         };
         let made = self.eval(frame, |scope| expr.eval(scope));
         self.found.extend(made.found);
-        let keys = made.value.and_then(|value| match check(&value) {
-            Ok(keys) => Some(keys),
+        let Some(value) = made.value else { return (None, made.deps) };
+        match check(&value) {
+            Ok(keys) => (Some(keys), made.deps),
             Err(why) => {
-                let name = if count.is_some() { "count" } else { "for_each" };
+                if is_open(by, &value) {
+                    let open = OpenBlock { within: frame.module, block, by, deps: made.deps.clone() };
+                    if driver.may_open(self, &open) {
+                        self.open.push(open);
+                        return (None, made.deps);
+                    }
+                }
+                let name = if by == Repeated::Count { "count" } else { "for_each" };
                 self.found.push(
                     Diagnostic::error(format!("Invalid {name} argument"))
                         .detail(why)
                         .span(expr.span())
                         .related(head, "in this block"),
                 );
-                None
+                (None, made.deps)
             }
-        });
-        (keys, made.deps)
+        }
+    }
+}
+
+/// Whether nothing is wrong with a `count` or a `for_each` but that it is not known.
+fn is_open(by: Repeated, value: &Value) -> bool {
+    let any_unknown = |items: &[Value]| items.iter().any(Value::is_unknown);
+    match by {
+        Repeated::No => false,
+        Repeated::Count => convert(value, &Type::Number).is_ok_and(|number| number.is_unknown()),
+        Repeated::ForEach if value.marks().contains(Marks::SENSITIVE) => false,
+        Repeated::ForEach => match value.kind() {
+            Kind::Unknown(u) => {
+                matches!(u.ty, Type::Map(_) | Type::Object(_) | Type::Set(_) | Type::Any)
+            }
+            Kind::Set(ty, items) => matches!(ty, Type::String | Type::Any) && any_unknown(items),
+            _ => false,
+        },
     }
 }
 
@@ -144,9 +170,8 @@ fn count_keys(value: &Value) -> Result<Keys, String> {
     }
     let number = convert(value, &Type::Number).map_err(|e| unsuitable(&e.message))?;
     if number.is_unknown() {
-        return Err("The \"count\" value depends on resource attributes that cannot be determined until apply, so it can't be \
-                    predicted how many instances will be created. To work around this, use -target to first apply only what \
-                    the count depends on."
+        return Err("The \"count\" value is not known, and nothing that is planned makes it known: it can't be said how many instances there \
+                    are to be. What is different each time, such as uuid(), can't say that."
             .into());
     }
     let number = number.as_number().ok_or_else(|| unsuitable("a number is required"))?;
@@ -169,10 +194,8 @@ pub(crate) fn each_keys(value: &Value) -> Result<Keys, String> {
     }
     let unknown = |what: &str| {
         format!(
-            "The \"for_each\" {what} derived from resource attributes that cannot be determined until apply, and so it can't be \
-             determined which keys will identify the instances. Better define the keys statically in your configuration and \
-             place what is known after apply only in the map's values; or use -target to first apply only what \"for_each\" \
-             depends on."
+            "The \"for_each\" {what} that are not known, and nothing that is planned makes them known: it can't be said which instances \
+             there are to be. What is different each time, such as uuid(), can't say that; in the values of a map it does no harm."
         )
     };
     let wrong = |ty: String| {
@@ -185,10 +208,10 @@ pub(crate) fn each_keys(value: &Value) -> Result<Keys, String> {
             "the given \"for_each\" argument value is null. A map, or set of strings is allowed".into(),
         )),
         Kind::Unknown(u) if matches!(u.ty, Type::Map(_) | Type::Object(_)) => {
-            Err(unknown("map includes keys"))
+            Err(unknown("map has keys"))
         }
         Kind::Unknown(u) => match &u.ty {
-            Type::Set(_) | Type::Any => Err(unknown("set includes values")),
+            Type::Set(_) | Type::Any => Err(unknown("set has values")),
             other => Err(wrong(other.friendly())),
         },
         Kind::Map(_, entries) | Kind::Object(entries) => {
@@ -196,14 +219,14 @@ pub(crate) fn each_keys(value: &Value) -> Result<Keys, String> {
         }
         Kind::Set(ty, items) if *ty == Type::String || items.is_empty() => {
             if items.iter().any(Value::is_unknown) {
-                return Err(unknown("set includes values"));
+                return Err(unknown("set has values"));
             }
             let keys: Option<Vec<_>> = items.iter().map(|v| Some((v.as_str()?.into(), v.clone()))).collect();
             keys.map(Keys::Each)
                 .ok_or_else(|| unsuitable("\"for_each\" sets must not contain null values".into()))
         }
         Kind::Set(ty, items) if *ty == Type::Any && items.iter().any(Value::is_unknown) => {
-            Err(unknown("set includes values"))
+            Err(unknown("set has values"))
         }
         Kind::Set(ty, _) => Err(unsuitable(format!(
             "\"for_each\" supports maps and sets of strings, but you have provided a set containing type {}",
@@ -226,7 +249,7 @@ mod tests {
             (Value::from(-1i64), "must be greater than or equal to zero"),
             ("1.5".into(), "a whole number is required"),
             ("x".into(), "a number is required"),
-            (Value::unknown(Type::Number), "cannot be determined until apply"),
+            (Value::unknown(Type::Number), "is not known"),
         ] {
             let error = count_keys(&value).unwrap_err();
             assert!(error.contains(why), "{error}");
@@ -248,8 +271,8 @@ mod tests {
             (Value::from("a"), "you have provided a value of type string"),
             (Value::set(Type::Number, [1i64.into()]), "a set containing type number"),
             (Value::set(Type::String, [Value::null(Type::String)]), "must not contain null values"),
-            (Value::set(Type::String, [Value::unknown(Type::String)]), "set includes values"),
-            (Value::unknown(Type::map(Type::String)), "map includes keys"),
+            (Value::set(Type::String, [Value::unknown(Type::String)]), "set has values"),
+            (Value::unknown(Type::map(Type::String)), "map has keys"),
             (set.sensitive(), "Sensitive values"),
         ] {
             let error = each_keys(&value).unwrap_err();

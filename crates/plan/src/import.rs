@@ -181,9 +181,13 @@ pub(crate) fn check_blocks(
 }
 
 /// That there is no block for what is to be imported.
-pub(crate) fn homeless(input: &Input<'_>, wanted: &BTreeSet<InstanceAddr>) -> Diagnostics {
-    let missing = input.options.imports.keys().filter(|addr| !wanted.contains(*addr));
-    missing
+pub(crate) fn homeless<'i>(
+    input: &Input<'_>,
+    imports: impl Iterator<Item = &'i InstanceAddr>,
+    wanted: &BTreeSet<InstanceAddr>,
+) -> Diagnostics {
+    imports
+        .filter(|addr| !wanted.contains(*addr))
         .map(|addr| {
             let ty = &addr.resource.ty;
             if input.registry.resource(ty).is_none() {

@@ -11,6 +11,7 @@ use grappe_value::Value;
 use grappe_value::addr::{InstanceAddr, Target};
 
 use crate::model::{Import, Plan, PlanMode, ProviderConfig, ProviderKey};
+use crate::waves::Earlier;
 
 /// Everything that a plan is made of. Readings grow from call to call: see [`crate::plan`].
 #[derive(Clone)]
@@ -54,7 +55,9 @@ pub struct Options {
     pub replace: BTreeSet<InstanceAddr>,
     /// What exists and is to be taken into the state, by the address that it gets: ids. Those of which the state has an object already are left out.
     pub imports: BTreeMap<InstanceAddr, Arc<str>>,
-    /// When the plan is made (RFC 3339, UTC): what `plantimestamp()` gives.
+    /// What earlier waves of the same apply did: that is not done again, whatever `timestamp()` gives now. See [`crate::Waves`].
+    pub earlier: BTreeMap<InstanceAddr, Earlier>,
+    /// When the plan is made (RFC 3339, UTC): what `plantimestamp()` gives. The same in all waves of an apply.
     pub timestamp: Option<Arc<str>>,
     /// `terraform.workspace`
     pub workspace: Arc<str>,
@@ -74,6 +77,7 @@ impl Default for Options {
             excludes: Vec::new(),
             replace: BTreeSet::new(),
             imports: BTreeMap::new(),
+            earlier: BTreeMap::new(),
             timestamp: None,
             workspace: "default".into(),
             cwd: ".".into(),

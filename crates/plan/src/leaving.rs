@@ -177,8 +177,8 @@ impl<'w, 'a> Leaving<'w, 'a> {
         let key = self.found.keep(self.finder.key_of(addr, object))?;
         // Whether there still is such a configuration.
         match self.finder.config(&key) {
-            // It is made of something that is left alone, and so is what it reaches.
-            Ok(None) if !self.input.options.excludes.is_empty() => None,
+            // It is made of something that is left alone, or open, and so is what it reaches.
+            Ok(None) if !self.input.options.excludes.is_empty() || !self.walk.open.is_empty() => None,
             Ok(_) => Some(key),
             Err(wrong) => {
                 if !self.found.iter().any(|d| d.detail == wrong.detail) {

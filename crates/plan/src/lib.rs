@@ -7,7 +7,8 @@
 //!
 //! [`plan`] is called until it has all that it needs: it answers [`Outcome::NeedReads`] with the objects and data sources to read, all that can be
 //! read at once, and is called again with what they gave. [`Outcome::Ready`] holds the [`Plan`]: its operations with their edges, ready to be
-//! applied as they are. While applying, [`Resolver`] fills in what became known.
+//! applied as they are. While applying, [`Resolver`] fills in what became known. What can't be decided before that is listed as open, and planned
+//! when the plan is applied ([`waves`]).
 
 mod assemble;
 mod checks;
@@ -41,6 +42,7 @@ mod timeouts;
 mod triggers;
 mod validate;
 mod walk;
+pub mod waves;
 mod world;
 
 use std::sync::Arc;
@@ -52,11 +54,12 @@ pub use input::{
     DataRead, DataResult, ImportRead, Input, Left, LeftRead, ObjectRead, Options, Outcome, Reading, Reads,
 };
 pub use model::{
-    Action, Change, DataValue, Drift, Import, Move, ObjectRef, OpAction, OpId, Operation, OutputChange, Plan,
-    PlanMode, ProviderConfig, ProviderKey, Reason, StateStamp, StepOp, StepTime,
+    Action, Change, DataValue, Drift, Import, Move, ObjectRef, OpAction, OpId, Open, OpenReason, Operation,
+    OutputChange, Plan, PlanMode, ProviderConfig, ProviderKey, Reason, StateStamp, StepOp, StepTime,
 };
 pub use resolve::{InstanceValues, Random, Resolver, Surroundings};
 pub use validate::validate;
+pub use waves::{Earlier, Waves};
 
 use crate::moves::Moves;
 use crate::statics::Statics;

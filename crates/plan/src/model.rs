@@ -62,6 +62,12 @@ pub struct Plan {
     /// What it leaves alone, with all that depends on it.
     #[serde(default, with = "form::texts", skip_serializing_if = "Vec::is_empty")]
     pub excludes: Vec<Target>,
+    /// What it does not decide on: that is planned when it is applied. See [`crate::waves`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open: Vec<Open>,
+    /// The root module's outputs that wait for something open.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open_outputs: Vec<Arc<str>>,
 }
 
 impl Plan {
@@ -71,6 +77,7 @@ impl Plan {
         self.operations.is_empty()
             && self.moves.is_empty()
             && self.imports.is_empty()
+            && self.open.is_empty()
             && self.outputs.values().all(|o| o.action == Action::NoOp)
     }
 
@@ -140,6 +147,43 @@ pub struct Import {
     /// What was found.
     #[serde(with = "form::required")]
     pub value: Value,
+}
+
+/// Something that a plan does not decide on yet: it is planned when the plan is applied.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Open {
+    /// A module with all that is in it, all instances of a resource, or one instance.
+    #[serde(with = "form::text")]
+    pub what: Target,
+    /// Why.
+    pub why: OpenReason,
+    /// What it waits for: what this plan does, or something else that is open.
+    #[serde(with = "form::texts")]
+    pub on: Vec<Target>,
+    /// How many objects of it the state has. They stay as they are until then.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub objects: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_none(n: &usize) -> bool {
+    *n == 0
+}
+
+/// Why something is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OpenReason {
+    /// Its `count` is known when what the plan does is done.
+    Count,
+    /// Its `for_each` is.
+    ForEach,
+    /// It exists and is reached through a provider whose configuration is known then: only then can it be read.
+    Provider,
+    /// It is to be imported, and by what is known then.
+    Import,
+    /// It depends on something that is open.
+    Dependencies,
 }
 
 /// The state that a plan was made from.

@@ -9,7 +9,7 @@
 //! replacement has both: delete, then create, or the other way round with `create_before_destroy`. What that inverts, it inverts for all that the object
 //! depends on, so that nothing is deleted while something still stands on it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,6 +76,8 @@ pub(crate) struct Parts<'p, 'a> {
     /// For each of `decided`: what the state must store as its dependencies.
     pub(crate) dependencies: &'p [Vec<InstanceAddr>],
     pub(crate) first: &'p First,
+    /// The objects on which something stands that the plan leaves as it is.
+    pub(crate) stood_on: &'p BTreeSet<&'p InstanceAddr>,
     /// For each of `decided`: whether the state must be written though nothing is done.
     pub(crate) records: &'p [bool],
     /// The nodes of provider configurations that are not known yet.
@@ -221,6 +223,10 @@ impl<'p> Draw<'p, '_> {
                 let action = OpAction::Delete { reason, adopt: None };
                 let mut gone = draft(action, prior, None, estimate);
                 gone.dependencies = object.dependencies.clone();
+                if first && self.parts.stood_on.contains(from) {
+                    // It goes when what stands on it was changed or is gone: a later plan finds it deposed.
+                    return;
+                }
                 if first {
                     gone.deposed_by = Some(place);
                     self.last.entry(from).or_default().push(delete);
@@ -517,18 +523,29 @@ pub(crate) struct First {
 }
 
 impl First {
-    pub(crate) fn new(walk: &Walk<'_>, decided: &[Decided<'_>]) -> Self {
+    /// Of what is not decided on and stays as it is (`standing`), the state says what was decided once.
+    pub(crate) fn new(
+        walk: &Walk<'_>,
+        decided: &[Decided<'_>],
+        standing: &BTreeSet<&InstanceAddr>,
+        objects: &BTreeMap<InstanceAddr, Object>,
+    ) -> Self {
+        let stands = || standing.iter().filter_map(|addr| objects.get(*addr)).filter(|o| o.create_before_destroy);
         let own: Vec<NodeId> = decided
             .iter()
             .filter(|d| d.managed().is_some_and(|m| m.create_before_destroy))
             .map(|d| d.node)
             .collect();
-        if own.is_empty() {
+        if own.is_empty() && stands().next().is_none() {
             return First { configured: vec![false; decided.len()], now: vec![false; decided.len()] };
         }
         let mut first = vec![false; walk.nodes.len()];
         spread(walk, &mut first, own, |_, _| ());
-        let configured: Vec<bool> = decided.iter().map(|d| first[d.node as usize]).collect();
+        let stored = |d: &Decided<'_>| d.managed().and_then(|m| m.object).is_some_and(|(_, o)| o.create_before_destroy);
+        let configured: Vec<bool> = decided
+            .iter()
+            .map(|d| first[d.node as usize] || !standing.is_empty() && stored(d))
+            .collect();
 
         // The same again, along what the state says that objects depend on.
         let of_node: HashMap<NodeId, &Decided<'_>> = decided.iter().map(|d| (d.node, d)).collect();
@@ -540,7 +557,15 @@ impl First {
                 by_resource.entry(&from.resource).or_default().push(d.node);
             }
         }
-        let todo: Vec<NodeId> = decided.iter().filter(|d| first[d.node as usize]).map(|d| d.node).collect();
+        let mut todo: Vec<NodeId> =
+            decided.iter().zip(&configured).filter(|(_, first)| **first).map(|(d, _)| d.node).collect();
+        for dep in stands().flat_map(|object| &object.dependencies) {
+            match (by_addr.get(dep), dep.key == InstanceKey::None) {
+                (Some(node), _) => todo.push(*node),
+                (None, true) => todo.extend(by_resource.get(&dep.resource).into_iter().flatten()),
+                (None, false) => {}
+            }
+        }
         let mut now = vec![false; walk.nodes.len()];
         spread(walk, &mut now, todo, |node, todo| {
             let object = of_node.get(&node).and_then(|d| d.managed()?.object);

@@ -1,7 +1,7 @@
 //! The planner as a [`Driver`] of the walk: each instance that the walk comes by is decided at once, and its planned value is what those that depend
 //! on it see.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics};
@@ -11,14 +11,15 @@ use grappe_value::addr::{InstanceAddr, Mode};
 use grappe_value::{Attribute, OnChange, Schema, Value, wire};
 
 use crate::checks::as_warnings;
-use crate::decide::{Verdict, decide, propose};
+use crate::decide::{self, Verdict, decide, propose};
 use crate::decided::{Decided, Decision, Managed};
 use crate::import;
 use crate::input::{DataRead, DataResult, ImportRead, Input};
 use crate::model::{ProviderConfig, ProviderKey, Reason, StepTime};
 use crate::providers::default_config;
 use crate::provision;
-use crate::walk::{At, Driver, Frame, Made, NodeId, Walk};
+use crate::walk::{At, Driver, Frame, Made, NodeId, OpenBlock, Walk};
+use crate::waves::Held;
 use crate::world::{Prior, World};
 
 /// What was decided so far.
@@ -36,6 +37,8 @@ pub(crate) struct Planner<'a> {
     named: HashMap<usize, import::Named>,
     /// The ids of homes that were exchanged for others: what lived there is not on the new ones.
     left: HashSet<String>,
+    /// Instances that wait for something to be known.
+    pub(crate) held: Vec<Held>,
 }
 
 impl<'a> Planner<'a> {
@@ -49,6 +52,7 @@ impl<'a> Planner<'a> {
             imports: Vec::new(),
             named: HashMap::new(),
             left: HashSet::new(),
+            held: Vec::new(),
         }
     }
 
@@ -98,7 +102,9 @@ impl<'a> Planner<'a> {
         };
         let mut force = None;
         let triggers = self.triggers(walk, at, &mut deps, &mut found);
-        if prior.value().is_some() {
+        // What an earlier wave did is done.
+        let is_done = self.input.options.earlier.contains_key(&at.addr) && prior.value().is_some();
+        if prior.value().is_some() && !is_done {
             if object.is_some_and(|(_, o)| o.tainted) {
                 force = Some(Reason::Tainted);
             } else if self.input.options.replace.contains(&at.addr) {
@@ -107,7 +113,10 @@ impl<'a> Planner<'a> {
                 force = Some(Reason::TriggeredBy(triggers));
             }
         }
-        let decision = decide(kind, prior.value(), &config, &lifecycle.ignore_changes, force.is_some());
+        let decision = match prior.value().filter(|_| is_done) {
+            Some(value) => decide::stays(value),
+            None => decide(kind, prior.value(), &config, &lifecycle.ignore_changes, force.is_some()),
+        };
         if let Some(home) =
             prior.value().and_then(|before| exchanged(kind.schema(), before, &decision.planned))
         {
@@ -278,6 +287,24 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// The instances to which something will be done, of those that these nodes are or are made of: the nearest.
+    pub(crate) fn acting(&self, walk: &Walk<'_>, nodes: &[NodeId]) -> BTreeSet<InstanceAddr> {
+        let mut found = BTreeSet::new();
+        let mut seen = HashSet::new();
+        let mut todo = nodes.to_vec();
+        while let Some(id) = todo.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            match self.at_node(id) {
+                Some(decided) if decided.acts() => drop(found.insert(decided.addr.clone())),
+                Some(_) => {}
+                None => todo.extend(walk.node(id).deps.iter().filter(|d| !seen.contains(*d))),
+            }
+        }
+        found
+    }
+
     /// Whether something will be done to an instance that these nodes are or are made of.
     fn moves(&self, walk: &Walk<'_>, nodes: &[NodeId]) -> bool {
         let mut seen = std::collections::HashSet::new();
@@ -431,6 +458,11 @@ pub(crate) fn provider_config(walk: &Walk<'_>, at: &At<'_>) -> Result<Option<Pro
 }
 
 impl Driver for Planner<'_> {
+    /// Where something that is done makes it known. Nothing else ever would.
+    fn may_open(&mut self, walk: &Walk<'_>, open: &OpenBlock) -> bool {
+        self.moves(walk, &open.deps)
+    }
+
     fn instance(&mut self, walk: &Walk<'_>, at: &At<'_>) -> Made<Value> {
         let registry = self.input.registry;
         // Poisoned, and all that is made of it.

@@ -61,6 +61,9 @@ impl Walk<'_> {
             }
             _ => None,
         };
+        if calls.keys.is_none() {
+            deps.extend(calls.whole);
+        }
         for (at, instance) in calls.instances.iter().enumerate() {
             if position.is_none_or(|p| p == at) {
                 deps.extend(self.modules[*instance].outputs[i]);

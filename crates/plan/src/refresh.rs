@@ -19,7 +19,7 @@ use crate::model::{PlanMode, ProviderConfig, ProviderKey};
 use crate::planner::{asked, key};
 use crate::providers::default_config;
 use crate::statics::Statics;
-use crate::walk::{At, Driver, Made, Walk};
+use crate::walk::{At, Driver, Made, OpenBlock, Walk};
 use crate::world::World;
 
 /// Gives instances what the state remembers.
@@ -82,6 +82,11 @@ impl Driver for Remembered<'_> {
                 Made::default()
             }
         }
+    }
+
+    /// What a provider is made of may be known only in a later wave: who needs it waits.
+    fn may_open(&mut self, _: &Walk<'_>, _: &OpenBlock) -> bool {
+        self.input.options.mode == PlanMode::Normal
     }
 
     fn resource_keys(&mut self, addr: &Arc<ResourceAddr>, _: &Resource) -> Option<Keys> {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use grappe_diag::{Diagnostic, Diagnostics};
 use grappe_lang::{Config, Files, Resource};
 use grappe_provider::Registry;
-use grappe_value::addr::{InstanceAddr, InstanceKey, Mode, ResourceAddr};
+use grappe_value::addr::{InstanceAddr, InstanceKey, Mode, ResourceAddr, Target};
 use grappe_value::{Path, Schema, Step, Type, Value};
 
 use crate::decide::{ignored, nothing_known, propose, refined};
@@ -24,7 +24,7 @@ use crate::provision;
 use crate::refresh::ProviderFinder;
 use crate::statics::Statics;
 use crate::targets::Targets;
-use crate::walk::{At, Driver, Env, Frame, Made, NodeId, Walk, What};
+use crate::walk::{At, Driver, Env, Frame, Made, NodeId, OpenBlock, Walk, What};
 
 /// What instances are worth of which the plan says nothing: those to which nothing is done.
 pub trait InstanceValues {
@@ -74,8 +74,8 @@ struct Planned<'p> {
     operations: HashMap<&'p InstanceAddr, &'p Operation>,
     data: HashMap<&'p InstanceAddr, &'p Value>,
     keys: HashMap<&'p ResourceAddr, Vec<&'p InstanceKey>>,
-    /// What the plan leaves alone: it is worth nothing here, as it was while planning.
-    excludes: &'p [grappe_value::addr::Target],
+    /// What the plan leaves alone or open: it is worth nothing here, as it was while planning.
+    left: Vec<&'p Target>,
     /// Whether the state says which instances there are, and not the configuration.
     from_state: bool,
     /// What each instance's node is, and whether its value is final.
@@ -84,7 +84,7 @@ struct Planned<'p> {
 
 impl Driver for Planned<'_> {
     fn instance(&mut self, _: &Walk<'_>, at: &At<'_>) -> Made<Value> {
-        if self.excludes.iter().any(|t| t.matches(&at.addr)) {
+        if self.left.iter().any(|t| t.matches(&at.addr)) {
             return Made::default();
         }
         let ty = match at.resource.mode {
@@ -107,6 +107,10 @@ impl Driver for Planned<'_> {
             planned.or_else(known).unwrap_or_else(|| (nothing_known(&ty.unwrap_or(Type::Any)), false));
         self.seen.push((at.addr.clone(), at.node, settled));
         Made { value: Some(value), ..Made::default() }
+    }
+
+    fn may_open(&mut self, _: &Walk<'_>, _: &OpenBlock) -> bool {
+        !self.from_state
     }
 
     fn resource_keys(&mut self, addr: &Arc<ResourceAddr>, _: &Resource) -> Option<Keys> {
@@ -512,7 +516,10 @@ impl<'p> Planned<'p> {
             operations: plan.operations.iter().filter(makes).map(|op| (&op.addr, op)).collect(),
             data: plan.data.iter().map(|d| (&d.addr, &d.value)).collect(),
             keys,
-            excludes: if plan.mode == PlanMode::Normal { &plan.excludes } else { &[] },
+            left: match plan.mode {
+                PlanMode::Normal => plan.excludes.iter().chain(plan.open.iter().map(|o| &o.what)).collect(),
+                _ => Vec::new(),
+            },
             from_state: plan.mode != PlanMode::Normal,
             seen: Vec::new(),
         }

@@ -183,7 +183,7 @@ impl Scope for EvalScope<'_> {
                 .did_you_mean(name, near.map(|k| &*k.2)));
         };
         let Some(instances) = &self.module().resources[i] else { return Ok(self.touch(None)) };
-        let Some(keys) = &instances.keys else { return Ok(self.touch(None)) };
+        let Some(keys) = &instances.keys else { return Ok(self.touch(instances.whole)) };
         match key {
             None => Ok(self.touch(instances.whole)),
             Some(key) => match keys.position(key) {
@@ -205,7 +205,7 @@ impl Scope for EvalScope<'_> {
                 .did_you_mean(call, self.config().calls.keys().map(|k| &**k)));
         };
         let Some(calls) = &self.module().calls[position] else { return Ok(self.touch(None)) };
-        let Some(keys) = &calls.keys else { return Ok(self.touch(None)) };
+        let Some(keys) = &calls.keys else { return Ok(self.touch(calls.whole)) };
         let what = format!("module.{call}");
         let at = match key {
             None if output.is_none() => {

@@ -14,6 +14,7 @@ use grappe_value::addr::{InstanceAddr, InstanceKey, ModuleAddr, ResourceAddr, Ta
 use crate::leaving::Dependants;
 use crate::statics::{Block, Statics};
 use crate::walk::{NodeId, Walk};
+use crate::waves::{Root, overlap};
 
 /// What a plan is limited to.
 pub(crate) struct Targets<'t> {
@@ -109,23 +110,39 @@ impl<'t> Targets<'t> {
         self.names(addr) || block.is_some_and(|b| wanted[b])
     }
 
-    /// The nodes that the plan touches: those of targets, and what they depend on. `None` for all.
-    pub(crate) fn touched(&self, walk: &Walk<'_>, named: impl Iterator<Item = NodeId>) -> Option<Vec<bool>> {
-        if !self.excludes.is_empty() {
-            let mut touched = vec![true; walk.nodes.len()];
-            for (id, node) in walk.nodes.iter().enumerate() {
-                // What a node depends on has a lower number.
-                touched[id] = !node.poisoned && node.deps.iter().all(|d| touched[*d as usize]);
-            }
-            return Some(touched);
-        }
+    /// The nodes of targets, and what they depend on. `None` for all.
+    pub(crate) fn asked(&self, walk: &Walk<'_>, roots: &[Root]) -> Option<Vec<bool>> {
         self.wanted.as_ref()?;
+        let open = roots.iter().filter(|r| self.targets.iter().any(|t| overlap(t, &r.what))).map(|r| r.node);
+        let instances = walk.nodes.iter().zip(0..).filter_map(|(node, id)| Some((walk.addr(node.what)?, id)));
+        let named = instances.filter(|(addr, _)| self.names(addr)).map(|(_, id)| id).chain(open);
         let mut touched = vec![false; walk.nodes.len()];
         let mut todo: Vec<NodeId> = named.collect();
         while let Some(node) = todo.pop() {
             if !std::mem::replace(&mut touched[node as usize], true) {
                 todo.extend(walk.node(node).deps.iter().filter(|d| !touched[**d as usize]));
             }
+        }
+        Some(touched)
+    }
+
+    /// The nodes that the plan touches: of those that are asked for, the ones that wait for nothing that is open or left alone. `None` for all.
+    pub(crate) fn touched(
+        &self,
+        walk: &Walk<'_>,
+        asked: Option<Vec<bool>>,
+        roots: &[Root],
+    ) -> Option<Vec<bool>> {
+        if self.excludes.is_empty() && roots.is_empty() {
+            return asked;
+        }
+        let mut touched = vec![true; walk.nodes.len()];
+        for (id, node) in walk.nodes.iter().enumerate() {
+            // What a node depends on has a lower number.
+            touched[id] = !node.poisoned && node.deps.iter().all(|d| touched[*d as usize]);
+        }
+        if let Some(asked) = asked {
+            touched.iter_mut().zip(asked).for_each(|(touched, asked)| *touched &= asked);
         }
         Some(touched)
     }
@@ -153,27 +170,54 @@ pub(crate) fn foundations<'o>(
     objects: &'o BTreeMap<InstanceAddr, Object>,
     of: impl Iterator<Item = &'o InstanceAddr>,
 ) -> BTreeSet<&'o InstanceAddr> {
-    let mut all_of: HashMap<&ResourceAddr, Vec<&InstanceAddr>> = HashMap::new();
-    for addr in objects.keys() {
-        all_of.entry(&addr.resource).or_default().push(addr);
-    }
+    let directly = Directly::new(objects);
     let mut found = BTreeSet::new();
     let mut todo: Vec<&InstanceAddr> = of.collect();
     while let Some(addr) = todo.pop() {
-        if !found.insert(addr) {
-            continue;
+        if found.insert(addr) {
+            todo.extend(directly.of(addr));
         }
-        for dep in objects.get(addr).into_iter().flat_map(|o| &o.dependencies) {
-            match objects.get_key_value(dep) {
-                Some((dep, _)) => todo.push(dep),
+    }
+    found
+}
+
+/// What these objects depend on directly.
+pub(crate) fn stood_on<'o>(
+    objects: &'o BTreeMap<InstanceAddr, Object>,
+    by: impl Iterator<Item = &'o InstanceAddr>,
+) -> BTreeSet<&'o InstanceAddr> {
+    let directly = Directly::new(objects);
+    by.flat_map(|addr| directly.of(addr)).collect()
+}
+
+/// What each object of the state depends on.
+struct Directly<'o> {
+    objects: &'o BTreeMap<InstanceAddr, Object>,
+    all_of: HashMap<&'o ResourceAddr, Vec<&'o InstanceAddr>>,
+}
+
+impl<'o> Directly<'o> {
+    fn new(objects: &'o BTreeMap<InstanceAddr, Object>) -> Self {
+        let mut all_of: HashMap<&ResourceAddr, Vec<&InstanceAddr>> = HashMap::new();
+        for addr in objects.keys() {
+            all_of.entry(&addr.resource).or_default().push(addr);
+        }
+        Directly { objects, all_of }
+    }
+
+    fn of(&self, addr: &InstanceAddr) -> Vec<&'o InstanceAddr> {
+        let mut found = Vec::new();
+        for dep in self.objects.get(addr).into_iter().flat_map(|o| &o.dependencies) {
+            match self.objects.get_key_value(dep) {
+                Some((dep, _)) => found.push(dep),
                 None if dep.key == InstanceKey::None => {
-                    todo.extend(all_of.get(&*dep.resource).into_iter().flatten());
+                    found.extend(self.all_of.get(&*dep.resource).into_iter().flatten());
                 }
                 None => {}
             }
         }
+        found
     }
-    found
 }
 
 fn starts_with(path: &[std::sync::Arc<str>], addr: &ModuleAddr) -> bool {

@@ -3,7 +3,7 @@
 use grappe_diag::{Diagnostic, Diagnostics};
 use grappe_lang::{RefStep, Reference, Subject};
 use grappe_value::addr::Mode;
-use grappe_value::{Path, Step};
+use grappe_value::{Path, Step, Value};
 
 use crate::decide::Verdict;
 use crate::decided::Managed;
@@ -12,6 +12,7 @@ use crate::planner::Planner;
 use crate::references::instance_key;
 use crate::statics::Block;
 use crate::walk::{At, NodeId, Walk};
+use crate::waves::Earlier;
 
 impl Planner<'_> {
     /// What of `replace_triggered_by` changes.
@@ -53,6 +54,9 @@ impl Planner<'_> {
             return Err(refuse(detail).into());
         };
         let Some(instances) = &module.resources[i] else { return Ok(false) };
+        if instances.keys.is_none() {
+            deps.extend(instances.whole);
+        }
         let mut steps = &reference.steps[..];
         let nodes = match (steps.first(), &instances.keys) {
             (Some(RefStep::Index(index)), Some(keys)) => {
@@ -85,7 +89,18 @@ impl Planner<'_> {
             }
         }
         deps.extend(&nodes);
-        Ok(nodes.iter().filter_map(|n| self.at_node(*n)?.managed()).any(|m| changes_at(m, &path)))
+        let earlier = &self.input.options.earlier;
+        Ok(nodes.iter().filter_map(|n| self.at_node(*n)).any(|decided| {
+            let Some(managed) = decided.managed() else { return false };
+            match earlier.get(&decided.addr) {
+                // A wave of this apply changed it already.
+                Some(Earlier { before: Some(before) }) => {
+                    differ(Some(before), managed.prior.value().unwrap_or(&managed.planned), &path)
+                }
+                Some(_) => false,
+                None => changes_at(managed, &path),
+            }
+        }))
     }
 }
 
@@ -93,14 +108,18 @@ impl Planner<'_> {
 fn changes_at(managed: &Managed<'_>, path: &Path) -> bool {
     match &managed.verdict {
         Verdict::NoOp | Verdict::Record | Verdict::Create => false,
-        Verdict::Update | Verdict::Replace(_) if path.0.is_empty() => true,
-        Verdict::Update | Verdict::Replace(_) => {
-            let before = managed.prior.value().and_then(|v| get(v, &path.0));
-            match (before, get(&managed.planned, &path.0)) {
-                (Some(before), Some(after)) => !before.same(after),
-                (None, None) => false,
-                _ => true,
-            }
-        }
+        Verdict::Update | Verdict::Replace(_) => differ(managed.prior.value(), &managed.planned, path),
+    }
+}
+
+/// Whether a change of an object is one of its part at a path.
+fn differ(before: Option<&Value>, after: &Value, path: &Path) -> bool {
+    if path.0.is_empty() {
+        return true;
+    }
+    match (before.and_then(|v| get(v, &path.0)), get(after, &path.0)) {
+        (Some(before), Some(after)) => !before.same(after),
+        (None, None) => false,
+        _ => true,
     }
 }

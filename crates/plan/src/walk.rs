@@ -8,6 +8,9 @@
 //! A node is *poisoned* when it could not be evaluated: something is wrong with it (which was said), or it waits for a reading. What touches it is
 //! poisoned too, and silent.
 //!
+//! A block is *open* when what says which instances it has is known only while applying, and the driver lets it pass: it has none yet, and what
+//! touches it is poisoned. A later wave plans both (see [`crate::waves`]).
+//!
 //! What an instance's value is, the [`Driver`] says: the planner decides it, the resolver looks it up, `validate` leaves it unknown.
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,6 +25,7 @@ use crate::expand::Keys;
 use crate::providers::Home;
 use crate::resolve::Random;
 use crate::statics::{Block, Statics};
+use crate::waves::Root;
 
 /// A node of the walk.
 pub(crate) type NodeId = u32;
@@ -155,10 +159,29 @@ pub(crate) struct At<'w> {
     pub(crate) waits: &'w [NodeId],
 }
 
+/// A block of which it can't be said yet which instances it has.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenBlock {
+    /// The module instance that it stands in.
+    pub(crate) within: usize,
+    /// A call or a resource.
+    pub(crate) block: Block,
+    /// By `count` or by `for_each`.
+    pub(crate) by: Repeated,
+    /// What says which instances it has was made of these.
+    pub(crate) deps: Vec<NodeId>,
+}
+
 /// Says what instances there are and what they are worth.
 pub(crate) trait Driver {
     /// The value of an instance, and what it touched.
     fn instance(&mut self, walk: &Walk<'_>, at: &At<'_>) -> Made<Value>;
+
+    /// Whether a block may stay open.
+    fn may_open(&mut self, walk: &Walk<'_>, open: &OpenBlock) -> bool {
+        let _ = (walk, open);
+        false
+    }
 
     /// The instances of a resource, where it is not the configuration that says so.
     fn resource_keys(&mut self, addr: &Arc<ResourceAddr>, resource: &Resource) -> Option<Keys> {
@@ -190,6 +213,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) by_addr: HashMap<ModuleAddr, usize>,
     /// The instances of each module of [`Statics::modules`].
     pub(crate) instances: Vec<Vec<usize>>,
+    /// The blocks that are open.
+    pub(crate) open: Vec<OpenBlock>,
     pub(crate) found: Diagnostics,
 }
 
@@ -203,6 +228,7 @@ impl<'a> Walk<'a> {
             modules: Vec::new(),
             by_addr: HashMap::new(),
             instances,
+            open: Vec::new(),
             found: Diagnostics::new(),
         }
     }
@@ -217,8 +243,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Where something was not evaluated though nothing is wrong and nothing is waited for: a mistake in this program that must not pass for a plan.
-    pub(crate) fn sound(&self) -> Result<(), Diagnostic> {
+    /// Where something was not evaluated though nothing is wrong, nothing is waited for and it depends on nothing that is open: a mistake in this
+    /// program that must not pass for a plan.
+    pub(crate) fn sound(&self, open: &[Root]) -> Result<(), Diagnostic> {
         // What a check block reads for itself may fail.
         let scoped = |what| match what {
             What::Instance(mi, i, _) | What::Whole(mi, i) => {
@@ -229,7 +256,13 @@ impl<'a> Walk<'a> {
             What::All(..) => true,
             _ => false,
         };
-        match self.nodes.iter().find(|n| n.poisoned && !scoped(n.what)) {
+        let poisoned = |id: &NodeId| self.node(*id).poisoned;
+        let explained = |id: NodeId| {
+            let node = self.node(id);
+            open.iter().any(|root| root.node == id) || !open.is_empty() && node.deps.iter().any(poisoned)
+        };
+        let mut wrong = self.nodes.iter().zip(0..).filter(|(node, _)| node.poisoned && !scoped(node.what));
+        match wrong.find(|(_, id)| !explained(*id)).map(|(node, _)| node) {
             None => Ok(()),
             Some(node) => {
                 let what =
@@ -265,6 +298,10 @@ impl<'a> Walk<'a> {
         {
             debug_assert_eq!(m, block.module());
             for mi in self.instances[parent].clone() {
+                // A call without known instances has a node that says so.
+                if self.modules[mi].calls[call].as_ref().is_none_or(|calls| calls.keys.is_none()) {
+                    continue;
+                }
                 let what = match block {
                     Block::All(_) => What::All(mi, call),
                     _ => What::AllOutputs(mi, call),
@@ -319,7 +356,10 @@ impl<'a> Walk<'a> {
             );
             let (keys, mut deps) = match given {
                 Some(keys) => (Some(keys), Vec::new()),
-                None => self.keys(call.count.as_ref(), call.for_each.as_ref(), &frame, call.span),
+                None => {
+                    let repeat = (call.count.as_ref(), call.for_each.as_ref());
+                    self.keys(repeat, &frame, call.span, Block::Call(m), driver)
+                }
             };
             let waits = self.waits(pm, &call.depends_on);
             deps.extend(&waits);
@@ -331,7 +371,16 @@ impl<'a> Walk<'a> {
                 let addr = self.modules[pm].addr.child(call.name.clone(), key);
                 instances.push(self.add_module(m, addr, Some(pm), (each, count), gate, waits.clone()));
             }
+            let known = keys.is_some();
             self.modules[pm].calls[position] = Some(Calls { keys, instances, whole: None, all: None });
+            if !known {
+                let deps = gate.into_iter().collect();
+                let none = Made { value: None, deps, found: Diagnostics::new() };
+                let node = Some(self.keep(What::AllOutputs(pm, position), none));
+                if let Some(calls) = &mut self.modules[pm].calls[position] {
+                    (calls.whole, calls.all) = (node, node);
+                }
+            }
         }
     }
 
@@ -404,8 +453,8 @@ impl<'a> Walk<'a> {
         let (keys, mut deps) = match driver.resource_keys(&addr, resource) {
             Some(keys) => (Some(keys), Vec::new()),
             None => {
-                let frame = self.frame(mi);
-                self.keys(resource.count.as_ref(), resource.for_each.as_ref(), &frame, resource.span)
+                let (frame, repeat) = (self.frame(mi), (resource.count.as_ref(), resource.for_each.as_ref()));
+                self.keys(repeat, &frame, resource.span, Block::Resource(module, i), driver)
             }
         };
         let mut waits = self.waits(mi, &resource.depends_on);

@@ -9,7 +9,7 @@ use grappe_diag::Diagnostics;
 use grappe_lang::{Config, MemoryFiles};
 use grappe_plan::{
     Action, DataResult, Import, Input, Left, ObjectRef, OpAction, OpId, Operation, Options, Outcome, Plan,
-    PlanMode, Reading, Reason, Resolver, Surroundings, plan,
+    PlanMode, Reading, Reason, Resolver, Surroundings, Waves, plan,
 };
 use grappe_provider::Registry;
 use grappe_state::{Ledger, Moved, Object, OutputValue, Pending, Record, State};
@@ -199,6 +199,35 @@ impl Lab {
         let plan = self.plan();
         self.run(&plan, |_| 0);
         self
+    }
+
+    /// The plan after one that was applied with something left open, as the engine's caller makes it.
+    pub(crate) fn next_wave(&mut self, waves: &mut Waves, applied: &Plan) -> Result<Plan, Diagnostics> {
+        if waves.count() == 0 {
+            waves.next(applied)?;
+        }
+        waves.applied(applied);
+        self.options.earlier = waves.earlier.clone();
+        let plan = self.try_plan();
+        self.options.earlier.clear();
+        let plan = plan?;
+        waves.next(&plan)?;
+        Ok(plan)
+    }
+
+    /// Plans and applies, wave after wave, until nothing is open. Gives the plans.
+    pub(crate) fn run_waves(&mut self, mut choose: impl FnMut(usize) -> usize) -> Result<Vec<Plan>, Diagnostics> {
+        let mut waves = Waves::default();
+        let mut plans = vec![self.try_plan()?];
+        while let Some(plan) = plans.last() {
+            self.run(plan, &mut choose);
+            if plan.open.is_empty() {
+                break;
+            }
+            let next = self.next_wave(&mut waves, &plan.clone())?;
+            plans.push(next);
+        }
+        Ok(plans)
     }
 
     /// Applies a plan in the order of its operations.
@@ -507,6 +536,14 @@ pub(crate) fn text(plan: &Plan) -> String {
             writeln!(out, "output {name} {:?}: {:?} -> {:?}", output.action, output.before, output.after)
                 .unwrap();
         }
+    }
+    for open in &plan.open {
+        let on: Vec<String> = open.on.iter().map(ToString::to_string).collect();
+        let objects = if open.objects > 0 { format!(" = {}", open.objects) } else { String::new() };
+        writeln!(out, "? {}{objects} [{:?}] <- {}", open.what, open.why, on.join(" ")).unwrap();
+    }
+    if !plan.open_outputs.is_empty() {
+        writeln!(out, "? output {}", plan.open_outputs.join(" ")).unwrap();
     }
     for op in &plan.operations {
         let object = match &op.object {

@@ -2,6 +2,7 @@
 
 mod lab;
 mod types;
+mod waves;
 
 mod apply;
 mod checks;

@@ -45,8 +45,8 @@ fn repetition_must_be_known() {
     assert_snapshot!(refused(
         r#"
         resource "lab_thing" "a" {}
-        resource "lab_thing" "n" { count = lab_thing.a.id }
-        resource "lab_thing" "k" { for_each = toset([lab_thing.a.id]) }
+        resource "lab_thing" "n" { count = length(uuid()) > 9 ? parseint(substr(uuid(), 0, 1), 16) : 1 }
+        resource "lab_thing" "k" { for_each = toset([uuid(), lab_thing.a.name]) }
         resource "lab_thing" "l" { for_each = ["x"] }
         resource "lab_thing" "quiet" { input = lab_thing.n[0].id }
         "#
