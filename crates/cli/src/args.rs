@@ -202,6 +202,10 @@ pub struct ApplyArgs {
     /// Do not ask.
     #[arg(long)]
     pub auto_approve: bool,
+    /// With a saved plan: plan and apply what it leaves open, too. A plan folder is always
+    /// applied to the end.
+    #[arg(long)]
+    pub all_waves: bool,
     /// The plan folder, or a saved plan.
     #[arg(default_value = ".", value_name = "DIR|PLANFILE")]
     pub what: PathBuf,

@@ -10,6 +10,8 @@
 //! store ─ lock ─► Session ─ ledger ─► plan ─► Plan ─┐
 //!                    └──────────────────────────────┴─► apply ─► Summary, new snapshot
 //! ```
+//!
+//! Where a plan leaves something open ([`grappe_plan::waves`]), [`Engine::apply_wave`] gives the session back for the next plan, under the same lock.
 
 mod apply;
 mod attempt;
@@ -222,6 +224,20 @@ impl Engine {
         resolver: impl Resolve,
         session: Session,
     ) -> Result<Applied, RunError> {
+        let (summary, session) = self.apply_wave(plan, resolver, session).await?;
+        Ok(Applied { summary, ledger: session.close()? })
+    }
+
+    /// As [`Engine::apply`], where another plan may follow: the snapshot is written, and the session goes on under the same lock.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn apply_wave(
+        &self,
+        plan: &Plan,
+        resolver: impl Resolve,
+        session: Session,
+    ) -> Result<(Summary, Session), RunError> {
         apply::apply(self, plan, resolver, session).await
     }
 }

@@ -60,6 +60,19 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: &Counts) -> Counts {
+        Counts {
+            created: self.created + other.created,
+            updated: self.updated + other.updated,
+            deleted: self.deleted + other.deleted,
+            read: self.read + other.read,
+            recorded: self.recorded + other.recorded,
+            forgotten: self.forgotten + other.forgotten,
+        }
+    }
+
     pub(crate) fn add(&mut self, verb: Verb) {
         match verb {
             Verb::Create => self.created += 1,

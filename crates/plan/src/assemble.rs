@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics};
-use grappe_state::Object;
 use grappe_value::Value;
 use grappe_value::addr::{InstanceAddr, InstanceKey, Target};
 
@@ -51,8 +50,9 @@ pub(crate) fn normal<'a>(
         return Ok(Outcome::NeedReads(reads));
     }
     let roots = waves::roots(&walk, std::mem::take(&mut planner.held));
+    let waits = waves::waiting(&walk, &roots);
     if !targets.limits() {
-        walk.sound(&roots)?;
+        walk.sound(&waits)?;
     }
     let limited = targets.limits() || !roots.is_empty();
     found.extend(planner.check_imports(&walk, limited));
@@ -64,7 +64,6 @@ pub(crate) fn normal<'a>(
         return Err(found);
     }
     let asked = targets.asked(&walk, &roots);
-    let waits = waves::waiting(&walk, &roots);
     let is_asked = |node: NodeId| asked.as_ref().is_none_or(|asked| asked[node as usize]);
     let open = waves::list(&planner, &walk, &roots, &waits, &is_asked);
     let open_outputs = waves::outputs(&walk, &waits);
@@ -90,8 +89,7 @@ pub(crate) fn normal<'a>(
         // Nothing goes that something which stays as it is still stands on.
         let acts: BTreeSet<&InstanceAddr> =
             decided.iter().filter_map(|d| d.managed()?.object).map(|(addr, _)| addr).collect();
-        let objects = input.state.objects.keys();
-        let left = objects.filter(|addr| !acts.contains(addr));
+        let left = input.state.objects.keys().filter(|addr| !acts.contains(addr));
         standing = match excludes {
             true => left.filter(|addr| claimed.contains(addr) || !targets.names(addr)).collect(),
             false => {
@@ -107,6 +105,7 @@ pub(crate) fn normal<'a>(
             }
         };
         kept = foundations(&input.state.objects, standing.iter().copied());
+        standing.extend(kept.iter().filter(|addr| !acts.contains(*addr)));
     }
     let goes = |addr: &InstanceAddr| targets.names(addr) && !kept.contains(addr);
     let mut leaving = Leaving::new(input, world, &walk);
@@ -384,7 +383,7 @@ fn finish<'a>(
     let records: Vec<bool> =
         decided.iter().enumerate().map(|(i, d)| records(d, &dependencies[i], first.configured[i])).collect();
     let mut plan = empty(input, warnings);
-    for (decided, first) in decided.iter().zip(&first.now).filter(|(_, first)| !**first && !open.is_empty()) {
+    for (decided, _) in decided.iter().zip(&first.now).filter(|(_, first)| !**first && !open.is_empty()) {
         let Some(managed) = decided.managed().filter(|m| matches!(m.verdict, Verdict::Replace(_))) else { continue };
         if let Some((from, _)) = managed.object.filter(|(from, _)| stood_on.contains(from)) {
             plan.warnings.push(undermined(from, &standing, input));
@@ -409,7 +408,7 @@ fn finish<'a>(
         objects: &input.state.objects,
         dependencies: &dependencies,
         first: &first,
-        stood_on: &stood_on,
+        stood_on: &foundations(objects, standing.iter().copied()),
         records: &records,
         open_providers: &open_providers,
     })?;
@@ -421,6 +420,8 @@ fn finish<'a>(
     plan.imports = taken.cloned().collect();
     plan.drift = drift(input, world)?;
     plan.outputs = outputs;
+    let waits = |addr: &&InstanceAddr| open.iter().any(|open| waves::overlap(&open.what, &Target::Instance((*addr).clone())));
+    plan.open_replace = input.options.replace.iter().filter(waits).cloned().collect();
     (plan.open, plan.open_outputs) = (open, open_outputs);
     for (decided, first) in decided.into_iter().zip(first.now) {
         if let Decision::Data(value) = &decided.what {
@@ -475,5 +476,6 @@ fn empty(input: &Input<'_>, mut warnings: Diagnostics) -> Plan {
         excludes: input.options.excludes.clone(),
         open: Vec::new(),
         open_outputs: Vec::new(),
+        open_replace: Vec::new(),
     }
 }

@@ -68,6 +68,9 @@ pub struct Plan {
     /// The root module's outputs that wait for something open.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_outputs: Vec<Arc<str>>,
+    /// What of it is to be replaced then: `-replace` asked for it.
+    #[serde(default, with = "form::texts", skip_serializing_if = "Vec::is_empty")]
+    pub open_replace: Vec<InstanceAddr>,
 }
 
 impl Plan {

@@ -76,7 +76,7 @@ pub(crate) struct Parts<'p, 'a> {
     /// For each of `decided`: what the state must store as its dependencies.
     pub(crate) dependencies: &'p [Vec<InstanceAddr>],
     pub(crate) first: &'p First,
-    /// The objects on which something stands that the plan leaves as it is.
+    /// The objects on which something stands that the plan leaves as it is, directly or not.
     pub(crate) stood_on: &'p BTreeSet<&'p InstanceAddr>,
     /// For each of `decided`: whether the state must be written though nothing is done.
     pub(crate) records: &'p [bool],
@@ -95,6 +95,7 @@ pub(crate) fn operations(parts: &Parts<'_, '_>) -> Result<Vec<Operation>, Diagno
         all_of: HashMap::new(),
         late: HashMap::new(),
         last: BTreeMap::new(),
+        deposed: Vec::new(),
         estimates: Estimates::new(parts.objects.iter()),
     };
     draw.draw();
@@ -110,12 +111,14 @@ struct Draw<'p, 'a> {
     nodes: usize,
     /// The places of objects of the state.
     objects: HashMap<&'p InstanceAddr, usize>,
-    /// A place before the objects of a resource: one edge leads to all of them.
-    all_of: HashMap<&'p ResourceAddr, usize>,
+    /// A place before the objects of a resource, and how many they are: one edge leads to all of them.
+    all_of: HashMap<&'p ResourceAddr, (usize, usize)>,
     /// A place before those deletions of a resource that come after everything else.
     late: HashMap<&'p ResourceAddr, usize>,
     /// Those deletions, by the address in the state.
     last: BTreeMap<&'p InstanceAddr, Vec<usize>>,
+    /// The places of deposed objects that go, and what those depend on.
+    deposed: Vec<(usize, &'p [InstanceAddr])>,
     estimates: Estimates,
 }
 
@@ -148,8 +151,9 @@ impl<'p> Draw<'p, '_> {
         let first = self.drawing.add(objects.len());
         self.objects = objects.keys().enumerate().map(|(i, addr)| (addr, first + i)).collect();
         for addr in objects.keys() {
-            let all = *self.all_of.entry(&addr.resource).or_insert_with(|| self.drawing.add(1));
-            self.drawing.edge(all, self.objects[addr], Worth::Stored);
+            let (all, n) = self.all_of.entry(&addr.resource).or_insert_with(|| (self.drawing.add(1), 0));
+            *n += 1;
+            self.drawing.edge(*all, self.objects[addr], Worth::Stored);
         }
         for (addr, object) in objects {
             self.goes_before(self.objects[addr], &object.dependencies);
@@ -159,13 +163,14 @@ impl<'p> Draw<'p, '_> {
     /// What is at a place goes before the objects that it depends on.
     fn goes_before(&mut self, place: usize, dependencies: &[InstanceAddr]) {
         for dep in dependencies {
-            // No key, and no such object: all instances of the resource. (Or none: it is gone.)
-            let place_of = self.objects.get(dep).or_else(|| match dep.key {
-                InstanceKey::None => self.all_of.get(&*dep.resource),
+            // No key: all instances of the resource, or the only one. (Or none: it is gone.) Both are there where an earlier wave made the one
+            // and the others are still to go.
+            let several = || match (&dep.key, self.all_of.get(&*dep.resource)) {
+                (InstanceKey::None, Some((all, n))) if *n > 1 || !self.objects.contains_key(dep) => Some(*all),
                 _ => None,
-            });
-            if let Some(before) = place_of {
-                self.drawing.edge(place, *before, Worth::Stored);
+            };
+            if let Some(before) = several().or_else(|| self.objects.get(dep).copied()) {
+                self.drawing.edge(place, before, Worth::Stored);
             }
         }
     }
@@ -277,6 +282,9 @@ impl<'p> Draw<'p, '_> {
         if gone.deposed.is_some() || matches!(gone.how, Going::Adopt(..)) {
             self.goes_before(place, dependencies);
         }
+        if gone.deposed.is_some() {
+            self.deposed.push((place, dependencies));
+        }
         if !matches!(gone.how, Going::Adopt(..)) {
             self.last.entry(&gone.addr).or_default().push(place);
         }
@@ -340,6 +348,15 @@ impl<'p> Draw<'p, '_> {
                 self.drawing.edge(all, *place, Worth::Late);
             }
         }
+        if parts.gone.iter().any(|gone| gone.deposed.is_some()) {
+            // What stood on a deposed object names the address that its successor has now.
+            for (addr, object) in parts.objects {
+                self.goes_early(self.objects[addr], &object.dependencies, &last);
+            }
+            for (place, dependencies) in std::mem::take(&mut self.deposed) {
+                self.goes_early(place, dependencies, &last);
+            }
+        }
         for (i, decided) in parts.decided.iter().enumerate() {
             let Some(managed) = decided.managed() else { continue };
             let Some((_, object)) = managed.object else { continue };
@@ -353,18 +370,25 @@ impl<'p> Draw<'p, '_> {
                 continue;
             }
             let place = self.nodes + decided.node as usize;
-            for dep in &object.dependencies {
-                match (last.get(dep), self.late.get(&*dep.resource)) {
-                    (Some(gone), _) => gone.iter().for_each(|g| self.drawing.edge(place, *g, Worth::Late)),
-                    (None, Some(all)) if dep.key == InstanceKey::None => {
-                        self.drawing.edge(place, *all, Worth::Late);
-                    }
-                    _ => {}
-                }
-            }
+            self.goes_early(place, &object.dependencies, &last);
         }
         let routes = self.draw_routes();
         self.draw_early(&routes);
+    }
+
+    /// What is at a place comes before those deletions that come after everything else, of what it depends on.
+    fn goes_early(
+        &mut self,
+        place: usize,
+        dependencies: &[InstanceAddr],
+        last: &BTreeMap<&'p InstanceAddr, Vec<usize>>,
+    ) {
+        for dep in dependencies {
+            last.get(dep).into_iter().flatten().for_each(|gone| self.drawing.edge(place, *gone, Worth::Late));
+            if let Some(all) = self.late.get(&*dep.resource).filter(|_| dep.key == InstanceKey::None) {
+                self.drawing.edge(place, *all, Worth::Late);
+            }
+        }
     }
 
     /// What leads others to what goes leads nowhere first. Gives the objects that lead elsewhere from now on.

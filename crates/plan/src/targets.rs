@@ -208,12 +208,10 @@ impl<'o> Directly<'o> {
     fn of(&self, addr: &InstanceAddr) -> Vec<&'o InstanceAddr> {
         let mut found = Vec::new();
         for dep in self.objects.get(addr).into_iter().flat_map(|o| &o.dependencies) {
-            match self.objects.get_key_value(dep) {
-                Some((dep, _)) => found.push(dep),
-                None if dep.key == InstanceKey::None => {
-                    found.extend(self.all_of.get(&*dep.resource).into_iter().flatten());
-                }
-                None => {}
+            match dep.key {
+                // All instances, or the only one.
+                InstanceKey::None => found.extend(self.all_of.get(&*dep.resource).into_iter().flatten()),
+                _ => found.extend(self.objects.get_key_value(dep).map(|(dep, _)| dep)),
             }
         }
         found

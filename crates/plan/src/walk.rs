@@ -25,7 +25,6 @@ use crate::expand::Keys;
 use crate::providers::Home;
 use crate::resolve::Random;
 use crate::statics::{Block, Statics};
-use crate::waves::Root;
 
 /// A node of the walk.
 pub(crate) type NodeId = u32;
@@ -245,7 +244,7 @@ impl<'a> Walk<'a> {
 
     /// Where something was not evaluated though nothing is wrong, nothing is waited for and it depends on nothing that is open: a mistake in this
     /// program that must not pass for a plan.
-    pub(crate) fn sound(&self, open: &[Root]) -> Result<(), Diagnostic> {
+    pub(crate) fn sound(&self, waits: &[Option<usize>]) -> Result<(), Diagnostic> {
         // What a check block reads for itself may fail.
         let scoped = |what| match what {
             What::Instance(mi, i, _) | What::Whole(mi, i) => {
@@ -256,13 +255,9 @@ impl<'a> Walk<'a> {
             What::All(..) => true,
             _ => false,
         };
-        let poisoned = |id: &NodeId| self.node(*id).poisoned;
-        let explained = |id: NodeId| {
-            let node = self.node(id);
-            open.iter().any(|root| root.node == id) || !open.is_empty() && node.deps.iter().any(poisoned)
-        };
-        let mut wrong = self.nodes.iter().zip(0..).filter(|(node, _)| node.poisoned && !scoped(node.what));
-        match wrong.find(|(_, id)| !explained(*id)).map(|(node, _)| node) {
+        let waits = |id: usize| waits.get(id).is_some_and(Option::is_some);
+        let mut wrong = self.nodes.iter().enumerate().filter(|(_, n)| n.poisoned && !scoped(n.what));
+        match wrong.find(|(id, _)| !waits(*id)).map(|(_, node)| node) {
             None => Ok(()),
             Some(node) => {
                 let what =

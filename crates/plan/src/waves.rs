@@ -258,11 +258,11 @@ fn endless(open: &Open, again: bool) -> Diagnostic {
     let on: Vec<String> = open.on.iter().map(ToString::to_string).collect();
     let (what, on) = (&open.what, on.join(", "));
     let why = match again {
-        true => format!("It was known before, and {on} is to be changed once more: each wave would make it unknown again."),
-        false => format!("It waits for {on}, which was just applied and is to be changed once more."),
+        true => format!("{on} makes unknown again what was known before"),
+        false => format!("{on} was just done, and is to be done once more"),
     };
     Diagnostic::error("A block stays open")
-        .detail(format!("What {what} has to wait for does not come to rest. {why}"))
-        .hint(format!("find out with \"grappe plan\" why {on} changes each time; what was applied so far stays"))
+        .detail(format!("What {what} waits for does not come to rest: {why}."))
+        .hint("find out with \"grappe plan\" why that is so; what was applied stays")
         .address(what)
 }

@@ -129,8 +129,11 @@ impl Session {
         Ok(ledger)
     }
 
-    /// Folds the journal into a new snapshot.
-    fn fold(&mut self) -> Result<(), StateError> {
+    /// Folds the journal into a new snapshot, and goes on: the lock is kept. As [`Session::close`] otherwise.
+    ///
+    /// # Errors
+    /// As of [`Session::close`].
+    pub fn fold(&mut self) -> Result<(), StateError> {
         let changed = self.writer.is_some() || self.journal.is_some();
         // All that was queued is durable when it ends, or can't be.
         let durable = self.writer.take().map_or(u64::MAX, Writer::end);

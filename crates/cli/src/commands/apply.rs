@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use grappe_engine::resolver;
-use grappe_plan::{Plan, PlanMode};
-use grappe_state::Session;
+use grappe_engine::summary::Counts;
+use grappe_engine::{Summary, resolver};
+use grappe_plan::{Plan, PlanMode, Waves};
+use grappe_state::{Session, State};
 use serde_json::json;
 
 use super::plan::show;
@@ -14,7 +15,7 @@ use crate::Exit;
 use crate::args::{ApplyArgs, DestroyArgs, PlanningArgs, StateArgs};
 use crate::error::Explained;
 use crate::saved::Saved;
-use crate::ui::{self, Ui};
+use crate::ui::{self, Tone, Ui};
 
 pub(super) fn run(ui: &Ui, args: &ApplyArgs) -> anyhow::Result<Exit> {
     if args.what.is_file() {
@@ -38,30 +39,69 @@ fn plan_and_apply(
     let how = How::new(planning, destroy);
     let what = if destroy { "destroy" } else { "apply" };
     job.block_on(async {
-        let lock =
-            job.engine.lock(&job.store, what, planning.lock_timeout).await.map_err(|e| job.explain(e))?;
-        let session = job.store.session(lock)?;
+        let session = open(&job, what, planning).await?;
         let _world = job.open_world(session.ledger()).await?;
+        waves(&job, Waves::default(), how, approved, session).await
+    })
+}
+
+async fn open(job: &Job, what: &str, planning: &PlanningArgs) -> anyhow::Result<Session> {
+    let lock = job.engine.lock(&job.store, what, planning.lock_timeout).await.map_err(|e| job.explain(e))?;
+    Ok(job.store.session(lock)?)
+}
+
+/// Plans, asks and applies; and once more as long as something is left open. The lock is held over all of it.
+async fn waves(
+    job: &Job,
+    mut waves: Waves,
+    mut how: How,
+    approved: bool,
+    mut session: Session,
+) -> anyhow::Result<Exit> {
+    let mut done = Counts::default();
+    loop {
+        let number = waves.count() + 1;
+        if number > 1 {
+            job.ui.line("");
+            job.ui.line(job.ui.style().paint(Tone::Strong, format!("Wave {number}: what was left open")));
+            job.ui.event(&json!({ "type": "wave", "number": number }));
+        }
         let (plan, took) = job.plan(session.ledger(), &how).await?;
+        waves.next(&plan).map_err(|found| job.project.rejected(found))?;
         job.tell_about(&plan);
-        show(&job, &plan);
+        show(job, &plan);
         if plan.is_empty() {
-            session.close()?;
+            tell_outputs(job, &session.close()?.state)?;
             return Ok(Exit::Done);
         }
         let question = match how.mode {
             PlanMode::Destroy => "Destroy all this? There is no way back.",
             PlanMode::RefreshOnly => "Record this in the state?",
+            PlanMode::Normal if number > 1 => "Do this too?",
             PlanMode::Normal => "Do this?",
         };
         // What only brings the state's records up to date needs no word.
         let asks = ui::plan::changes(&plan) || how.mode == PlanMode::RefreshOnly;
         if asks && !approved && !job.approve(question).await? {
-            job.ui.line("Not approved: nothing was changed.");
+            job.ui.line(match number {
+                1 => "Not approved: nothing was changed.",
+                _ => "Not approved: what was applied before stays, and the rest is for the next apply.",
+            });
             return Ok(Exit::Error);
         }
-        apply(&job, &plan, took, session).await
-    })
+        let (summary, after) = apply(job, &plan, took, session).await?;
+        done = done.plus(&summary.counts);
+        if plan.open.is_empty() || !summary.is_success() {
+            if number > 1 {
+                job.ui.line(ui::summary::in_waves(number, &done));
+            }
+            tell_outputs(job, &after.close()?.state)?;
+            return Ok(exit_of(&summary));
+        }
+        waves.applied(&plan);
+        how = How::after(&plan, how.refresh, &waves);
+        session = after;
+    }
 }
 
 /// A plan that `plan -out` saved: applied as it was shown, or not at all.
@@ -94,35 +134,64 @@ fn saved(ui: &Ui, args: &ApplyArgs) -> anyhow::Result<Exit> {
             .into());
     }
     job.variables.clone_from(&saved.plan.variables);
+    if args.all_waves && !args.auto_approve && !saved.plan.open.is_empty() && !ui.is_interactive() {
+        return Err(Explained::new("nobody is there to approve what this plan leaves open")
+            .hint("apply it with -auto-approve too; or without -all-waves, and plan the rest then")
+            .into());
+    }
     job.block_on(async {
-        let lock =
-            job.engine.lock(&job.store, "apply", planning.lock_timeout).await.map_err(|e| job.explain(e))?;
-        let session = job.store.session(lock)?;
+        let session = open(&job, "apply", planning).await?;
         let _world = job.open_world(session.ledger()).await?;
-        job.tell_about(&saved.plan);
-        apply(&job, &saved.plan, Duration::ZERO, session).await
+        let plan = &saved.plan;
+        job.tell_about(plan);
+        let mut wave = Waves::default();
+        wave.next(plan).map_err(|found| job.project.rejected(found))?;
+        let (summary, session) = apply(&job, plan, Duration::ZERO, session).await?;
+        if plan.open.is_empty() || !summary.is_success() {
+            tell_outputs(&job, &session.close()?.state)?;
+            return Ok(exit_of(&summary));
+        }
+        if args.all_waves {
+            wave.applied(plan);
+            let how = How::after(plan, true, &wave);
+            return waves(&job, wave, how, args.auto_approve, session).await;
+        }
+        tell_outputs(&job, &session.close()?.state)?;
+        job.ui.line("");
+        job.ui.lines(ui::plan::left_open(plan, job.ui.style()));
+        job.ui.line("That was not part of this plan: plan and apply again to do it.");
+        Ok(Exit::Changes)
     })
 }
 
-async fn apply(job: &Job, plan: &Plan, took: Duration, session: Session) -> anyhow::Result<Exit> {
+/// Applies one plan.
+async fn apply(
+    job: &Job,
+    plan: &Plan,
+    took: Duration,
+    session: Session,
+) -> anyhow::Result<(Summary, Session)> {
     let resolver =
         resolver(&job.project.config, plan, &job.registry, job.surroundings(), &session.ledger().state)
             .map_err(|found| job.project.rejected(found))?;
-    let applied = job.engine.apply(plan, resolver, session).await.map_err(|e| job.explain(e))?;
+    let (summary, session) =
+        job.engine.apply_wave(plan, resolver, session).await.map_err(|e| job.explain(e))?;
     job.progress.finish();
-    let summary = &applied.summary;
-    job.ui.diagnostics(&ui::summary::failures(summary, &job.project.config), &job.project.sources);
+    job.ui.diagnostics(&ui::summary::failures(&summary, &job.project.config), &job.project.sources);
     job.ui.diagnostics(&summary.warnings.iter().cloned().collect(), &job.project.sources);
-    job.ui.lines(ui::summary::render(summary, plan.mode, took, job.ui.style()));
+    job.ui.lines(ui::summary::render(&summary, plan, took, job.ui.style()));
     for notice in job.store.sealer().take_notices() {
         job.ui.warn(&notice);
     }
-    let state = &applied.ledger.state;
+    Ok((summary, session))
+}
+
+fn tell_outputs(job: &Job, state: &State) -> anyhow::Result<()> {
     if !state.outputs.is_empty() {
         job.ui.line("");
         job.ui.line("Outputs:");
         job.ui.lines(super::output::all(state, job.ui.style())?);
         job.ui.event(&json!({ "type": "outputs", "outputs": ui::json::outputs(state) }));
     }
-    Ok(exit_of(summary))
+    Ok(())
 }

@@ -48,6 +48,9 @@ pub(super) fn show(job: &Job, plan: &grappe_plan::Plan) {
         let change = ui::json::output_change(output);
         job.ui.event(&json!({ "type": "planned_output", "name": &**name, "change": change }));
     }
+    for open in &plan.open {
+        job.ui.event(&json!({ "type": "planned_open", "open": ui::json::open(open) }));
+    }
     for drift in &plan.drift {
         let changed: Vec<String> = drift.changed.iter().map(ToString::to_string).collect();
         job.ui.event(&json!({
@@ -61,6 +64,7 @@ pub(super) fn show(job: &Job, plan: &grappe_plan::Plan) {
     job.ui.event(&json!({
         "type": "change_summary",
         "changes": { "import": counts.import, "add": counts.add, "change": counts.change, "remove": counts.destroy, "forget": counts.forget },
+        "open": plan.open.len(),
         "anything": ui::plan::changes(plan),
     }));
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use grappe_engine::{Cancel, Engine, Options, RunError};
-use grappe_plan::{Input, Plan, PlanMode, Surroundings};
+use grappe_plan::{Earlier, Input, Plan, PlanMode, Surroundings, Waves};
 use grappe_provider::{Client, Registry, Setup};
 use grappe_ssh::Pool;
 use grappe_state::{Holder, Ledger, Store};
@@ -32,6 +32,10 @@ pub(super) struct How {
     pub(super) replace: BTreeSet<grappe_value::addr::InstanceAddr>,
     /// What is taken into the state: ids by address.
     pub(super) imports: BTreeMap<grappe_value::addr::InstanceAddr, Arc<str>>,
+    /// What earlier waves of the same apply did.
+    pub(super) earlier: BTreeMap<grappe_value::addr::InstanceAddr, Earlier>,
+    /// What `plantimestamp()` gives, where that is not the present.
+    pub(super) timestamp: Option<Arc<str>>,
 }
 
 impl How {
@@ -47,6 +51,22 @@ impl How {
             excludes: args.excludes.clone(),
             replace: args.replace.iter().cloned().collect(),
             imports: BTreeMap::new(),
+            earlier: BTreeMap::new(),
+            timestamp: None,
+        }
+    }
+
+    /// How what a plan leaves open is planned, when the plan is applied.
+    pub(super) fn after(plan: &Plan, refresh: bool, waves: &Waves) -> Self {
+        How {
+            mode: plan.mode,
+            refresh,
+            targets: plan.targets.clone(),
+            excludes: plan.excludes.clone(),
+            replace: plan.open_replace.iter().cloned().collect(),
+            imports: BTreeMap::new(),
+            earlier: waves.earlier.clone(),
+            timestamp: plan.timestamp.clone(),
         }
     }
 }
@@ -146,7 +166,8 @@ impl Job {
             excludes: how.excludes.clone(),
             replace: how.replace.clone(),
             imports: how.imports.clone(),
-            timestamp,
+            earlier: how.earlier.clone(),
+            timestamp: how.timestamp.clone().or(timestamp),
             cwd,
             home,
             ..grappe_plan::Options::default()

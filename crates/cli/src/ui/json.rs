@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use grappe_plan::{Action, Change, OutputChange, Plan, Reason};
+use grappe_plan::{Action, Change, Open, OpenReason, OutputChange, Plan, Reason};
 use grappe_provider::Registry;
 use grappe_state::{Object, State};
 use grappe_value::addr::{InstanceAddr, InstanceKey, Mode};
@@ -37,8 +37,28 @@ pub fn plan(plan: &Plan, state: &State, registry: &Registry) -> Json {
         "resource_changes": resources,
         "resource_drift": drift,
         "output_changes": outputs,
+        "complete": plan.open.is_empty(),
+        "open": plan.open.iter().map(open).collect::<Vec<_>>(),
+        "open_outputs": plan.open_outputs,
         "prior_state": self::state(state, registry),
         "timestamp": plan.timestamp,
+    })
+}
+
+/// Something that a plan leaves open, with the reason by Terraform's name.
+#[must_use]
+pub fn open(open: &Open) -> Json {
+    let reason = match open.why {
+        OpenReason::Count | OpenReason::ForEach => "instance_count_unknown",
+        OpenReason::Provider => "provider_config_unknown",
+        OpenReason::Import => "resource_config_unknown",
+        OpenReason::Dependencies => "deferred_prereq",
+    };
+    json!({
+        "address": open.what.to_string(),
+        "reason": reason,
+        "waits_for": open.on.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "objects": open.objects,
     })
 }
 

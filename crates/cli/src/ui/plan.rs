@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use grappe_graph::{Graph, critical_path};
-use grappe_plan::{Action, Change, Move, OpAction, OutputChange, Plan, PlanMode, Reason};
+use grappe_plan::{Action, Change, Move, OpAction, Open, OpenReason, OutputChange, Plan, PlanMode, Reason};
 use grappe_provider::Registry;
 use grappe_value::addr::{InstanceAddr, InstanceKey, Mode};
 use grappe_value::{Attribute, OnChange, Path, Value};
 
-use super::diff::{Differ, Mark};
+use super::diff::{Differ, Mark, plural};
 use super::style::{Style, Tone, columns, duration, wrap};
 use super::value::{entry_name, padded};
 
@@ -49,6 +49,11 @@ pub fn render(plan: &Plan, registry: &Registry, style: Style) -> Vec<String> {
         out.push(String::new());
     }
     outputs(&plan.outputs, style, &mut out);
+    if !plan.open.is_empty() {
+        out.extend(left_open(plan, style));
+        out.push("This is planned when the rest is applied: it is known then.".into());
+        out.push(String::new());
+    }
     out.push(summary(plan, style));
     out.extend(expected(plan, style));
     out
@@ -112,7 +117,65 @@ fn summary(plan: &Plan, style: Style) -> String {
     if forget > 0 {
         text.push_str(&format!(", {forget} to forget"));
     }
+    if !plan.open.is_empty() {
+        let n = plan.open.len();
+        text.push_str(&format!("; {n} block{} still open", plural(n)));
+    }
     text + "."
+}
+
+/// What a plan does not decide on, and why.
+#[must_use]
+pub fn left_open(plan: &Plan, style: Style) -> Vec<String> {
+    let mut out = vec![style.paint(Tone::Strong, "Still open:"), String::new()];
+    let mut line = |text: String| {
+        for (i, line) in wrap(&text, style.width.saturating_sub(4)).iter().enumerate() {
+            out.push(format!("  {} {line}", if i == 0 { style.paint(Tone::Read, "?") } else { " ".into() }));
+        }
+    };
+    let on = |open: &Open| open.on.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let stays = |objects: usize| match objects {
+        0 => String::new(),
+        1 => "; its object stays as it is until then".into(),
+        n => format!("; its {n} objects stay as they are until then"),
+    };
+    let mut waiting: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
+    for open in &plan.open {
+        let what = match open.why {
+            OpenReason::Count => "its count depends on",
+            OpenReason::ForEach => "its for_each depends on",
+            OpenReason::Provider => "its provider is configured from",
+            OpenReason::Import => "what is imported to it depends on",
+            OpenReason::Dependencies => {
+                waiting.entry(on(open)).or_default().push(format!("{}{}", open.what, kept(open.objects)));
+                continue;
+            }
+        };
+        let what = format!("{what} {}{}", listed(&on(open)), stays(open.objects));
+        line(format!("{}: {what}", style.paint(Tone::Strong, &open.what)));
+    }
+    for (on, what) in waiting {
+        line(format!("waiting for {}: {}", listed(&on), listed(&what)));
+    }
+    if !plan.open_outputs.is_empty() {
+        let names: Vec<String> = plan.open_outputs.iter().map(ToString::to_string).collect();
+        line(format!("output{} {}", plural(names.len()), listed(&names)));
+    }
+    out.push(String::new());
+    out
+}
+
+/// That what waits exists.
+fn kept(objects: usize) -> &'static str {
+    if objects == 0 { "" } else { " (exists)" }
+}
+
+/// `a, b and 3 more`
+fn listed(all: &[String]) -> String {
+    match all.len().saturating_sub(LISTED) {
+        0 => all.join(", "),
+        more => format!("{} and {more} more", all[..LISTED].join(", ")),
+    }
 }
 
 /// What is said where nothing is to be done.
@@ -474,6 +537,7 @@ pub fn because(reason: &Reason) -> Option<String> {
 #[must_use]
 pub fn changes(plan: &Plan) -> bool {
     plan.changes.iter().any(is_shown)
+        || !plan.open.is_empty()
         || plan.outputs.values().any(|o| o.action != Action::NoOp)
         || !plan.moves.is_empty()
 }

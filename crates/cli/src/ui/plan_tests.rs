@@ -31,6 +31,9 @@ fn plan(changes: Vec<Change>) -> Plan {
         workspace: "default".into(),
         targets: Vec::new(),
         excludes: Vec::new(),
+        open: Vec::new(),
+        open_outputs: Vec::new(),
+        open_replace: Vec::new(),
     }
 }
 

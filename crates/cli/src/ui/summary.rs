@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use grappe_diag::{Diagnostic, Diagnostics, Span};
-use grappe_engine::summary::Failed;
+use grappe_engine::summary::{Counts, Failed};
 use grappe_engine::{Failure, Summary};
 use grappe_lang::Config;
-use grappe_plan::PlanMode;
+use grappe_plan::{Plan, PlanMode};
 use grappe_value::Path;
 use grappe_value::addr::InstanceAddr;
 
@@ -108,15 +108,8 @@ fn place(config: &Config, addr: &str, attribute: Option<&str>) -> Option<Span> {
     name.and_then(|name| resource.body.attr_span(&Path::attr(name))).or(Some(resource.span))
 }
 
-/// The end of an apply or a destroy. `planning` is what came before it.
-#[must_use]
-pub fn render(summary: &Summary, mode: PlanMode, planning: Duration, style: Style) -> Vec<String> {
-    let counts = summary.counts;
-    let (what, undone) = match mode {
-        PlanMode::Destroy => ("Destroy", "destroy"),
-        PlanMode::RefreshOnly => ("Refresh", "apply -refresh-only"),
-        PlanMode::Normal => ("Apply", "apply"),
-    };
+/// What was done, by how.
+fn did(counts: &Counts) -> String {
     let mut did = vec![
         format!("{} added", counts.created),
         format!("{} changed", counts.updated),
@@ -125,11 +118,30 @@ pub fn render(summary: &Summary, mode: PlanMode, planning: Duration, style: Styl
     if counts.forgotten > 0 {
         did.push(format!("{} forgotten", counts.forgotten));
     }
+    did.join(", ")
+}
+
+/// What several waves did together.
+#[must_use]
+pub fn in_waves(number: usize, counts: &Counts) -> String {
+    format!("In {number} waves: {}.", did(counts))
+}
+
+/// The end of an apply or a destroy. `planning` is what came before it.
+#[must_use]
+pub fn render(summary: &Summary, plan: &Plan, planning: Duration, style: Style) -> Vec<String> {
+    let (what, undone) = match plan.mode {
+        PlanMode::Normal if !plan.open.is_empty() => ("Wave", "apply"),
+        PlanMode::Destroy => ("Destroy", "destroy"),
+        PlanMode::RefreshOnly => ("Refresh", "apply -refresh-only"),
+        PlanMode::Normal => ("Apply", "apply"),
+    };
+    let did = did(&summary.counts);
     let wall = duration(Duration::from_millis(summary.wall));
     let mut out = Vec::new();
     if summary.is_success() {
         let head = style.paint(Tone::Add, format!("{what} complete:"));
-        out.push(format!("{head} {} in {wall}.", did.join(", ")));
+        out.push(format!("{head} {did} in {wall}."));
     } else {
         let how = if summary.interrupted { "interrupted" } else { "incomplete" };
         let head = style.paint(Tone::Remove, format!("{what} {how}:"));
@@ -141,7 +153,7 @@ pub fn render(summary: &Summary, mode: PlanMode, planning: Duration, style: Styl
                 left.push(format!("{count} {word}"));
             }
         }
-        out.extend(wrap(&format!("{head} {}; {} in {wall}.", did.join(", "), left.join(", ")), style.width));
+        out.extend(wrap(&format!("{head} {did}; {} in {wall}.", left.join(", ")), style.width));
         out.push(format!("What is done is recorded: run {undone} again to go on from here."));
     }
     let mut phases = vec![("plan", u64::try_from(planning.as_millis()).unwrap_or(u64::MAX))];

@@ -7,17 +7,17 @@ use grappe_diag::Diagnostic;
 use grappe_graph::{Graph, ReadyQueue, critical_path};
 use grappe_plan::{Action, OpAction, Plan, PlanMode};
 use grappe_provider::Fault;
-use grappe_state::{Change, Durable, OutputValue, Pending, Record, Subject};
+use grappe_state::{Change, Durable, OutputValue, Pending, Record, Session, Subject};
 use grappe_value::{Value, wire};
 use tokio::task::{Id, JoinError};
 
 use super::job::{Ended, Message, News};
-use super::{Applied, Run, Running, books};
+use super::{Run, Running, books};
 use crate::attempt::{Stopped, Why};
 use crate::event::{EventKind, OpName, Verb};
 use crate::report::millis;
 use crate::resolve::Resolve;
-use crate::summary::{Failed, Step};
+use crate::summary::{Failed, Step, Summary};
 use crate::{Failure, RunError};
 
 impl<R: Resolve> Run<'_, R> {
@@ -241,7 +241,7 @@ impl<R: Resolve> Run<'_, R> {
         Some(running)
     }
 
-    pub(super) async fn finish(mut self, graph: &Graph) -> Result<Applied, RunError> {
+    pub(super) async fn finish(mut self, graph: &Graph) -> Result<(Summary, Session), RunError> {
         if let Err(failure) = self.outputs() {
             self.summary.errors.push(Failed { op: None, error: failure });
         }
@@ -249,11 +249,14 @@ impl<R: Resolve> Run<'_, R> {
         self.summary.phases.push(("apply", applied));
         self.summary.retries = self.shared.retries.load(Ordering::Relaxed) as usize;
         self.summary.critical_path = steps(self.plan, graph, &self.durations);
-        let session = self.session;
-        let closed = tokio::task::spawn_blocking(move || session.close())
-            .await
-            .unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()));
-        if let Err(error) = &closed {
+        let mut session = self.session;
+        let (session, folded) = tokio::task::spawn_blocking(move || {
+            let folded = session.fold();
+            (session, folded)
+        })
+        .await
+        .unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()));
+        if let Err(error) = &folded {
             let error = Failure::of_state(error);
             self.summary.errors.push(Failed { op: None, error });
         }
@@ -261,7 +264,8 @@ impl<R: Resolve> Run<'_, R> {
         self.summary.wall = self.reporter.elapsed();
         self.summary.phases.push(("snapshot", self.summary.wall - applied));
         self.reporter.say(EventKind::RunFinished { summary: Box::new(self.summary.clone()) });
-        Ok(Applied { summary: self.summary, ledger: closed? })
+        folded?;
+        Ok((self.summary, session))
     }
 
     /// Stores the outputs, as far as they are known.

@@ -42,7 +42,7 @@ use crate::{Engine, Failure, RunError};
 pub(crate) use books::recovered;
 use job::{Ended, Message, Shared};
 
-/// What applying came to.
+/// What applying came to, where nothing follows.
 #[derive(Debug)]
 pub struct Applied {
     /// How it ended.
@@ -98,7 +98,7 @@ pub(crate) async fn apply<R: Resolve>(
     plan: &Plan,
     resolver: R,
     session: Session,
-) -> Result<Applied, RunError> {
+) -> Result<(Summary, Session), RunError> {
     let reporter = engine.reporter();
     check_base(plan, &session)?;
     let edges = plan.operations.iter().flat_map(|op| op.requires.iter().map(|r| (r.index(), op.id.index())));
