@@ -11,12 +11,14 @@
 //! - [`haproxy`]: the load balancer in front of the API servers;
 //! - [`keepalived`]: the address that moves between load balancers;
 //! - [`cni`]: what each network plugin asks of the pod network and of the cloud's ports;
+//! - [`flows`]: who talks to whom in a cluster, for firewalls and security groups;
 //! - [`manifest`]: the objects in a YAML text.
 
 pub mod certificate;
 pub mod cni;
 pub mod config;
 pub mod containerd;
+pub mod flows;
 pub mod haproxy;
 pub mod hosts;
 pub mod join;
