@@ -19,3 +19,4 @@ mod simulated;
 mod surgery;
 mod terraform;
 mod walk;
+mod waves;

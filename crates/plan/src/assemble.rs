@@ -127,8 +127,7 @@ pub(crate) fn normal<'a>(
     }
     let gone = leaving.gone;
     found.extend(leaving.found);
-    let known = input.options.imports.keys().filter(|addr| !waits_whole(addr));
-    found.extend(crate::import::homeless(input, known, &wanted));
+    found.extend(crate::import::homeless(input, &waits_whole, &wanted));
     if found.has_errors() {
         return Err(found);
     }

@@ -146,7 +146,7 @@ impl Walk<'_> {
 }
 
 /// Whether nothing is wrong with a `count` or a `for_each` but that it is not known.
-fn is_open(by: Repeated, value: &Value) -> bool {
+pub(crate) fn is_open(by: Repeated, value: &Value) -> bool {
     let any_unknown = |items: &[Value]| items.iter().any(Value::is_unknown);
     match by {
         Repeated::No => false,

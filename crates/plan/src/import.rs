@@ -13,12 +13,12 @@ use grappe_value::addr::InstanceAddr;
 use grappe_value::{Type, Value, convert};
 
 use crate::decide::creation;
-use crate::expand::each_keys;
+use crate::expand::{each_keys, is_open};
 use crate::input::{ImportRead, Input};
 use crate::model::ProviderConfig;
 use crate::planner::provider_config;
 use crate::references::instance_key;
-use crate::walk::{At, Frame, NodeId, Walk};
+use crate::walk::{At, Frame, NodeId, Repeated, Walk};
 
 /// What must be read to import an instance: nothing where its provider waits for something itself.
 ///
@@ -78,6 +78,16 @@ pub(crate) fn read(
 pub(crate) struct Named {
     pub(crate) ids: BTreeMap<InstanceAddr, Arc<str>>,
     pub(crate) deps: Vec<NodeId>,
+    /// What is not known yet: of which instance (of all where `None`), and what is wrong with that where it never will be.
+    pub(crate) open: Vec<(Option<InstanceAddr>, Diagnostic)>,
+}
+
+impl Named {
+    /// That it is not known yet whether, or by what, an instance is to be imported.
+    pub(crate) fn open(&self, addr: &InstanceAddr) -> Option<&Diagnostic> {
+        let of_it = |of: &Option<InstanceAddr>| of.as_ref().is_none_or(|of| of == addr);
+        self.open.iter().find(|(of, _)| of_it(of)).map(|(_, wrong)| wrong)
+    }
 }
 
 /// Evaluates an `import` block of the root module.
@@ -96,7 +106,12 @@ pub(crate) fn evaluate(walk: &Walk<'_>, block: &Import, found: &mut Diagnostics)
         let keys = match each_keys(&value) {
             Ok(keys) => keys,
             Err(why) => {
-                found.push(Diagnostic::error("Invalid for_each argument").detail(why).span(for_each.span()));
+                let wrong = Diagnostic::error("Invalid for_each argument").detail(why).span(for_each.span());
+                match is_open(Repeated::ForEach, &value) {
+                    true => named.open.push((None, wrong)),
+                    false => found.push(wrong),
+                }
+                named.deps = deps;
                 return named;
             }
         };
@@ -124,10 +139,9 @@ pub(crate) fn evaluate(walk: &Walk<'_>, block: &Import, found: &mut Diagnostics)
             continue;
         };
         let Some(id) = eval(&block.id, &frame, found) else { continue };
+        let open = id.is_unknown();
         let why = match convert(&id, &Type::String) {
-            Ok(id) if id.is_unknown() => {
-                "depends on resource attributes that cannot be determined until apply: apply what it depends on first, with -target"
-            }
+            Ok(id) if id.is_unknown() => "is not known, and nothing that is planned makes it known",
             Ok(id) if id.is_null() => "is null",
             Ok(id) => match id.as_str() {
                 Some("") | None => "is an empty text",
@@ -138,11 +152,13 @@ pub(crate) fn evaluate(walk: &Walk<'_>, block: &Import, found: &mut Diagnostics)
             },
             Err(_) => "is no text",
         };
-        found.push(
-            Diagnostic::error("Invalid import id argument")
-                .detail(format!("The import block's \"id\" for {addr} {why}."))
-                .span(block.id.span()),
-        );
+        let wrong = Diagnostic::error("Invalid import id argument")
+            .detail(format!("The import block's \"id\" for {addr} {why}."))
+            .span(block.id.span());
+        match open {
+            true => named.open.push((Some(addr), wrong)),
+            false => found.push(wrong),
+        }
     }
     named.deps = deps;
     named
@@ -181,15 +197,21 @@ pub(crate) fn check_blocks(
 }
 
 /// That there is no block for what is to be imported.
-pub(crate) fn homeless<'i>(
+pub(crate) fn homeless(
     input: &Input<'_>,
-    imports: impl Iterator<Item = &'i InstanceAddr>,
+    is_open: &dyn Fn(&InstanceAddr) -> bool,
     wanted: &BTreeSet<InstanceAddr>,
 ) -> Diagnostics {
-    imports
-        .filter(|addr| !wanted.contains(*addr))
+    let missing = input.options.imports.keys().filter(|addr| !wanted.contains(*addr));
+    missing
         .map(|addr| {
             let ty = &addr.resource.ty;
+            if is_open(addr) {
+                return Diagnostic::error("Import of something that is not known yet")
+                    .detail(format!("Whether there is to be an instance {addr} is known only while applying."))
+                    .hint("apply first, and import it then")
+                    .address(addr);
+            }
             if input.registry.resource(ty).is_none() {
                 return Diagnostic::error("Invalid resource type")
                     .detail(format!("No provider here has a resource type \"{ty}\"."))

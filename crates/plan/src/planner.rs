@@ -15,7 +15,7 @@ use crate::decide::{self, Verdict, decide, propose};
 use crate::decided::{Decided, Decision, Managed};
 use crate::import;
 use crate::input::{DataRead, DataResult, ImportRead, Input};
-use crate::model::{ProviderConfig, ProviderKey, Reason, StepTime};
+use crate::model::{OpenReason, ProviderConfig, ProviderKey, Reason, StepTime};
 use crate::providers::default_config;
 use crate::provision;
 use crate::walk::{At, Driver, Frame, Made, NodeId, OpenBlock, Walk};
@@ -83,7 +83,24 @@ impl<'a> Planner<'a> {
             None => self.id_to_import(walk, at, &mut deps, &mut found),
             Some(_) => None,
         };
-        if let Some(id) = id {
+        let id = match id {
+            None => None,
+            Some(Importing::Later(on)) => return self.hold(at, OpenReason::Import, on, deps, found),
+            Some(Importing::Asked(id)) => Some((id, false)),
+            Some(Importing::By(id)) => Some((id, true)),
+        };
+        let provider_node = at.home.block.and_then(|(_, i)| walk.modules[at.holder].providers[i]);
+        // A provider that is only known when something is done: what exists can be read then, and not before.
+        let unreachable = provider_node.filter(|node| {
+            let node = walk.node(*node);
+            !node.poisoned && !node.value.is_wholly_known()
+        });
+        if let Some((id, may_wait)) = id {
+            let mut on = if config.is_wholly_known() { Vec::new() } else { deps.clone() };
+            on.extend(unreachable);
+            if may_wait && self.moves(walk, &on) {
+                return self.hold(at, OpenReason::Import, on, deps, found);
+            }
             if !found.has_errors() {
                 match import::read(walk, at, kind, &id, &config, timeouts) {
                     Ok(read) => self.imports.extend(read),
@@ -91,6 +108,10 @@ impl<'a> Planner<'a> {
                 }
             }
             return Made { value: None, deps, found };
+        }
+        let is_read = object.is_some() && kind.reads() && self.input.options.refresh;
+        if let Some(node) = unreachable.filter(|node| is_read && self.moves(walk, &[*node])) {
+            return self.hold(at, OpenReason::Provider, vec![node], deps, found);
         }
         let prior = match object.map(|(addr, _)| self.world.prior(addr)).transpose() {
             Ok(Some(Prior::There { value, .. })) if self.is_left(kind, &value) => Prior::Gone(value),
@@ -188,6 +209,19 @@ impl<'a> Planner<'a> {
         Made { value: (!found.has_errors()).then_some(value), deps, found }
     }
 
+    /// An instance that waits for what these nodes are made of.
+    fn hold(
+        &mut self,
+        at: &At<'_>,
+        why: OpenReason,
+        on: Vec<NodeId>,
+        deps: Vec<NodeId>,
+        found: Diagnostics,
+    ) -> Made<Value> {
+        self.held.push(Held { node: at.node, addr: at.addr.clone(), why, deps: on });
+        Made { value: None, deps, found }
+    }
+
     /// The id under which an instance is to be imported, as the user asks for it or an `import` block says.
     fn id_to_import(
         &mut self,
@@ -195,9 +229,9 @@ impl<'a> Planner<'a> {
         at: &At<'_>,
         deps: &mut Vec<NodeId>,
         found: &mut Diagnostics,
-    ) -> Option<Arc<str>> {
+    ) -> Option<Importing> {
         if let Some(id) = self.input.options.imports.get(&at.addr) {
-            return Some(id.clone());
+            return Some(Importing::Asked(id.clone()));
         }
         let module = walk.modules[at.frame.module].module;
         for i in walk.statics.imports_of(module, at.resource) {
@@ -205,7 +239,15 @@ impl<'a> Planner<'a> {
             let named = self.named.entry(i).or_insert_with(|| import::evaluate(walk, block, found));
             if let Some(id) = named.ids.get(&at.addr) {
                 deps.extend(&named.deps);
-                return Some(id.clone());
+                return Some(Importing::By(id.clone()));
+            }
+            if let Some(wrong) = named.open(&at.addr).cloned() {
+                let on = named.deps.clone();
+                if self.moves(walk, &on) {
+                    deps.extend(&on);
+                    return Some(Importing::Later(on));
+                }
+                found.push(wrong);
             }
         }
         None
@@ -219,7 +261,11 @@ impl<'a> Planner<'a> {
             match self.named.get(&i) {
                 Some(named) => all.push((block, named.clone())),
                 None if limited => {}
-                None => all.push((block, import::evaluate(walk, block, &mut found))),
+                None => {
+                    let named = import::evaluate(walk, block, &mut found);
+                    found.extend(named.open.iter().map(|(_, wrong)| wrong.clone()));
+                    all.push((block, named));
+                }
             }
         }
         let wanted = self.decided.iter().map(|d| d.addr.clone());
@@ -339,6 +385,16 @@ fn same_object(kind: &dyn AnyResource, begun: &grappe_state::Pending, planned: &
         let fixed = attribute.on_change == OnChange::Replace;
         !fixed || !before.is_wholly_known() || !now.is_wholly_known() || before.same(now)
     })
+}
+
+/// How an instance is to be imported.
+enum Importing {
+    /// By this id, now: that is all that is to be done.
+    Asked(Arc<str>),
+    /// By this id.
+    By(Arc<str>),
+    /// It can't be said before what these nodes are made of is done.
+    Later(Vec<NodeId>),
 }
 
 /// What a block says, with what that touched.

@@ -148,7 +148,7 @@ fn blocks_that_name_nothing_or_the_same_are_refused() {
     for (blocks, why) in [
         (a.clone() + &a, "Duplicate import configuration for \"lab_thing.a\""),
         (block("lab_thing.b[3]", "\"1\""), "There is no instance lab_thing.b[3]"),
-        (block("lab_thing.b[0]", "lab_thing.a.id"), "depends on resource attributes"),
+        (block("lab_thing.b[0]", "uuid()"), "nothing that is planned makes it known"),
         (block("lab_thing.a", "\"\""), "is an empty text"),
         (block("lab_thing.a", "null"), "is null"),
     ] {

@@ -46,13 +46,13 @@ fn repetition_must_be_known() {
         r#"
         resource "lab_thing" "a" {}
         resource "lab_thing" "n" { count = length(uuid()) > 9 ? parseint(substr(uuid(), 0, 1), 16) : 1 }
-        resource "lab_thing" "k" { for_each = toset([uuid(), lab_thing.a.name]) }
+        resource "lab_thing" "k" { for_each = toset([uuid()]) }
         resource "lab_thing" "l" { for_each = ["x"] }
         resource "lab_thing" "quiet" { input = lab_thing.n[0].id }
         "#
     ), @r#"
-    Invalid count argument: The "count" value depends on resource attributes that cannot be determined until apply, so it can't be predicted how many instances will be created. To work around this, use -target to first apply only what the count depends on.
-    Invalid for_each argument: The "for_each" set includes values derived from resource attributes that cannot be determined until apply, and so it can't be determined which keys will identify the instances. Better define the keys statically in your configuration and place what is known after apply only in the map's values; or use -target to first apply only what "for_each" depends on.
+    Invalid count argument: The "count" value is not known, and nothing that is planned makes it known: it can't be said how many instances there are to be. What is different each time, such as uuid(), can't say that.
+    Invalid for_each argument: The "for_each" set has values that are not known, and nothing that is planned makes them known: it can't be said which instances there are to be. What is different each time, such as uuid(), can't say that; in the values of a map it does no harm.
     Invalid for_each argument: The given "for_each" argument value is unsuitable: the "for_each" argument must be a map, or set of strings, and you have provided a value of type tuple.
     "#);
     assert_snapshot!(refused(
