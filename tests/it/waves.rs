@@ -130,56 +130,71 @@ fn provisioners_run_once_in_all_waves() {
     }
 }
 
-/// Killed while the second wave goes on, the next apply goes on with it.
+/// Machines for the addresses of other machines; killed while the second wave goes on, the next apply goes on with it.
 #[test]
 fn a_kill_in_the_second_wave_is_gone_on_from() {
     let sandbox = Sandbox::new(
         r#"
-        provider "sim" {
-          speed = 1
+        provider "sim" {}
+        resource "sim_network" "n" {
+          name = "n"
+          cidr = "10.0.0.0/24"
+        }
+        resource "sim_port" "lb" {
+          count      = 2
+          network_id = sim_network.n.id
         }
         resource "sim_machine" "lb" {
-          name = "lb"
+          count    = 2
+          name     = "lb-${count.index}"
+          port_ids = [sim_port.lb[count.index].id]
         }
-        resource "sim_machine" "worker" {
-          for_each = toset([replace(sim_machine.lb.address, "/.*/", "one"), "two"])
-          name     = "w-${each.key}"
+        module "workers" {
+          source   = "./worker"
+          for_each = { for m in sim_machine.lb : m.address => m.name }
+          network  = sim_network.n.id
+          behind   = each.value
         }
         output "workers" {
-          value = keys(sim_machine.worker)
+          value = { for address, w in module.workers : address => w.name }
         }
         "#,
     );
-    let mut child = sandbox
-        .command(&["apply", "-auto-approve"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let begun = || {
-        let journal = sandbox.path(".grappe/journal");
-        let text = std::fs::read_to_string(journal).unwrap_or_default();
-        text.contains("sim_machine.worker")
-    };
+    sandbox.write(
+        "worker/main.tf",
+        r#"
+        variable "network" {}
+        variable "behind" {}
+        resource "sim_port" "w" { network_id = var.network }
+        resource "sim_machine" "w" {
+          name     = "worker-of-${var.behind}"
+          port_ids = [sim_port.w.id]
+          provisioner "local-exec" { command = "echo x >> begun; [ -e fast ] || sleep 3" }
+        }
+        output "name" { value = sim_machine.w.name }
+        "#,
+    );
+    let mut command = sandbox.command(&["apply", "-auto-approve"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let until = Instant::now() + Duration::from_secs(60);
-    while !begun() {
+    while !sandbox.path("begun").exists() {
         assert!(Instant::now() < until, "the second wave never began");
         assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
         std::thread::sleep(Duration::from_millis(5));
     }
     child.kill().unwrap();
     child.wait().unwrap();
+    sandbox.write("fast", "");
     let planned = sandbox.expect(0, &["plan"]);
     assert!(!planned.stdout.contains("Still open"), "{}", planned.stdout);
-    let Ran { stdout, .. } = sandbox.expect(0, &["apply", "-auto-approve"]);
-    assert!(!stdout.contains("sim_machine.lb: creat"), "{stdout}");
-    assert_eq!(
-        sandbox.state(),
-        ["sim_machine.lb", "sim_machine.worker[\"one\"]", "sim_machine.worker[\"two\"]"]
-    );
+    let applied = sandbox.expect(0, &["apply", "-auto-approve"]);
+    assert!(!applied.stdout.contains("sim_machine.lb"), "{}", applied.stdout);
+    assert!(applied.stdout.contains("\"10.0.0.3\" = \"worker-of-lb-1\""), "{}", applied.stdout);
     let machines = sandbox.expect(0, &["sim", "list"]).stdout;
-    assert_eq!(machines.matches("w-").count(), 2, "{machines}");
-    sandbox.expect(0, &["plan", "-detailed-exitcode"]);
+    assert_eq!(machines.matches("worker-of-").count(), 2, "{machines}");
+    assert_eq!(sandbox.state().len(), 1 + 2 + 2 + 2 * 2);
+    assert_eq!(sandbox.run(&["plan", "-detailed-exitcode"]).code, 0);
+    sandbox.expect(0, &["destroy", "-auto-approve"]);
 }
 
 #[test]
