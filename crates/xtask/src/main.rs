@@ -5,7 +5,8 @@ mod bench;
 mod check;
 mod differential;
 mod docs;
-mod layered;
+mod growing;
+mod kill_trial;
 mod measure;
 mod run;
 mod setup;
@@ -23,11 +24,16 @@ const HELP: &str = "cargo xtask COMMAND
   bed kubernetes serve [NAMESPACE]
                        serve its packages and images, in a network namespace of `ip netns`
   docs [--check]       write docs/providers/ from the schemas, or say what is out of date
-  bench [SIZE…]        layered plans of so many resources (1000 and 10000 otherwise), beside
-                       terraform where it is installed; writes docs/benchmarks.md
+  bench [SIZE…] [SHAPE…] [terraform=SIZE] [limit=SECONDS] [total=SECONDS]
+                       plans of the shapes count, for_each, layered, chain and mixed with 100, 1000,
+                       5000 and 10000 resources, beside terraform (up to 1000 resources, 180 s a
+                       step); takes 18 minutes at most and writes docs/benchmarks.md
   bench shapes         plans of 10,000 instances, of 500 modules and of 1.1 MB, beside terraform;
                        writes docs/benchmarks-plans.md
-  layered SIZE DIR     write a layered plan
+  kill-trial [TRIALS [SEED]]
+                       what a SIGKILL during an apply leaves, beside terraform (29 trials with each
+                       otherwise); writes docs/kill-trial.md
+  plan SHAPE SIZE DIR  write one of the plans of `bench`
   shapes DIR           write the plans of `bench shapes`
   differential [SEED [COUNT]]
                        the language beside terraform, with new expressions and files
@@ -48,7 +54,8 @@ fn main() -> ExitCode {
         ["shapes", dir] => shapes::command(dir),
         ["bench", ref sizes @ ..] => bench::run(sizes),
         ["differential", ref words @ ..] => differential::run(words),
-        ["layered", size, dir] => layered::command(size, dir),
+        ["kill-trial", ref words @ ..] => kill_trial::run(words),
+        ["plan", shape, size, dir] => growing::command(shape, size, dir),
         ["measure", limit, ref command @ ..] => measure::inside(limit, command),
         ["help" | "--help" | "-h"] => {
             say(HELP);

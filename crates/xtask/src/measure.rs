@@ -3,7 +3,7 @@
 //! The kernel keeps the peak of all children that a process has waited for: so each measurement is a process of its own (`cargo xtask measure`),
 //! which has one child.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -25,17 +25,23 @@ pub(crate) struct Cost {
 }
 
 /// Runs a command in a folder. `None` where it took longer than `limit`.
-pub(crate) fn measure(dir: &Path, limit: Duration, command: &[&str]) -> Result<Option<Cost>> {
+pub(crate) fn measure(
+    dir: &Path,
+    limit: Duration,
+    environment: &[(String, PathBuf)],
+    command: &[&str],
+) -> Result<Option<Cost>> {
     let out = Command::new(std::env::current_exe()?)
         .arg("measure")
-        .arg(limit.as_secs().to_string())
+        .arg(limit.as_millis().to_string())
         .args(command)
         .current_dir(dir)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .output()?;
     let text = String::from_utf8_lossy(&out.stdout);
     let line = text.lines().last().unwrap_or_default();
     if !out.status.success() {
-        bail!("{}: {text}", command.join(" "));
+        bail!("{}: {text}{}", command.join(" "), String::from_utf8_lossy(&out.stderr));
     }
     let json: Json = serde_json::from_str(line).with_context(|| format!("no measurement in {text:?}"))?;
     let micros = |name: &str| Duration::from_micros(json[name].as_u64().unwrap_or_default());
@@ -48,7 +54,7 @@ pub(crate) fn measure(dir: &Path, limit: Duration, command: &[&str]) -> Result<O
 
 /// The process inside which the command runs.
 pub(crate) fn inside(limit: &str, command: &[&str]) -> Result<()> {
-    let limit = Duration::from_secs(limit.parse()?);
+    let limit = Duration::from_millis(limit.parse()?);
     let [program, args @ ..] = command else { bail!("there is no command to measure") };
     let begin = Instant::now();
     let mut child = Command::new(program)

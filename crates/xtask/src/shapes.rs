@@ -2,12 +2,16 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::bench::{LIMIT, cell, grappe, machine};
-use crate::measure::measure;
-use crate::run::{root, say, which};
+use crate::bench::{Outcome, Tool, Tools, cell, machine};
+use crate::growing::Growing;
+use crate::run::{root, say};
+
+/// A plan that takes longer is given up.
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// A plan: what it is, and its files.
 struct Shape {
@@ -20,29 +24,15 @@ struct Shape {
 fn shapes() -> Vec<Shape> {
     let main = |text: String| vec![("main.tf".to_owned(), text)];
     vec![
-        Shape { name: "`count = 10000`", files: main(count()), terraform: true },
-        Shape { name: "`for_each = toset(…)` of 10,000", files: main(for_each()), terraform: false },
+        Shape { name: "`count = 10000`", files: main(Growing::Count.plan(10_000)), terraform: true },
+        Shape {
+            name: "`for_each = toset(…)` of 10,000",
+            files: main(Growing::ForEach.plan(10_000)),
+            terraform: false,
+        },
         Shape { name: "500 modules of 60 variables", files: modules(), terraform: true },
         Shape { name: "a plan of 1.1 MB", files: main(long()), terraform: false },
     ]
-}
-
-fn count() -> String {
-    r#"resource "terraform_data" "many" {
-  count = 10000
-  input = { name = "node-${count.index}", kind = count.index % 2 == 0 ? "even" : "odd" }
-}
-"#
-    .to_owned()
-}
-
-fn for_each() -> String {
-    r#"resource "terraform_data" "many" {
-  for_each = toset([for p in setproduct(range(100), range(100)) : "node-${p[0]}-${p[1]}"])
-  input    = { name = each.key, upper = upper(each.value) }
-}
-"#
-    .to_owned()
 }
 
 const VARIABLES: usize = 60;
@@ -82,8 +72,7 @@ fn long() -> String {
 
 /// `cargo xtask bench shapes`
 pub(crate) fn run() -> Result<()> {
-    let grappe = grappe()?;
-    let terraform = which("terraform").map(|p| p.display().to_string());
+    let tools = Tools::new()?;
     let mut page = String::from(
         "# What planning costs\n\nWritten by `cargo xtask bench shapes`: a fresh plan (parse, evaluate, plan) of the shapes that are known to be slow elsewhere.\n\
          Each cell: wall time / CPU time / peak memory.\n\n",
@@ -101,23 +90,26 @@ pub(crate) fn run() -> Result<()> {
             grappe_state::files::write_atomic(&path, text.as_bytes(), 0o644)?;
         }
         let size: usize = shape.files.iter().map(|(_, text)| text.len()).sum();
-        say(format!("{}: grappe", shape.name));
-        let ours = measure(dir.path(), LIMIT, &[&grappe, "plan"])?;
-        let theirs = match terraform.as_ref().filter(|_| shape.terraform) {
-            Some(terraform) => {
-                say(format!("{}: terraform", shape.name));
-                measure(dir.path(), LIMIT, &[terraform, "init", "-input=false"])?;
-                measure(dir.path(), LIMIT, &[terraform, "plan", "-input=false"])?
-                    .map_or_else(|| "over 900 s".to_owned(), |cost| cell(&cost))
-            }
-            None => "not tried".to_owned(),
-        };
-        let ours = ours.map_or_else(|| "over 900 s".to_owned(), |cost| cell(&cost));
-        let _ = writeln!(page, "| {} | {} KiB | {ours} | {theirs} |", shape.name, size.div_ceil(1024));
+        let mut cells = Vec::new();
+        for tool in [Tool::Grappe, Tool::Terraform] {
+            let tried = tools.all().contains(&tool) && (shape.terraform || tool == Tool::Grappe);
+            let outcome = if tried { plan(&tools, tool, dir.path())? } else { Outcome::NotTried };
+            say(format!("{}, {}: {}", tool.name(), shape.name, cell(&outcome)));
+            cells.push(cell(&outcome));
+        }
+        let _ = writeln!(page, "| {} | {} KiB | {} |", shape.name, size.div_ceil(1024), cells.join(" | "));
     }
     grappe_state::files::write_atomic(&root().join("docs/benchmarks-plans.md"), page.as_bytes(), 0o644)?;
     say(page);
     Ok(())
+}
+
+/// A fresh plan.
+fn plan(tools: &Tools, tool: Tool, dir: &Path) -> Result<Outcome> {
+    if tool == Tool::Terraform {
+        tools.measure(tool, dir, LIMIT, &["init", "-input=false"])?;
+    }
+    tools.measure(tool, dir, LIMIT, &["plan"])
 }
 
 /// `cargo xtask shapes DIR`: writes them, to look into one.
