@@ -17,7 +17,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value as Json;
 
 /// The version of the JSON form of [`State`]. Counts up when an older program could not read it.
-pub const FORMAT: u32 = 1;
+///
+/// 1: the first. 2: a sensitive value may be withheld, or sealed with a passphrase. What is of format 1 is of format 2 as it is.
+pub const FORMAT: u32 = 2;
+
+/// Who writes states, for whoever can't read them.
+pub(crate) const WRITER: &str = concat!("grappe ", env!("CARGO_PKG_VERSION"));
 
 /// All objects that a plan's earlier runs made.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -358,8 +363,8 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_refused() {
-        let text = r#"{"format": 2, "lineage": "x", "serial": 1}"#;
+        let text = r#"{"format": 3, "lineage": "x", "serial": 1}"#;
         let error = serde_json::from_str::<State>(text).unwrap_err().to_string();
-        assert!(error.contains("format 2"), "{error}");
+        assert!(error.contains("format 3"), "{error}");
     }
 }

@@ -4,14 +4,15 @@
 //! {"line":7,"batch":6,"sum":"9f86d081884c7d65","record":{"intent":…}}
 //! ```
 //!
-//! Records are only ever appended. [`Writer`] is a thread that takes all records that wait, has the storage write them at once, and then says so to
-//! everybody who waits: fifty operations that finish together cost one fsync, one row or one object (group commit). Records reach the disk in the order in which they were
-//! given, so who waits for one has all before it too. A record that nobody waits for is written with the next one that somebody does wait for, or
-//! [`LINGER`] later.
+//! Records are only ever appended. [`Writer`] is a thread that hands whatever it is given to the storage at once where that is cheap (a file), so that a
+//! kill of the process loses none of it. A power failure is another thing: what somebody waits for is made durable, with all that came meanwhile, and
+//! then everybody is told: fifty operations that finish together cost one fsync, one row or one object (group commit). Records reach the disk in the
+//! order in which they were given, so who waits for one has all before it too. What nobody waits for is durable with the next record that somebody does
+//! wait for, or [`LINGER`] later.
 //!
-//! `sum` is the start of the SHA-256 of the line's numbers and its record; `batch` is the first line of the write that the line was part of. Together
-//! they tell a torn end from a damaged middle: after a power failure, pages of the last write may be missing in any order, but nobody was told
-//! that any of that write was durable; so it is left out as a whole from the first torn line on. A damaged line that a *later* write follows was durable
+//! `sum` is the start of the SHA-256 of the line's numbers and its record; `batch` is the first line that was not yet durable when the line was made.
+//! Together they tell a torn end from a damaged middle: after a power failure, pages of what was not durable may be missing in any order, but nobody
+//! was told of any of it; so it is left out as a whole from the first torn line on. A damaged line that a line of a *later* batch follows was durable
 //! once: that is refused.
 
 use std::pin::Pin;
@@ -30,7 +31,9 @@ use crate::ledger::{Impossible, Record};
 use crate::storage::{Append, StoreError};
 
 /// The version of the form of a journal.
-pub const FORMAT: u32 = 1;
+///
+/// 1: the first. 2: a run names the program that writes it, and values may be withheld or sealed with a passphrase.
+pub const FORMAT: u32 = 2;
 
 /// A journal that can't be followed.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -46,12 +49,16 @@ pub enum JournalError {
         after: usize,
     },
     /// A newer program wrote it.
-    #[error("line {line} has format {format}, and this program knows formats up to {FORMAT}")]
+    #[error(
+        "line {line} was written by a newer grappe ({by}, format {format}); this one knows formats up to {FORMAT}"
+    )]
     Newer {
         /// Where.
         line: usize,
         /// Its format.
         format: u64,
+        /// Who wrote it.
+        by: String,
     },
     /// A record that can't follow those before it.
     #[error("line {line} can't follow those before it: {why}")]
@@ -117,7 +124,8 @@ pub fn read(bytes: &[u8]) -> Result<Replay, JournalError> {
                 if let Some(format) = record["begin"]["format"].as_u64()
                     && format > u64::from(FORMAT)
                 {
-                    return Err(JournalError::Newer { line: replay.records.len() + 1, format });
+                    let by = record["begin"]["written_by"].as_str().unwrap_or("unknown").to_owned();
+                    return Err(JournalError::Newer { line: replay.records.len() + 1, format, by });
                 }
                 replay.records.push(record);
                 replay.good_bytes += raw.len() as u64;
@@ -186,7 +194,7 @@ struct Message {
     done: Option<oneshot::Sender<Result<(), Arc<StoreError>>>>,
 }
 
-/// How long a record that nobody waits for may wait for company.
+/// How long a record that nobody waits for may be there and not be durable.
 pub const LINGER: Duration = Duration::from_millis(10);
 
 /// The thread that appends to a journal.
@@ -206,7 +214,7 @@ impl Writer {
     pub fn start(end: Box<dyn Append>, lines: u64) -> Result<Self, StoreError> {
         let (queue, messages) = mpsc::channel();
         let durable = Arc::new(AtomicU64::new(lines));
-        let log = Log { end, lines, durable: durable.clone() };
+        let log = Log::new(end, lines, durable.clone());
         let thread = std::thread::Builder::new()
             .name("journal".into())
             .spawn(move || log.run(&messages))
@@ -253,7 +261,7 @@ impl Writer {
     }
 }
 
-/// Ends the thread once all that was queued is written.
+/// Ends the thread once all that was queued is durable.
 impl Drop for Writer {
     fn drop(&mut self) {
         drop(self.queue.take());
@@ -267,62 +275,75 @@ struct Log {
     end: Box<dyn Append>,
     lines: u64,
     durable: Arc<AtomicU64>,
+    /// Lines that the storage does not have yet.
+    kept: Vec<u8>,
 }
 
 impl Log {
+    fn new(end: Box<dyn Append>, lines: u64, durable: Arc<AtomicU64>) -> Self {
+        Log { end, lines, durable, kept: Vec::new() }
+    }
+
     fn run(mut self, messages: &mpsc::Receiver<Message>) {
         let mut failed: Option<Arc<StoreError>> = None;
-        while let Ok(first) = messages.recv() {
-            let batch = gather(first, messages);
-            if failed.is_none() {
-                failed = self.write(&batch).err().map(Arc::new);
-            }
+        // When what is there must be durable.
+        let mut until: Option<Instant> = None;
+        loop {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let first = match left {
+                None => messages.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
+                Some(left) => messages.recv_timeout(left),
+            };
+            let batch: Vec<Message> = match first {
+                Ok(first) => std::iter::once(first).chain(messages.try_iter()).collect(),
+                Err(mpsc::RecvTimeoutError::Timeout) => Vec::new(),
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            };
+            let awaited = batch.iter().any(|message| message.done.is_some());
+            let due = awaited || until.is_some_and(|until| until <= Instant::now());
             // After a failure nothing more is written: what is on disk must have no hole.
+            if failed.is_none() {
+                self.write(&batch);
+                failed = if due { self.sync() } else { self.hand_over() }.err().map(Arc::new);
+            }
+            until = if due { None } else { until.or_else(|| Some(Instant::now() + LINGER)) };
             for done in batch.into_iter().filter_map(|message| message.done) {
                 let _ = done.send(failed.clone().map_or(Ok(()), Err));
             }
         }
+        if failed.is_none() {
+            // Nobody is left to be told: what is durable says it.
+            let _ = self.sync();
+        }
     }
 
-    fn write(&mut self, batch: &[Message]) -> Result<(), StoreError> {
-        let start = self.lines + 1;
-        let mut bytes = Vec::new();
-        for (line, message) in (start..).zip(batch) {
-            let sum = sum(line, start, &message.record);
-            bytes.extend_from_slice(
-                format!("{{\"line\":{line},\"batch\":{start},\"sum\":\"{sum}\",\"record\":").as_bytes(),
+    fn write(&mut self, batch: &[Message]) {
+        let group = self.durable.load(Ordering::Acquire) + 1;
+        for message in batch {
+            self.lines += 1;
+            let (line, sum) = (self.lines, sum(self.lines, group, &message.record));
+            self.kept.extend_from_slice(
+                format!("{{\"line\":{line},\"batch\":{group},\"sum\":\"{sum}\",\"record\":").as_bytes(),
             );
-            bytes.extend_from_slice(&message.record);
-            bytes.extend_from_slice(b"}\n");
+            self.kept.extend_from_slice(&message.record);
+            self.kept.extend_from_slice(b"}\n");
         }
-        self.end.append(&bytes)?;
-        self.lines += batch.len() as u64;
-        self.durable.store(self.lines, Ordering::Release);
+    }
+
+    fn hand_over(&mut self) -> Result<(), StoreError> {
+        if !self.kept.is_empty() && self.end.hand_over(&self.kept)? {
+            self.kept.clear();
+        }
         Ok(())
     }
-}
 
-/// All that is there to be written at once: what waits for company gets it.
-fn gather(first: Message, messages: &mpsc::Receiver<Message>) -> Vec<Message> {
-    let mut awaited = first.done.is_some();
-    let mut batch = vec![first];
-    let until = Instant::now() + LINGER;
-    loop {
-        for message in messages.try_iter() {
-            awaited |= message.done.is_some();
-            batch.push(message);
+    fn sync(&mut self) -> Result<(), StoreError> {
+        if self.durable.load(Ordering::Acquire) < self.lines {
+            self.end.append(&self.kept)?;
+            self.kept.clear();
+            self.durable.store(self.lines, Ordering::Release);
         }
-        if awaited {
-            return batch;
-        }
-        match messages.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(message) => {
-                awaited = message.done.is_some();
-                batch.push(message);
-            }
-            // Time is up, or all that will ever come is here.
-            Err(_) => return batch,
-        }
+        Ok(())
     }
 }
 
@@ -347,7 +368,7 @@ mod tests {
     fn journal(batches: &[usize]) -> Vec<u8> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("j");
-        let mut log = Log { end: end_of(&path), lines: 0, durable: Arc::default() };
+        let mut log = Log::new(end_of(&path), 0, Arc::default());
         let mut n = 0;
         for size in batches {
             let batch: Vec<Message> = (0..*size)
@@ -356,7 +377,8 @@ mod tests {
                     Message { record: json!({ "n": n }).to_string().into_bytes(), done: None }
                 })
                 .collect();
-            log.write(&batch).unwrap();
+            log.write(&batch);
+            log.sync().unwrap();
         }
         std::fs::read(path).unwrap()
     }
@@ -393,9 +415,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("j");
         let writer = Writer::start(end_of(&path), 0).unwrap();
-        writer.append(br#"{"begin":{"format":9}}"#.to_vec()).wait().unwrap();
+        writer.append(br#"{"begin":{"format":9,"written_by":"grappe 9.0.0"}}"#.to_vec()).wait().unwrap();
         let error = read(&std::fs::read(&path).unwrap()).unwrap_err();
-        assert_eq!(error, JournalError::Newer { line: 1, format: 9 });
+        assert_eq!(error, JournalError::Newer { line: 1, format: 9, by: "grappe 9.0.0".into() });
+        assert!(error.to_string().contains("newer grappe (grappe 9.0.0, format 9)"), "{error}");
     }
 
     #[test]
@@ -411,6 +434,56 @@ mod tests {
         drop(writer);
         let replay = read(&std::fs::read(&path).unwrap()).unwrap();
         assert_eq!(replay.records, (0..600).map(|n| json!(n)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_in_the_file_at_once_and_in_one_group_until_it_is_durable() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let mut log = Log::new(end_of(&path), 0, Arc::default());
+        let message = |n: u32| Message { record: json!({ "n": n }).to_string().into_bytes(), done: None };
+        log.write(&[message(1)]);
+        log.hand_over().unwrap();
+        assert_eq!(read(&std::fs::read(&path).unwrap()).unwrap().records.len(), 1, "a kill does not lose it");
+        log.write(&[message(2), message(3)]);
+        log.sync().unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        assert_eq!(read(&whole).unwrap().records.len(), 3);
+        let lines = offsets(&whole);
+        // Its page was lost, the later one was not: nobody was told of any of them.
+        let mut torn = whole.clone();
+        torn[lines[0] + 45] ^= 1;
+        assert_eq!(read(&torn).unwrap().records.len(), 0);
+        // Once the next group is there, they were durable.
+        log.write(&[message(4)]);
+        log.hand_over().unwrap();
+        let mut damaged = std::fs::read(&path).unwrap();
+        damaged[lines[0] + 45] ^= 1;
+        assert_eq!(read(&damaged), Err(JournalError::Damaged { line: 1, before: 0, after: 1 }));
+    }
+
+    /// A storage that nothing can be handed to cheaply.
+    struct Far(Arc<std::sync::Mutex<Vec<usize>>>);
+
+    impl Append for Far {
+        fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+            self.0.lock().unwrap().push(bytes.iter().filter(|b| **b == b'\n').count());
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_far_storage_gets_what_nobody_waits_for_in_groups() {
+        let sizes = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let mut log = Log::new(Box::new(Far(sizes.clone())), 0, Arc::default());
+        let message = || Message { record: b"1".to_vec(), done: None };
+        for _ in 0..3 {
+            log.write(&[message()]);
+            log.hand_over().unwrap();
+        }
+        log.sync().unwrap();
+        log.sync().unwrap();
+        assert_eq!(*sizes.lock().unwrap(), [3], "at once, and nothing where there is nothing");
     }
 
     #[test]

@@ -74,6 +74,9 @@ pub enum Record {
         base: u64,
         /// The serial of the state with this run's records.
         serial: u64,
+        /// The program that writes it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        written_by: String,
     },
     /// An operation is about to begin. Where the same subject was begun by an earlier run, this one goes on from its checkpoint.
     Intent {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::data::State;
+use crate::data::{self, State};
 use crate::error::StateError;
 use crate::journal::{self, Durable, Writer};
 use crate::ledger::{Ledger, Record};
@@ -51,6 +51,12 @@ impl Session {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Why what is sensitive is not stored, where there is no key: see [`crate::Sealer::withholds`].
+    #[must_use]
+    pub fn withholds(&self) -> Option<&'static str> {
+        self.store.sealer().withholds()
     }
 
     /// The killed run whose lock was taken over.
@@ -178,6 +184,7 @@ impl Session {
             lineage,
             base: self.base,
             serial: self.ledger.state.serial + 1,
+            written_by: data::WRITER.into(),
         };
         let bytes = self.encode(&begin)?;
         self.ledger.apply(begin)?;

@@ -125,6 +125,16 @@ pub trait Append: Send {
     /// # Errors
     /// Where they can't be written. Nothing may be appended any more, then: what is there must have no hole.
     fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// Writes behind what is there so that a kill of this process does not lose it, where that costs next to nothing; the next [`Append::append`] makes
+    /// it durable. `false` where it would cost as much as that one: nothing was written then.
+    ///
+    /// # Errors
+    /// As of [`Append::append`].
+    fn hand_over(&mut self, bytes: &[u8]) -> Result<bool, StoreError> {
+        let _ = bytes;
+        Ok(false)
+    }
 }
 
 /// A storage that did not do what was asked of it.

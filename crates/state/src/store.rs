@@ -66,6 +66,12 @@ impl Store {
         Store { storage, sealer }
     }
 
+    /// The same state, sealed by another.
+    #[must_use]
+    pub fn sealed_by(&self, sealer: Arc<Sealer>) -> Self {
+        Self::over(self.storage.clone(), sealer)
+    }
+
     /// The folder that it is in, where it is in one.
     #[must_use]
     pub fn dir(&self) -> Option<&Path> {
@@ -221,7 +227,11 @@ impl Store {
             (None, false) => return Ok(None),
             // As it is: no key is needed to copy what is sealed.
             (Some(bytes), false) => match serde_json::from_slice::<Json>(&bytes) {
-                Ok(json) if json["format"] == data::FORMAT => json,
+                Ok(json)
+                    if json["format"].as_u64().is_some_and(|format| format <= u64::from(data::FORMAT)) =>
+                {
+                    json
+                }
                 // Says what is wrong with it.
                 _ => self.form(&self.load()?)?,
             },
@@ -234,7 +244,7 @@ impl Store {
     fn form(&self, ledger: &Ledger) -> Result<Json, StateError> {
         let mut json = serde_json::to_value(&ledger.state)?;
         if let Json::Object(map) = &mut json {
-            map.insert("written_by".into(), concat!("grappe ", env!("CARGO_PKG_VERSION")).into());
+            map.insert("written_by".into(), data::WRITER.into());
             let pending: Vec<&Pending> = ledger.pending().collect();
             if !pending.is_empty() {
                 map.insert("pending".into(), serde_json::to_value(pending)?);

@@ -1,5 +1,6 @@
 //! One binary for all integration tests.
 
+mod formats;
 mod kill;
 mod store;
 
