@@ -3,6 +3,7 @@
 mod bad_input;
 mod commands;
 mod imports;
+mod keys;
 mod kill;
 mod lab;
 mod language;

@@ -346,6 +346,8 @@ pub enum StateCommand {
     Pull(PullArgs),
     /// Put a state that was pulled in the place of this one.
     Push(PushArgs),
+    /// Seal the secrets with another key.
+    Rekey(RekeyArgs),
     /// Give objects another provider.
     ReplaceProvider(ReplaceProviderArgs),
     /// List the snapshots of earlier runs, or bring one back.
@@ -383,6 +385,14 @@ pub struct ImportArgs {
     /// By what it is found; what that is depends on its type.
     #[arg(value_name = "ID")]
     pub id: String,
+}
+
+/// `grappe state rekey`
+#[derive(Debug, Args)]
+pub struct RekeyArgs {
+    /// Where.
+    #[command(flatten)]
+    pub at: SurgeryArgs,
 }
 
 /// `grappe state mv`

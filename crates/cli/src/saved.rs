@@ -61,7 +61,7 @@ impl Saved {
     /// Where it can't be sealed or written.
     pub(crate) fn write(&self, path: &Path, sealer: &Sealer) -> anyhow::Result<()> {
         let mut json = serde_json::to_value(self)?;
-        sealer.seal(&mut json).map_err(grappe_state::StateError::from)?;
+        sealer.seal_whole(&mut json).map_err(grappe_state::StateError::from)?;
         let bytes = serde_json::to_vec(&json)?;
         Ok(write_atomic(path, &bytes, PRIVATE).map_err(grappe_state::StateError::from)?)
     }

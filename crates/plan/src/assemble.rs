@@ -24,7 +24,7 @@ use crate::statics::Statics;
 use crate::targets::{Targets, foundations, is_open, stood_on};
 use crate::walk::{NodeId, Walk};
 use crate::world::{Prior, World};
-use crate::{validate, waves};
+use crate::{validate, waves, withheld};
 
 /// A plan that makes the world what the configuration says.
 pub(crate) fn normal<'a>(
@@ -133,6 +133,15 @@ pub(crate) fn normal<'a>(
     }
     found.extend(unmatched(input, &wanted, &gone, &open));
     found.extend(let_go(&gone));
+    let unknown: Vec<_> = decided
+        .iter()
+        .filter_map(|d| {
+            let managed = d.managed()?;
+            let names = withheld::of_object(managed.kind.schema(), &managed.planned);
+            (!names.is_empty()).then(|| (d.addr.clone(), names))
+        })
+        .collect();
+    found.extend(withheld::warning(&unknown, input.options.refresh));
     if targets.wanted().is_none() {
         found.extend(walk.assertions(&|_| false));
     }

@@ -5,6 +5,7 @@ use grappe_provider::{AnyResource, Change as Refine};
 use grappe_value::{Nesting, OnChange, Path, Presence, Schema, Step, Type, Value};
 
 use crate::diff::{diff, get, put_back, same_marks};
+use crate::withheld::{self, unchanged};
 
 /// What happens to an object.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +38,7 @@ pub(crate) fn decide(
     let Some(prior) = prior else {
         return Decision { verdict: Verdict::Create, planned: creation(kind, config) };
     };
+    let prior = &withheld::believe(kind.schema(), prior, config);
     let config = &ignored(config, prior, ignore);
     let (planned, asked) = refined(kind, Some(prior), config);
     let judged = judge(kind.schema(), prior, &planned);
@@ -165,7 +167,7 @@ fn judge(schema: &Schema, prior: &Value, planned: &Value) -> Judged {
     let mut judged = Judged::default();
     for (name, attribute) in &schema.attributes {
         let (Some(before), Some(after)) = (prior.get(name), planned.get(name)) else { continue };
-        if before.same(after) {
+        if unchanged(before, after) {
             continue;
         }
         match attribute.on_change {
@@ -180,7 +182,7 @@ fn judge(schema: &Schema, prior: &Value, planned: &Value) -> Judged {
     }
     for (name, block) in &schema.blocks {
         let (Some(before), Some(after)) = (prior.get(name), planned.get(name)) else { continue };
-        if !before.same(after) {
+        if !unchanged(before, after) {
             let inner = judge_block(name, &block.schema, before, after);
             judged.update |= inner.update;
             judged.record |= inner.record;

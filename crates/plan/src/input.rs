@@ -57,6 +57,8 @@ pub struct Options {
     pub imports: BTreeMap<InstanceAddr, Arc<str>>,
     /// What earlier waves of the same apply did: that is not done again, whatever `timestamp()` gives now. See [`crate::Waves`].
     pub earlier: BTreeMap<InstanceAddr, Earlier>,
+    /// Whether there is no key: sensitive values are not stored.
+    pub withholds: bool,
     /// When the plan is made (RFC 3339, UTC): what `plantimestamp()` gives. The same in all waves of an apply.
     pub timestamp: Option<Arc<str>>,
     /// `terraform.workspace`
@@ -78,6 +80,7 @@ impl Default for Options {
             replace: BTreeSet::new(),
             imports: BTreeMap::new(),
             earlier: BTreeMap::new(),
+            withholds: false,
             timestamp: None,
             workspace: "default".into(),
             cwd: ".".into(),

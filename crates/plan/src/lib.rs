@@ -43,6 +43,7 @@ mod triggers;
 mod validate;
 mod walk;
 pub mod waves;
+mod withheld;
 mod world;
 
 use std::sync::Arc;
@@ -60,6 +61,7 @@ pub use model::{
 pub use resolve::{InstanceValues, Random, Resolver, Surroundings};
 pub use validate::validate;
 pub use waves::{Earlier, Waves};
+pub use withheld::{lost_of, unkept};
 
 use crate::moves::Moves;
 use crate::statics::Statics;

@@ -134,10 +134,18 @@ impl<'a> Planner<'a> {
                 force = Some(Reason::TriggeredBy(triggers));
             }
         }
-        let decision = match prior.value().filter(|_| is_done) {
+        let mut decision = match prior.value().filter(|_| is_done) {
             Some(value) => decide::stays(value),
             None => decide(kind, prior.value(), &config, &lifecycle.ignore_changes, force.is_some()),
         };
+        // There is a key by now: what was withheld and is known again is stored.
+        if decision.verdict == Verdict::NoOp
+            && !self.input.options.withholds
+            && object.is_some_and(|(_, o)| holds_withheld(&o.attributes))
+            && decision.planned.is_wholly_known()
+        {
+            decision.verdict = Verdict::Record;
+        }
         if let Some(home) =
             prior.value().and_then(|before| exchanged(kind.schema(), before, &decision.planned))
         {
@@ -395,6 +403,16 @@ enum Importing {
     By(Arc<str>),
     /// It can't be said before what these nodes are made of is done.
     Later(Vec<NodeId>),
+}
+
+/// Whether something of a stored object was withheld.
+fn holds_withheld(attributes: &serde_json::Value) -> bool {
+    match attributes {
+        serde_json::Value::Object(map) if map.len() == 1 && map.contains_key("$withheld") => true,
+        serde_json::Value::Object(map) => map.values().any(holds_withheld),
+        serde_json::Value::Array(items) => items.iter().any(holds_withheld),
+        _ => false,
+    }
 }
 
 /// What a block says, with what that touched.

@@ -162,7 +162,11 @@ pub(crate) fn output_change(
         (None, None) => Action::NoOp,
         (None, Some(_)) => Action::Create,
         (Some(_), None) => Action::Delete,
-        (Some(b), Some(a)) if b.same(a) && stored.is_some_and(|s| s.sensitive == sensitive) => Action::NoOp,
+        (Some(b), Some(a))
+            if (b.same(a) || b.is_withheld_deep()) && stored.is_some_and(|s| s.sensitive == sensitive) =>
+        {
+            Action::NoOp
+        }
         _ => Action::Update,
     };
     Ok(OutputChange { action, before, after, sensitive })

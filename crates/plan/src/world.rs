@@ -10,6 +10,7 @@ use grappe_value::{Value, wire};
 
 use crate::input::{Input, Left, Reading};
 use crate::moves::Moves;
+use crate::withheld;
 
 /// What is there at an address.
 #[derive(Clone, Debug, PartialEq)]
@@ -145,13 +146,18 @@ impl<'a> World<'a> {
         }
         Ok(match self.input.refreshed.get(addr) {
             Some(Reading::Gone) => Prior::Gone(remembered),
-            Some(Reading::Found(value)) if !value.same(&remembered) => {
-                Prior::There { value: value.clone(), remembered: Some(remembered) }
+            Some(Reading::Found(value)) => {
+                let (remembered, value) = match self.input.registry.resource(&addr.resource.ty) {
+                    Some(kind) => withheld::reconcile(kind.schema(), remembered, value.clone()),
+                    None => (remembered, value.clone()),
+                };
+                // Where it is the same value, that of the state has its marks where they belong.
+                match value.same(&remembered) {
+                    true => Prior::There { value: remembered, remembered: None },
+                    false => Prior::There { value, remembered: Some(remembered) },
+                }
             }
-            // The same value: that of the state has its marks where they belong.
-            Some(Reading::Found(_) | Reading::NotRead) | None => {
-                Prior::There { value: remembered, remembered: None }
-            }
+            Some(Reading::NotRead) | None => Prior::There { value: remembered, remembered: None },
         })
     }
 }

@@ -37,7 +37,7 @@ fn number_to_json(n: &Number) -> Json {
     Json::String(n.to_string())
 }
 
-/// For serde: as [`to_json`], with null attributes of objects left out, so that `#[serde(default)]` applies.
+/// For serde: as [`to_json`], with null and unknown attributes of objects left out, so that `#[serde(default)]` applies.
 #[must_use]
 pub fn to_args(value: &Value) -> Json {
     match value.kind() {
@@ -45,7 +45,11 @@ pub fn to_args(value: &Value) -> Json {
             items.iter().map(to_args).collect()
         }
         Kind::Map(_, entries) | Kind::Object(entries) => Json::Object(
-            entries.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.to_string(), to_args(v))).collect(),
+            entries
+                .iter()
+                .filter(|(_, v)| !v.is_null() && !v.is_unknown())
+                .map(|(k, v)| (k.to_string(), to_args(v)))
+                .collect(),
         ),
         _ => to_json(value),
     }

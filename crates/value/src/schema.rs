@@ -43,6 +43,9 @@ pub struct Attribute {
     pub default: Option<Value>,
     /// Never shown, sealed in what is stored.
     pub sensitive: bool,
+    /// Whether it need not be stored: a read gives it back, or says of what the configuration gives again whether it is still so. No operation needs to
+    /// be told what it was. Sensitive values of other attributes are stored sealed, or not at all and then nothing is done.
+    pub found_again: bool,
     /// What a change means.
     pub on_change: OnChange,
     /// Whether it names what the object lives on, by that one's `id`: a machine. When that is gone, so is the object.
@@ -60,6 +63,7 @@ impl Attribute {
             presence,
             default: None,
             sensitive: false,
+            found_again: false,
             on_change: OnChange::Update,
             home: false,
             routes: false,
@@ -102,6 +106,13 @@ impl Attribute {
     #[must_use]
     pub fn sensitive(mut self) -> Self {
         self.sensitive = true;
+        self
+    }
+
+    /// It need not be stored: it can be had again. See [`Attribute::found_again`].
+    #[must_use]
+    pub fn found_again(mut self) -> Self {
+        self.found_again = true;
         self
     }
 

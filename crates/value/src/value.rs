@@ -17,6 +17,8 @@ impl Marks {
     pub const NONE: Marks = Marks(0);
     /// Never shown, sealed wherever it is stored.
     pub const SENSITIVE: Marks = Marks(1);
+    /// Sensitive, and not known because nobody stored it: see [`Value::withheld`].
+    pub const WITHHELD: Marks = Marks(1 << 7);
 
     /// The marks of both.
     #[must_use]
@@ -236,6 +238,40 @@ impl Value {
         self.with_marks(Marks::SENSITIVE)
     }
 
+    /// What a state holds in the place of a sensitive value where there is no key to seal it with: unknown until it is read again. What is made of it is
+    /// marked so too.
+    #[must_use]
+    pub fn withheld(ty: Type) -> Self {
+        Value::unknown(ty).with_marks(Marks::SENSITIVE.union(Marks::WITHHELD))
+    }
+
+    /// Whether it or a part of it is not known because it was withheld.
+    #[must_use]
+    pub fn is_withheld_deep(&self) -> bool {
+        (self.is_unknown() && self.marks.contains(Marks::WITHHELD))
+            || self.children().any(Value::is_withheld_deep)
+    }
+
+    /// The same value without these marks, on itself and inside.
+    #[must_use]
+    pub fn without_marks(&self, marks: Marks) -> Self {
+        let own = Marks(self.marks.0 & !marks.0);
+        let each = |items: &[Value]| items.iter().map(|v| v.without_marks(marks)).collect::<Arc<[Value]>>();
+        let pairs = |items: &BTreeMap<Arc<str>, Value>| {
+            let pairs = items.iter().map(|(k, v)| (k.clone(), v.without_marks(marks)));
+            Arc::new(pairs.collect::<BTreeMap<_, _>>())
+        };
+        let kind = match &self.kind {
+            Kind::List(ty, items) => Kind::List(ty.clone(), each(items)),
+            Kind::Set(ty, items) => Kind::Set(ty.clone(), each(items)),
+            Kind::Tuple(items) => Kind::Tuple(each(items)),
+            Kind::Map(ty, items) => Kind::Map(ty.clone(), pairs(items)),
+            Kind::Object(items) => Kind::Object(pairs(items)),
+            leaf => leaf.clone(),
+        };
+        Value::from(kind).with_marks(own)
+    }
+
     /// The same value without its own marks, and those marks.
     #[must_use]
     pub fn unmark(mut self) -> (Self, Marks) {
@@ -247,23 +283,7 @@ impl Value {
     #[must_use]
     pub fn unmark_deep(self) -> (Self, Marks) {
         let all = self.marks_deep();
-        if all.is_empty() { (self, all) } else { (self.strip(), all) }
-    }
-
-    fn strip(&self) -> Value {
-        let each = |items: &[Value]| items.iter().map(Value::strip).collect::<Arc<[Value]>>();
-        let pairs = |items: &BTreeMap<Arc<str>, Value>| {
-            Arc::new(items.iter().map(|(k, v)| (k.clone(), v.strip())).collect::<BTreeMap<_, _>>())
-        };
-        match &self.kind {
-            Kind::List(ty, items) => Kind::List(ty.clone(), each(items)),
-            Kind::Set(ty, items) => Kind::Set(ty.clone(), each(items)),
-            Kind::Tuple(items) => Kind::Tuple(each(items)),
-            Kind::Map(ty, items) => Kind::Map(ty.clone(), pairs(items)),
-            Kind::Object(items) => Kind::Object(pairs(items)),
-            leaf => leaf.clone(),
-        }
-        .into()
+        if all.is_empty() { (self, all) } else { (self.without_marks(all), all) }
     }
 
     /// The union of its marks and those of all its parts.

@@ -1,9 +1,10 @@
 //! Values as state, journal and plan files hold them: JSON that keeps what plain JSON loses.
 //!
 //! A value is written against the type that its reader will know (a schema's). Where that type says `any`, the value's own type
-//! stands beside it: `{"$type": …, "$value": …}`. Three more forms keep what JSON has no word for: `{"$unknown": TYPE}` (with
-//! `"not_null": true`), `{"$sensitive": VALUE}`, and `{"$object": {…}}` around an object that has a key starting with `$`.
-//! The state seals what stands under `$sensitive` before it is written: see `grappe-state`.
+//! stands beside it: `{"$type": …, "$value": …}`. Four more forms keep what JSON has no word for: `{"$unknown": TYPE}` (with
+//! `"not_null": true`), `{"$sensitive": VALUE}`, `{"$withheld": true}` (a sensitive value that nobody stored: [`Value::withheld`]), and `{"$object": {…}}`
+//! around an object that has a key starting with `$`. The state seals what stands under `$sensitive` before it is written, or withholds it: see
+//! `grappe-state`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +22,9 @@ pub struct WireError(String);
 /// Writes a value against the type that the reader will know.
 #[must_use]
 pub fn encode(value: &Value, ty: &Type) -> Json {
+    if value.is_unknown() && value.marks().contains(Marks::WITHHELD) {
+        return json!({ "$withheld": true });
+    }
     if !value.marks().is_empty() {
         let (bare, _) = value.clone().unmark();
         return json!({ "$sensitive": encode(&bare, ty) });
@@ -99,6 +103,9 @@ pub fn decode(json: &Json, ty: &Type) -> Result<Value, WireError> {
     if let Json::Object(map) = json {
         if let Some(inner) = map.get("$sensitive") {
             return Ok(decode(inner, ty)?.with_marks(Marks::SENSITIVE));
+        }
+        if map.get("$withheld") == Some(&Json::Bool(true)) {
+            return Ok(Value::withheld(ty.clone()));
         }
         if let (Some(own), Some(inner)) = (map.get("$type"), map.get("$value")) {
             let value = decode(inner, &type_from_json(own)?)?;
@@ -256,6 +263,28 @@ mod tests {
                     .prop_map(|v| Value::list(Type::Number, v.into_iter().map(Value::from))),
             ]
         })
+    }
+
+    #[test]
+    fn what_was_withheld_stays_so_and_is_no_word_of_a_users() {
+        let ty = Type::object([("p", Type::String), ("m", Type::map(Type::Bool))]);
+        let value = Value::object([
+            ("p", Value::withheld(Type::String)),
+            ("m", Value::map(Type::Bool, [("$withheld", true.into())])),
+        ]);
+        let json = encode(&value, &ty);
+        assert_eq!(json, json!({"p": {"$withheld": true}, "m": {"$object": {"$withheld": true}}}));
+        let back = decode(&json, &ty).unwrap();
+        assert!(back.same(&value) && back.is_withheld_deep() && back.is_sensitive_deep());
+        assert!(!back.get("m").unwrap().is_withheld_deep());
+        // Known by now, it is sensitive and no more.
+        let known = Value::from("x").with_marks(back.get("p").unwrap().marks());
+        assert_eq!(encode(&known, &Type::String), json!({"$sensitive": "x"}));
+        assert_eq!(
+            crate::json::to_args(&value),
+            json!({"m": {"$withheld": true}}),
+            "a provider is not told of it"
+        );
     }
 
     proptest! {

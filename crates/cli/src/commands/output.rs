@@ -23,7 +23,13 @@ pub(super) fn run(ui: &Ui, args: &OutputArgs) -> anyhow::Result<Exit> {
                     (None, false) => error.hint(format!("it has {}", known.join(", "))),
                 }
             })?;
-            one(ui, args, name, &decode(output)?)?;
+            let value = decode(output)?;
+            if value.is_withheld_deep() {
+                return Err(Explained::new(format!("output {name:?} is sensitive, and the state does not hold it: there was no key to seal it with"))
+                    .hint("give a key (GRAPPE_STATE_KEY, GRAPPE_STATE_PASSPHRASE, …) and apply again: then it is stored, sealed")
+                    .into());
+            }
+            one(ui, args, name, &value)?;
         }
         None if args.json => {
             // As text: every digit of a number is there.
@@ -34,7 +40,10 @@ pub(super) fn run(ui: &Ui, args: &OutputArgs) -> anyhow::Result<Exit> {
                     ("value", decode(output)?),
                 ]))
             };
-            let all = state.outputs.iter().map(|(name, output)| Ok((name.as_str(), object(output)?)));
+            // What is not there has no value that could be printed.
+            let held = |output: &OutputValue| decode(output).is_ok_and(|value| !value.is_withheld_deep());
+            let outputs = state.outputs.iter().filter(|(_, output)| held(output));
+            let all = outputs.map(|(name, output)| Ok((name.as_str(), object(output)?)));
             let all = Value::object(all.collect::<anyhow::Result<Vec<_>>>()?);
             ui.raw(&format!("{}\n", json::to_text(&all, true)?));
         }

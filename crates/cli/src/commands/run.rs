@@ -168,6 +168,7 @@ impl Job {
             imports: how.imports.clone(),
             earlier: how.earlier.clone(),
             timestamp: how.timestamp.clone().or(timestamp),
+            withholds: self.store.sealer().withholds().is_some(),
             cwd,
             home,
             ..grappe_plan::Options::default()
@@ -191,6 +192,10 @@ impl Job {
             })
             .await
             .map_err(|e| self.explain(e))?;
+        if let Some(why) = self.store.sealer().withholds() {
+            grappe_plan::unkept(&plan, &self.registry, why)
+                .map_err(|lost| self.project.rejected(lost.into()))?;
+        }
         Ok((plan, begin.elapsed()))
     }
 

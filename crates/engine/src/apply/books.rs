@@ -125,15 +125,29 @@ pub(crate) fn recovered(ledger: &Ledger, registry: &Registry) -> Vec<(Subject, V
         .collect()
 }
 
-/// A checkpoint as the journal holds it: sealed as a whole where the object has secrets, since what a provider writes has no marks.
+/// A checkpoint as the journal holds it: sealed as a whole where the object has secrets, since what a provider writes has no marks. Where there is no
+/// key, what may be secret is left out: each attribute that its schema or what is known of the object calls so, and what its schema does not name.
 pub(super) fn checkpoint<'a>(
     json: Json,
     resource: Option<&dyn AnyResource>,
     values: impl IntoIterator<Item = &'a Value>,
+    withholds: bool,
 ) -> Json {
+    let values: Vec<&Value> = values.into_iter().collect();
     let secret =
-        resource.is_none_or(|r| has_secrets(r.schema())) || values.into_iter().any(Value::is_sensitive_deep);
-    if secret { serde_json::json!({ "$sensitive": json }) } else { json }
+        resource.is_none_or(|r| has_secrets(r.schema())) || values.iter().any(|v| v.is_sensitive_deep());
+    let open = |name: &str| {
+        let attribute = resource.and_then(|r| r.schema().attributes.get(name));
+        let marked = values.iter().filter_map(|v| v.get(name)).any(Value::is_sensitive_deep);
+        attribute.is_some_and(|a| !a.sensitive) && !marked
+    };
+    match json {
+        Json::Object(fields) if secret && withholds => {
+            fields.into_iter().filter(|(name, _)| open(name)).collect()
+        }
+        json if secret => serde_json::json!({ "$sensitive": json }),
+        json => json,
+    }
 }
 
 fn has_secrets(schema: &Schema) -> bool {

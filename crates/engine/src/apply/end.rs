@@ -36,7 +36,8 @@ impl<R: Resolve> Run<'_, R> {
     fn checkpoint(&mut self, n: usize, json: serde_json::Value) -> Result<Durable, Failure> {
         let running = self.running.get(&n).ok_or_else(|| Failure::new("it is not running any more"))?;
         let resource = self.engine.registry.resource(&running.subject.addr.resource.ty);
-        let state = books::checkpoint(json, resource, running.prior.iter().chain(&running.planned));
+        let values = running.prior.iter().chain(&running.planned);
+        let state = books::checkpoint(json, resource, values, self.session.withholds().is_some());
         let of = running.subject.clone();
         self.append(Record::Checkpoint { of, state })
     }

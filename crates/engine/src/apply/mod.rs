@@ -101,6 +101,9 @@ pub(crate) async fn apply<R: Resolve>(
 ) -> Result<(Summary, Session), RunError> {
     let reporter = engine.reporter();
     check_base(plan, &session)?;
+    if let Some(why) = session.withholds() {
+        grappe_plan::unkept(plan, &engine.registry, why).map_err(|lost| RunError::Refused(lost.into()))?;
+    }
     let edges = plan.operations.iter().flat_map(|op| op.requires.iter().map(|r| (r.index(), op.id.index())));
     let graph = Graph::new(plan.operations.len(), edges);
     let estimates: Vec<Duration> = plan.operations.iter().map(|op| op.estimate).collect();

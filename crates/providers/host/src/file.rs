@@ -61,13 +61,13 @@ impl Resource for HostFile {
         )
         .attr("host", Connection::attribute().home())
         .attr("path", Attribute::required(Type::String, "Its absolute path.").replace())
-        .attr("content", Attribute::optional(Type::String, "Its content as text."))
-        .attr("sensitive_content", Attribute::optional(Type::String, "Its content as text that is never shown.").sensitive())
-        .attr("content_base64", Attribute::optional(Type::String, "Its content in base64, for what is no text."))
+        .attr("content", Attribute::optional(Type::String, "Its content as text.").found_again())
+        .attr("sensitive_content", Attribute::optional(Type::String, "Its content as text that is never shown.").sensitive().found_again())
+        .attr("content_base64", Attribute::optional(Type::String, "Its content in base64, for what is no text.").found_again())
         .attr("mode", Attribute::optional(Type::String, "Its permissions in octal.").default("0644"))
         .attr("owner", Attribute::optional_computed(Type::String, "Its owner's name. Not managed where it is left out."))
         .attr("group", Attribute::optional_computed(Type::String, "Its group's name. Not managed where it is left out."))
-        .attr("sha256", Attribute::computed(Type::String, "SHA-256 of its content, in hexadecimal."))
+        .attr("sha256", Attribute::computed(Type::String, "SHA-256 of its content, in hexadecimal.").found_again())
     }
 
     fn validate(&self, config: &Value) -> Vec<Problem> {

@@ -30,6 +30,7 @@ pub struct State {
     #[serde(default, skip_serializing)]
     endpoint: Option<String>,
     id: String,
+    #[serde(default)]
     content: String,
 }
 
@@ -47,7 +48,7 @@ impl Resource for KubeConfig {
             .attr("cluster", cluster_attribute())
             .attr("endpoint", Attribute::optional(Type::String, "`host:port` of the API for whoever uses it, where that is not the cluster's own endpoint (which may be 127.0.0.1). Its host must be among the cluster's `cert_sans`.").replace())
             .attr("id", Attribute::computed(Type::String, "The cluster's id."))
-            .attr("content", Attribute::computed(Type::String, "The kubeconfig.").sensitive())
+            .attr("content", Attribute::computed(Type::String, "The kubeconfig.").sensitive().found_again())
     }
 
     fn importable(&self) -> Importable {

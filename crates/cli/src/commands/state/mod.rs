@@ -9,6 +9,7 @@ mod look;
 mod mv;
 mod pull;
 mod push;
+mod rekey;
 mod replace_provider;
 mod restore;
 mod rm;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use grappe_engine::{Cancel, Engine, Options, RunError};
 use grappe_provider::{Registry, Setup};
 use grappe_state::surgery::Refused;
-use grappe_state::{Ledger, Session, State};
+use grappe_state::{Ledger, Session, State, Store};
 use grappe_value::addr::{InstanceAddr, Target};
 
 pub(crate) use look::{decode as decode_object, render as render_object};
@@ -38,6 +39,7 @@ pub(super) fn run(ui: &Ui, command: &StateCommand) -> anyhow::Result<Exit> {
         StateCommand::Rm(args) => rm::run(ui, args),
         StateCommand::Pull(args) => pull::run(ui, args),
         StateCommand::Push(args) => push::run(ui, args),
+        StateCommand::Rekey(args) => rekey::run(ui, args),
         StateCommand::ReplaceProvider(args) => replace_provider::run(ui, args),
         StateCommand::Restore(args) => restore::run(ui, args),
         StateCommand::ImportTerraform(args) => import_terraform::run(ui, args),
@@ -46,7 +48,11 @@ pub(super) fn run(ui: &Ui, command: &StateCommand) -> anyhow::Result<Exit> {
 
 /// Takes the lock and reads what exists.
 pub(super) fn hold(ui: &Ui, at: &SurgeryArgs, what: &str) -> anyhow::Result<Session> {
-    let store = store_of(&at.dir, &at.state)?;
+    hold_store(ui, &store_of(&at.dir, &at.state)?, at, what)
+}
+
+/// The same of a store that was opened already.
+fn hold_store(ui: &Ui, store: &Store, at: &SurgeryArgs, what: &str) -> anyhow::Result<Session> {
     let progress = Progress::new(ui);
     let setup = Setup { plan_dir: at.dir.clone(), data_dir: at.dir.clone() };
     let engine = Engine::new(
@@ -57,7 +63,7 @@ pub(super) fn hold(ui: &Ui, at: &SurgeryArgs, what: &str) -> anyhow::Result<Sess
         progress.sink(),
     );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let lock = runtime.block_on(engine.lock(&store, what, at.lock_timeout));
+    let lock = runtime.block_on(engine.lock(store, what, at.lock_timeout));
     progress.finish();
     let lock = lock.map_err(|error| match error {
         RunError::State(error) => anyhow::Error::from(error),
@@ -68,9 +74,14 @@ pub(super) fn hold(ui: &Ui, at: &SurgeryArgs, what: &str) -> anyhow::Result<Sess
 
 /// The same of a state that must be there: no folder is made for one that is not.
 pub(super) fn hold_existing(ui: &Ui, at: &SurgeryArgs, what: &str) -> anyhow::Result<Session> {
+    let store = existing(at)?;
+    hold_store(ui, &store, at, what)
+}
+
+fn existing(at: &SurgeryArgs) -> anyhow::Result<Store> {
     let store = store_of(&at.dir, &at.state)?;
     if store.exists()? {
-        return hold(ui, at, what);
+        return Ok(store);
     }
     Err(Explained::new(format!("there is no state in {}", store.place().display()))
         .hint("apply a plan first; -dir names its folder, -state-dir a state elsewhere")
@@ -80,11 +91,42 @@ pub(super) fn hold_existing(ui: &Ui, at: &SurgeryArgs, what: &str) -> anyhow::Re
 /// Puts what came of it in place.
 pub(super) fn save(ui: &Ui, session: Session, ledger: Ledger) -> anyhow::Result<Ledger> {
     let sealer = session.store().sealer().clone();
+    if let Some(why) = sealer.withholds() {
+        nothing_is_lost(&ledger, why)?;
+    }
     let ledger = session.rewrite(ledger)?;
     for notice in sealer.take_notices() {
         ui.warn(&notice);
     }
     Ok(ledger)
+}
+
+/// That everything sensitive that an object has could be had again without being stored.
+fn nothing_is_lost(ledger: &Ledger, why: &str) -> anyhow::Result<()> {
+    let registry = crate::registry::registry();
+    let current = ledger.state.objects.iter();
+    let deposed = ledger.state.deposed.iter().map(|((addr, _), object)| (addr, object));
+    for (addr, object) in current.chain(deposed) {
+        let lost = match registry.resource(&addr.resource.ty) {
+            Some(kind) => {
+                let value = grappe_value::wire::decode(&object.attributes, kind.ty())?;
+                grappe_plan::lost_of(kind, &kind.schema().mark(value))
+            }
+            None if object.attributes.to_string().contains("\"$sensitive\"") => {
+                vec!["what is sensitive in it".into()]
+            }
+            None => Vec::new(),
+        };
+        if !lost.is_empty() {
+            return Err(Explained::new(format!(
+                "without a key ({why}) the state can't hold {addr}: {} could not be read back from anywhere",
+                lost.join(", ")
+            ))
+            .hint("give a key: GRAPPE_STATE_KEY, GRAPPE_STATE_KEY_FILE, GRAPPE_STATE_KEY_COMMAND or GRAPPE_STATE_PASSPHRASE; nothing was changed")
+            .into());
+        }
+    }
+    Ok(())
 }
 
 /// Whether somebody says "yes"; what `flag` says goes without asking.

@@ -57,8 +57,8 @@ fn schema(sensitive: bool) -> Schema {
                 Attribute::required(Type::String, "Where; a relative path starts at the plan's folder.")
                     .replace(),
             )
-            .attr("content", secret(text("The text in it.")))
-            .attr("content_base64", secret(text("The bytes in it, in base64.")))
+            .attr("content", secret(text("The text in it.")).found_again())
+            .attr("content_base64", secret(text("The bytes in it, in base64.")).found_again())
             .attr("source", text("A file to copy.").replace())
             .attr("file_permission", text("Its mode in octal, from which the umask is taken.").default(perm))
             .attr(
