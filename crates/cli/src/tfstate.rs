@@ -153,7 +153,7 @@ fn provider(text: &str) -> Option<ProviderKey> {
         },
     };
     let name = source.rsplit('/').next()?;
-    Some(ProviderKey { module, name: name.into(), alias: alias.strip_prefix('.').map(Arc::from) })
+    Some(ProviderKey { module, name: name.into(), alias: alias.strip_prefix('.').map(Arc::from), key: None })
 }
 
 fn object(

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics, Sources};
 use grappe_lang::{Config, Files, Variable, parse_tfvars, parse_var_value};
-use grappe_value::Value;
+use grappe_plan::Plan;
+use grappe_value::{Marks, Value};
 
 use crate::args::{Given, VariableArgs};
+use crate::project::Project;
 use crate::ui::Ui;
 
 /// What the user gave for the root module's variables, not converted yet. Says all that is wrong with it.
@@ -80,6 +82,58 @@ pub(crate) fn gather(
         }
     }
     (values, found)
+}
+
+/// Gives a saved plan the ephemeral variables that it was made with and does not hold. All else of it stays as it was shown.
+///
+/// # Errors
+/// Where one is missing, was not given when the plan was made, or is another variable with another value.
+pub(crate) fn give_again(
+    ui: &Ui,
+    args: &VariableArgs,
+    project: &mut Project,
+    plan: &mut Plan,
+) -> anyhow::Result<()> {
+    let declared = &project.config.root.variables;
+    let is_ephemeral = |name: &str| declared.get(name).is_some_and(|v| v.ephemeral);
+    if args.given.is_empty() && plan.given_again.is_empty() {
+        return Ok(());
+    }
+    let args = VariableArgs { input: false, ..args.clone() };
+    let (values, mut found) = gather(ui, &args, &project.config, &project.files, &mut project.sources);
+    for (name, value) in values {
+        if !is_ephemeral(&name) {
+            // What is asked for on the command line must not be passed over.
+            let named = args.given.iter().any(|given| matches!(given, Given::Var(text) if text.split('=').next().map(str::trim) == Some(&*name)));
+            let same = plan.variables.get(&name).is_some_and(|planned| planned.same(&value));
+            if named && !same {
+                found.push(
+                    Diagnostic::error("A saved plan can't be changed any more")
+                        .detail(format!("The variable {name:?} has another value in it. Only ephemeral variables are given to \"apply\" again."))
+                        .hint("make a new plan"),
+                );
+            }
+        } else if plan.given_again.contains(&name) {
+            plan.variables.insert(name, value.with_marks(Marks::EPHEMERAL));
+        } else {
+            found.push(
+                Diagnostic::error("Ephemeral variable was not set during planning")
+                    .detail(format!(
+                        "The ephemeral input variable {name:?} was not set during the planning phase, and so must remain unset during the apply phase."
+                    )),
+            );
+        }
+    }
+    for name in plan.given_again.iter().filter(|name| !plan.variables.contains_key(*name)) {
+        found.push(
+            Diagnostic::error("No value for required variable")
+                .detail(format!(
+                    "The ephemeral input variable {name:?} was set during the plan phase, and so must also be set during the apply phase."
+                ))
+                .hint(format!("give it with -var {name}=…, TF_VAR_{name}, or in a .tfvars file: the plan does not hold it")),
+        );
+    }
+    if found.has_errors() { Err(project.rejected(found).into()) } else { Ok(()) }
 }
 
 fn ask(ui: &Ui, variable: &Variable, sources: &mut Sources) -> Result<Value, Diagnostics> {

@@ -220,6 +220,8 @@ pub enum Verb {
     Delete,
     /// Does a step of a `provisioner` block.
     Provision,
+    /// Opens an ephemeral resource.
+    Open,
     /// Reads a data source.
     Read,
     /// Writes to the state what was found.
@@ -237,6 +239,7 @@ impl Verb {
             OpAction::Update => Verb::Update,
             OpAction::Delete { .. } => Verb::Delete,
             OpAction::Provision(_) => Verb::Provision,
+            OpAction::Open => Verb::Open,
             OpAction::Read => Verb::Read,
             OpAction::Record => Verb::Record,
             OpAction::Forget => Verb::Forget,
@@ -247,7 +250,7 @@ impl Verb {
     /// Whether people are told of it.
     #[must_use]
     pub fn is_shown(self) -> bool {
-        !matches!(self, Verb::Record | Verb::Join)
+        !matches!(self, Verb::Record | Verb::Open | Verb::Join)
     }
 }
 

@@ -20,6 +20,7 @@ pub mod event;
 mod failure;
 mod limits;
 pub mod mask;
+mod open;
 mod planning;
 mod pools;
 mod reading;

@@ -3,7 +3,7 @@
 //! A remote command may print what it was given: a token in an error, a password in a trace. Whatever a provider says of an object passes through
 //! a [`Mask`] that knows the sensitive strings of that object.
 
-use grappe_value::{Kind, Marks, Value};
+use grappe_value::{Kind, Value};
 
 /// What stands where a secret stood.
 const HIDDEN: &str = "(sensitive value)";
@@ -51,7 +51,8 @@ impl Mask {
 }
 
 fn gather(value: &Value, inside: bool, out: &mut Vec<String>) {
-    let sensitive = inside || value.marks().contains(Marks::SENSITIVE);
+    // What may not be stored may not be shown either.
+    let sensitive = inside || !value.marks().is_empty();
     if sensitive && let Kind::String(text) = value.kind() {
         // Output comes in lines: so must what is looked for.
         out.extend(text.lines().map(str::trim).filter(|l| l.len() >= SHORTEST).map(str::to_owned));

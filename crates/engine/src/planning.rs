@@ -16,6 +16,7 @@ use grappe_value::wire;
 use tokio::time::Instant;
 
 use crate::event::{EventKind, Phase};
+use crate::open::Open;
 use crate::reading::{Answers, read, unanswered};
 use crate::report::millis;
 use crate::{Engine, Failure, RunError};
@@ -32,6 +33,8 @@ pub struct Known<'a> {
     pub data_reads: &'a BTreeMap<InstanceAddr, DataResult>,
     /// The objects that are taken into the state: `state` has them.
     pub imported: &'a BTreeMap<InstanceAddr, Import>,
+    /// What `ephemeral` blocks opened.
+    pub opened: &'a BTreeMap<InstanceAddr, DataResult>,
     /// What interrupted creations left, by their keys.
     pub left: &'a BTreeMap<String, Left>,
 }
@@ -43,14 +46,27 @@ pub(crate) async fn plan(
     engine: &Engine,
     ledger: &Ledger,
     mode: PlanMode,
+    planner: impl FnMut(Known<'_>) -> Result<Outcome, Diagnostics>,
+) -> Result<Plan, RunError> {
+    let mut open = Vec::new();
+    let plan = rounds(engine, ledger, mode, planner, &mut open).await;
+    crate::open::close(open).await;
+    plan
+}
+
+async fn rounds(
+    engine: &Engine,
+    ledger: &Ledger,
+    mode: PlanMode,
     mut planner: impl FnMut(Known<'_>) -> Result<Outcome, Diagnostics>,
+    open: &mut Vec<Open>,
 ) -> Result<Plan, RunError> {
     let reporter = engine.reporter();
     reporter.say(EventKind::RunStarted { phase: Phase::Plan, operations: 0, expected: 0 });
     let mut state = recovered(ledger, &engine.registry);
     let pending: Vec<Pending> = ledger.pending().filter(|p| p.action == Action::Create).cloned().collect();
     let (mut refreshed, mut data_reads) = (BTreeMap::new(), BTreeMap::new());
-    let (mut imported, mut left) = (BTreeMap::new(), BTreeMap::new());
+    let (mut imported, mut left, mut opened) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let (mut rounds, mut thinking) = (0, Duration::ZERO);
     let mut unread = BTreeMap::new();
     loop {
@@ -62,6 +78,7 @@ pub(crate) async fn plan(
             data_reads: &data_reads,
             imported: &imported,
             left: &left,
+            opened: &opened,
         };
         let outcome = match planner(known) {
             Ok(outcome) => outcome,
@@ -95,8 +112,10 @@ pub(crate) async fn plan(
             Outcome::NeedReads(reads) => reads,
         };
         rounds += 1;
-        let before = refreshed.len() + data_reads.len() + imported.len() + left.len();
+        let before = refreshed.len() + data_reads.len() + imported.len() + left.len() + opened.len();
         let mut answers = Answers {
+            opened: &mut opened,
+            open,
             refreshed: &mut refreshed,
             data_reads: &mut data_reads,
             imported: BTreeMap::new(),
@@ -110,7 +129,8 @@ pub(crate) async fn plan(
             refreshed.insert(addr.clone(), Reading::NotRead);
             imported.insert(addr, import);
         }
-        if refreshed.len() + data_reads.len() + imported.len() + left.len() == before {
+        let now = refreshed.len() + data_reads.len() + imported.len() + left.len() + opened.len();
+        if now == before {
             return Err(RunError::Plan("the planner asks for what it has already".into()));
         }
     }

@@ -26,6 +26,7 @@ use crate::attempt::{Rules, Stopped, Why, attempt};
 use crate::event::EventKind;
 use crate::limits::Call;
 use crate::mask::Mask;
+use crate::open::Open;
 use crate::pools::{Name, Seats, Turn};
 use crate::report::{Reporter, millis};
 use crate::retry::RetryPolicy;
@@ -35,6 +36,7 @@ use crate::{Engine, Failure, RunError, clients};
 enum Target {
     Object(ObjectRead),
     Data(DataRead),
+    Ephemeral(DataRead),
     Import(ImportRead),
     Left(Box<LeftRead>),
 }
@@ -43,7 +45,7 @@ impl Target {
     fn addr(&self) -> &InstanceAddr {
         match self {
             Target::Object(o) => &o.addr,
-            Target::Data(d) => &d.addr,
+            Target::Data(d) | Target::Ephemeral(d) => &d.addr,
             Target::Import(i) => &i.addr,
             Target::Left(l) => &l.pending.addr,
         }
@@ -52,7 +54,7 @@ impl Target {
     fn provider(&self) -> &ProviderKey {
         match self {
             Target::Object(o) => &o.provider,
-            Target::Data(d) => &d.provider,
+            Target::Data(d) | Target::Ephemeral(d) => &d.provider,
             Target::Import(i) => &i.provider,
             Target::Left(l) => &l.provider,
         }
@@ -62,7 +64,7 @@ impl Target {
     fn value(&self) -> &Value {
         match self {
             Target::Object(o) => &o.value,
-            Target::Data(d) => &d.config,
+            Target::Data(d) | Target::Ephemeral(d) => &d.config,
             Target::Import(i) => &i.planned,
             Target::Left(l) => &l.planned,
         }
@@ -72,7 +74,7 @@ impl Target {
     fn key(&self) -> Arc<str> {
         match self {
             Target::Object(o) => o.key.clone(),
-            Target::Data(_) => "".into(),
+            Target::Data(_) | Target::Ephemeral(_) => "".into(),
             // The one that it has from now on.
             Target::Import(_) => uuid::Uuid::new_v4().to_string().into(),
             Target::Left(left) => left.pending.key.as_str().into(),
@@ -83,6 +85,7 @@ impl Target {
 enum Found {
     Object(InstanceAddr, Reading),
     Data(InstanceAddr, DataResult),
+    Opened(InstanceAddr, DataResult, Box<Open>),
     Import(Box<Import>),
     Left(String, Left),
 }
@@ -91,6 +94,9 @@ enum Found {
 pub(crate) struct Answers<'a> {
     pub(crate) refreshed: &'a mut BTreeMap<InstanceAddr, Reading>,
     pub(crate) data_reads: &'a mut BTreeMap<InstanceAddr, DataResult>,
+    pub(crate) opened: &'a mut BTreeMap<InstanceAddr, DataResult>,
+    /// What must be closed when the plan is made.
+    pub(crate) open: &'a mut Vec<Open>,
     pub(crate) imported: BTreeMap<InstanceAddr, Import>,
     pub(crate) left: &'a mut BTreeMap<String, Left>,
 }
@@ -204,6 +210,7 @@ fn queue(
     let left = reads.left.into_iter().map(|left| Target::Left(Box::new(left)));
     let others =
         reads.data.into_iter().map(Target::Data).chain(reads.imports.into_iter().map(Target::Import));
+    let others = others.chain(reads.ephemeral.into_iter().map(Target::Ephemeral));
     calls.extend(others.chain(left).map(|target| vec![target]));
     let mut queue = Queue::new();
     for targets in calls {
@@ -271,6 +278,11 @@ impl Gathered {
                 answers.data_reads.insert(addr, result);
                 return;
             }
+            Ok(Found::Opened(addr, result, open)) => {
+                answers.opened.insert(addr, result);
+                answers.open.push(*open);
+                return;
+            }
             Ok(Found::Import(import)) => {
                 answers.imported.insert(import.addr.clone(), *import);
                 return;
@@ -329,7 +341,7 @@ impl ReadJob {
             let Ok(found) = found else { continue };
             let found = match found {
                 Found::Object(_, reading) => *reading != Reading::Gone,
-                Found::Data(..) | Found::Import(_) => true,
+                Found::Data(..) | Found::Opened(..) | Found::Import(_) => true,
                 Found::Left(_, left) => *left == Left::There,
             };
             let elapsed = millis(start.elapsed());
@@ -493,6 +505,16 @@ impl ReadJob {
                     key: key.to_string(),
                     value,
                 })))
+            }
+            Target::Ephemeral(data) => {
+                let resource = self.registry.ephemeral(&addr.resource.ty).ok_or_else(|| unknown(addr))?;
+                let deadline = data.deadline.unwrap_or(grappe_provider::Timeouts::default().read);
+                let call = |_, stop| resource.open(self.context(&client, target, &key, stop), &data.config);
+                let opened = self.call(deadline, call).await?;
+                let ctx = self.context(&client, target, &key, CancellationToken::new());
+                let (open, value) = Open::keep(self.registry.clone(), ctx, opened, self.reporter.clone());
+                let result = DataResult { config: data.config.clone(), value, failed: None };
+                Ok(Found::Opened(addr.clone(), result, Box::new(open)))
             }
             Target::Data(data) => {
                 let source = self.registry.data_source(&addr.resource.ty).ok_or_else(|| unknown(addr))?;

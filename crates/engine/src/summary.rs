@@ -81,7 +81,7 @@ impl Counts {
             Verb::Read => self.read += 1,
             Verb::Record => self.recorded += 1,
             Verb::Forget => self.forgotten += 1,
-            Verb::Join | Verb::Provision => {}
+            Verb::Join | Verb::Open | Verb::Provision => {}
         }
     }
 }

@@ -23,8 +23,6 @@
 //! docs/language.md lists what the comparison with Terraform found besides.
 //!
 //! Messages are Terraform's where those are good; `tests/it/expressions.txt` marks the others with `~`.
-//!
-//! Still to come: `ephemeral` blocks and `for_each` of providers.
 
 mod body;
 mod config;
@@ -39,8 +37,8 @@ mod vars;
 
 pub use body::Body;
 pub use config::{
-    Backend, Check, CheckBlock, Config, Defaults, Flag, IgnoreChanges, Import, Lifecycle, Local, Module,
-    ModuleCall, Moved, Output, ProviderBlock, ProviderRef, Provisioner, Provisioners, Removed,
+    Backend, Check, CheckBlock, Choice, Config, Defaults, Flag, IgnoreChanges, Import, Lifecycle, Local, Module,
+    ModuleCall, Moved, Output, ProviderBlock, ProviderRef, ProviderUse, Provisioner, Provisioners, Removed,
     RequiredProvider, Resource, Settings, Variable, When, load,
 };
 pub use expr::Expr;

@@ -35,9 +35,9 @@ pub enum RefStep {
 /// What a reference refers to, in the module it stands in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Subject {
-    /// `type.name` or `data.type.name`
+    /// `type.name`, `data.type.name` or `ephemeral.type.name`
     Resource {
-        /// `resource` or `data`.
+        /// `resource`, `data` or `ephemeral`.
         mode: Mode,
         /// The type's name.
         ty: Arc<str>,
@@ -71,8 +71,7 @@ pub enum Subject {
 impl std::fmt::Display for Subject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Subject::Resource { mode: Mode::Data, ty, name } => write!(f, "data.{ty}.{name}"),
-            Subject::Resource { ty, name, .. } => write!(f, "{ty}.{name}"),
+            Subject::Resource { mode, ty, name } => write!(f, "{}{ty}.{name}", mode.prefix()),
             Subject::Module { call, .. } => write!(f, "module.{call}"),
             Subject::Variable(name) => write!(f, "var.{name}"),
             Subject::Local(name) => write!(f, "local.{name}"),

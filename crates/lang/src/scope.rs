@@ -91,6 +91,11 @@ pub trait Scope {
         "default"
     }
 
+    /// `terraform.applying`
+    fn applying(&self) -> bool {
+        false
+    }
+
     /// Where `file`, `templatefile` and the like read. Paths are given as written in the expression.
     fn files(&self) -> &dyn Files;
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics};
-use grappe_value::Value;
 use grappe_value::addr::{InstanceAddr, InstanceKey, Target};
+use grappe_value::{Marks, Value};
 
 use crate::decide::Verdict;
 use crate::decided::{Decided, Decision, Gone};
@@ -43,9 +43,10 @@ pub(crate) fn normal<'a>(
     if found.has_errors() {
         return Err(said_once(found));
     }
-    if !planner.reads.is_empty() || !planner.imports.is_empty() {
+    if !planner.reads.is_empty() || !planner.opens.is_empty() || !planner.imports.is_empty() {
         let mut reads = Reads::default();
         reads.add_data(planner.reads);
+        reads.add_ephemeral(planner.opens);
         reads.add_imports(planner.imports);
         return Ok(Outcome::NeedReads(reads));
     }
@@ -172,14 +173,12 @@ pub(crate) fn destroy<'a>(
     world: &'a World<'a>,
     targets: &Targets<'_>,
 ) -> Result<Outcome, Diagnostics> {
-    let (mut walk, data) = provider_walk(statics, input, world);
+    let (mut walk, reads) = provider_walk(statics, input, world);
     let mut found = std::mem::take(&mut walk.found);
     if found.has_errors() {
         return Err(found);
     }
-    if !data.is_empty() {
-        let mut reads = Reads::default();
-        reads.add_data(data);
+    if !reads.is_empty() {
         return Ok(Outcome::NeedReads(reads));
     }
     let going = with_dependants(input, targets);
@@ -228,9 +227,10 @@ pub(crate) fn refresh_only<'a>(
     if found.has_errors() {
         return Err(found);
     }
-    if !driver.reads.is_empty() {
+    if !driver.reads.is_empty() || !driver.opens.is_empty() {
         let mut reads = Reads::default();
         reads.add_data(driver.reads);
+        reads.add_ephemeral(driver.opens);
         return Ok(Outcome::NeedReads(reads));
     }
     let finder = ProviderFinder::new(&walk);
@@ -402,7 +402,9 @@ fn finish<'a>(
         decided.iter().map(|d| &d.provider).chain(gone.iter().map(|g| &g.provider)).collect();
     let mut open_providers = BTreeMap::new();
     for key in keys {
-        if let Some(config) = finder.config(key)? {
+        if let Some(mut config) = finder.config(key)? {
+            // What is good for this run only is found again when it is needed.
+            config.value = config.value.without_ephemeral(Value::unknown);
             if let (false, Some(node)) = (config.known(), finder.node(key)) {
                 open_providers.insert(key.clone(), node);
             }
@@ -432,8 +434,12 @@ fn finish<'a>(
     plan.open_replace = input.options.replace.iter().filter(waits).cloned().collect();
     (plan.open, plan.open_outputs) = (open, open_outputs);
     for (decided, first) in decided.into_iter().zip(first.now) {
-        if let Decision::Data(value) = &decided.what {
-            plan.data.push(DataValue { addr: decided.addr.clone(), value: value.clone() });
+        match &decided.what {
+            Decision::Data(value) => {
+                plan.data.push(DataValue { addr: decided.addr.clone(), value: value.clone() });
+            }
+            Decision::Ephemeral => continue,
+            _ => {}
         }
         let import = input.imported.get(&decided.addr);
         plan.changes.push(change(decided, first, import));
@@ -462,9 +468,13 @@ fn empty(input: &Input<'_>, mut warnings: Diagnostics) -> Plan {
     // What is secret by declaration is sealed in a saved plan, as it is in the state.
     let declared = &input.config.root.variables;
     let marked = |(name, value): (&Arc<str>, &Value)| {
-        let secret = declared.get(&**name).is_some_and(|v| v.sensitive);
-        (name.clone(), if secret { value.clone().sensitive() } else { value.clone() })
+        let marks = declared.get(&**name).map_or(Marks::NONE, |v| {
+            let secret = if v.sensitive { Marks::SENSITIVE } else { Marks::NONE };
+            if v.ephemeral { secret.union(Marks::EPHEMERAL) } else { secret }
+        });
+        (name.clone(), value.clone().with_marks(marks))
     };
+    let variables: BTreeMap<Arc<str>, Value> = input.variables.iter().map(marked).collect();
     Plan {
         mode: input.options.mode,
         changes: Vec::new(),
@@ -474,7 +484,8 @@ fn empty(input: &Input<'_>, mut warnings: Diagnostics) -> Plan {
         outputs: BTreeMap::new(),
         drift: Vec::new(),
         providers: Vec::new(),
-        variables: input.variables.iter().map(marked).collect(),
+        given_again: variables.iter().filter(|(_, v)| v.is_ephemeral_deep()).map(|(n, _)| n.clone()).collect(),
+        variables,
         data: Vec::new(),
         warnings,
         base: StateStamp { lineage: input.state.lineage.clone(), serial: input.state.serial },

@@ -6,6 +6,7 @@ use grappe_diag::{Diagnostic, Diagnostics, Span};
 use grappe_lang::{Check, Output, Variable};
 use grappe_value::{Marks, Type, Value};
 
+use crate::ephemeral::not_allowed;
 use crate::expand::Keys;
 use crate::walk::{Frame, Made, NodeId, Repeated, Walk, What};
 
@@ -32,7 +33,7 @@ impl Walk<'_> {
                 }
             }
             What::Output(mi, i) => self.output(mi, i, limit),
-            What::Provider(mi, i) => self.provider(mi, i, limit),
+            What::Provider(mi, i, at) => self.provider(mi, i, at, limit),
             What::Whole(mi, i) => match &self.modules[mi].resources[i] {
                 Some(instances) => self.whole(instances.keys.as_ref(), &instances.nodes),
                 None => Made::default(),
@@ -92,6 +93,14 @@ impl Walk<'_> {
                 let span = argument.map_or(call.span, grappe_lang::Expr::span);
                 match given {
                     None => accepted(variable, None, Some(call.span)),
+                    Some(Made { value: Some(value), deps, .. })
+                        if value.is_ephemeral_deep() && !variable.ephemeral =>
+                    {
+                        let found = not_allowed("This input variable is not declared as accepting ephemeral values")
+                            .span(span)
+                            .related(variable.span, "declared here");
+                        Made { value: None, deps, found: found.into() }
+                    }
                     Some(Made { value: Some(value), deps, .. }) => {
                         Made { deps, ..accepted(variable, Some(value), Some(span)) }
                     }
@@ -128,6 +137,14 @@ impl Walk<'_> {
             made.found.push(exposes(output));
             made.value = None;
         }
+        if !output.ephemeral && made.value.as_ref().is_some_and(Value::is_ephemeral_deep) {
+            made.found.push(
+                not_allowed("This output value is not declared as returning an ephemeral value")
+                    .span(output.expr.span())
+                    .related(output.span, "declared here"),
+            );
+            made.value = None;
+        }
         for check in &output.preconditions {
             let checked = self.check(check, &frame, "Module output value precondition failed", false);
             made.deps.extend(checked.deps);
@@ -141,14 +158,19 @@ impl Walk<'_> {
         if output.sensitive {
             made.value = made.value.map(Value::sensitive);
         }
+        if output.ephemeral {
+            made.value = made.value.map(|value| value.with_marks(Marks::EPHEMERAL));
+        }
         tidy(made)
     }
 
-    fn provider(&self, mi: usize, i: usize, limit: Option<NodeId>) -> Made<Value> {
+    fn provider(&self, mi: usize, i: usize, at: usize, limit: Option<NodeId>) -> Made<Value> {
         let config = self.statics.modules[self.modules[mi].module].config;
         let block = &config.providers[i];
         let name = crate::providers::registry_name(config, &block.name);
-        let frame = Frame { limit, ..self.frame(mi) };
+        let keys = self.modules[mi].providers[i].as_ref().and_then(|p| p.keys.as_ref());
+        let each = keys.and_then(|keys| keys.repetition(at).0);
+        let frame = Frame { limit, each, ..self.frame(mi) };
         match self.statics.registry.provider(&name) {
             Some(provider) => self.eval(&frame, |scope| block.body.decode(provider.schema(), scope)),
             // Said once, as a warning: nothing can use it.
@@ -222,6 +244,9 @@ impl Walk<'_> {
             let text = match &message.value {
                 Some(v) if v.marks_deep().contains(Marks::SENSITIVE) => {
                     "The error message included a sensitive value, so it will not be displayed.".to_owned()
+                }
+                Some(v) if v.is_ephemeral_deep() => {
+                    "The error message refers to ephemeral values, so it will not be displayed: ephemeralasnull() takes them out.".to_owned()
                 }
                 Some(v) => v
                     .as_str()

@@ -9,7 +9,7 @@ use grappe_diag::{Diagnostic, Diagnostics};
 use grappe_lang::{Config, Expr};
 use grappe_provider::Registry;
 use grappe_value::addr::Mode;
-use grappe_value::{Type, Value};
+use grappe_value::{Marks, Type, Value};
 
 use crate::resolve::{InstanceValues, Surroundings};
 use crate::statics::Statics;
@@ -27,12 +27,10 @@ struct Existing<'v> {
 
 impl Driver for Existing<'_> {
     fn instance(&mut self, _: &Walk<'_>, at: &At<'_>) -> Made<Value> {
-        let ty = match at.resource.mode {
-            Mode::Managed => self.registry.resource(&at.resource.ty).map(|k| k.ty().clone()),
-            Mode::Data => self.registry.data_source(&at.resource.ty).map(|k| k.schema().ty()),
-        };
+        let ty = self.registry.schema(at.resource.mode, &at.resource.ty).map(grappe_value::Schema::ty);
         let value = self.values.get(&at.addr);
-        let unknown = || Value::unknown(ty.unwrap_or(Type::Any));
+        let marks = if at.resource.mode == Mode::Ephemeral { Marks::EPHEMERAL } else { Marks::NONE };
+        let unknown = || Value::unknown(ty.unwrap_or(Type::Any)).with_marks(marks);
         Made { value: Some(value.unwrap_or_else(unknown)), ..Made::default() }
     }
 }
@@ -58,6 +56,7 @@ impl<'a> Console<'a> {
             plan_timestamp: surroundings.timestamp.clone(),
             timestamp: surroundings.timestamp,
             random: surroundings.random,
+            applying: false,
             variables,
         };
         let mut walk = Walk::new(statics, env);

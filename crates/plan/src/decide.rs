@@ -101,6 +101,10 @@ pub(crate) fn ignored(config: &Value, prior: &Value, ignore: &IgnoreChanges) -> 
 pub(crate) fn propose(schema: &Schema, prior: Option<&Value>, config: &Value) -> Value {
     let mut out = Vec::with_capacity(schema.attributes.len() + schema.blocks.len());
     for (name, attribute) in &schema.attributes {
+        if attribute.write_only {
+            out.push((name.clone(), Value::null(attribute.ty.clone())));
+            continue;
+        }
         let given = config.get(name).cloned().unwrap_or_else(|| Value::null(attribute.ty.clone()));
         let open = match attribute.presence {
             Presence::Computed => true,

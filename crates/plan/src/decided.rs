@@ -28,6 +28,8 @@ pub(crate) struct Decided<'a> {
 pub(crate) enum Decision<'a> {
     /// A managed object.
     Managed(Box<Managed<'a>>),
+    /// An ephemeral resource: it is opened while applying where something needs it.
+    Ephemeral,
     /// A data source that was read, with what it gave.
     Data(Value),
     /// A data source that is read while applying.
@@ -95,7 +97,7 @@ impl<'a> Decided<'a> {
             Decision::Managed(m) => {
                 !matches!(m.verdict, Verdict::NoOp | Verdict::Record) || !m.steps.is_empty()
             }
-            Decision::Data(_) => false,
+            Decision::Data(_) | Decision::Ephemeral => false,
             Decision::Deferred { .. } => true,
         }
     }

@@ -168,6 +168,11 @@ fn count_keys(value: &Value) -> Result<Keys, String> {
     if value.is_null() {
         return Err("The given \"count\" argument value is null. An integer is required.".into());
     }
+    if value.is_ephemeral_deep() {
+        return Err("The given \"count\" is derived from an ephemeral value, which is not kept between plan and apply. Use only \
+                    non-ephemeral values to specify the number of resource instances."
+            .into());
+    }
     let number = convert(value, &Type::Number).map_err(|e| unsuitable(&e.message))?;
     if number.is_unknown() {
         return Err("The \"count\" value is not known, and nothing that is planned makes it known: it can't be said how many instances there \
@@ -190,6 +195,11 @@ pub(crate) fn each_keys(value: &Value) -> Result<Keys, String> {
     if value.marks().contains(Marks::SENSITIVE) {
         return Err("Sensitive values, or values derived from sensitive values, cannot be used as for_each arguments. If used, \
                     the sensitive value could be exposed as a resource instance key."
+            .into());
+    }
+    if value.marks().contains(Marks::EPHEMERAL) {
+        return Err("The given \"for_each\" value is derived from an ephemeral value, which is not kept between plan and apply. Use \
+                    only non-ephemeral values to specify a resource's instance keys."
             .into());
     }
     let unknown = |what: &str| {
@@ -273,7 +283,8 @@ mod tests {
             (Value::set(Type::String, [Value::null(Type::String)]), "must not contain null values"),
             (Value::set(Type::String, [Value::unknown(Type::String)]), "set has values"),
             (Value::unknown(Type::map(Type::String)), "map has keys"),
-            (set.sensitive(), "Sensitive values"),
+            (set.clone().sensitive(), "Sensitive values"),
+            (set.with_marks(Marks::EPHEMERAL), "derived from an ephemeral value"),
         ] {
             let error = each_keys(&value).unwrap_err();
             assert!(error.contains(why), "{error}");

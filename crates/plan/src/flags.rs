@@ -1,7 +1,7 @@
 //! The flags of `lifecycle` blocks, which may be made of what is known while planning.
 
 use grappe_diag::{Diagnostic, Diagnostics};
-use grappe_lang::{Flag, Resource};
+use grappe_lang::{Choice, Expr, Flag, Resource};
 use grappe_value::addr::InstanceAddr;
 use grappe_value::{Type, Value, convert};
 
@@ -11,7 +11,21 @@ use crate::walk::{Frame, Walk};
 impl Walk<'_> {
     /// Whether a flag is set. What keeps that from being known is said, and it counts as not set.
     pub(crate) fn flag(&self, flag: &Flag, name: &str, frame: &Frame, found: &mut Diagnostics) -> bool {
-        let Some(expr) = flag.expr() else { return false };
+        flag.expr().is_some_and(|expr| self.holds(expr, name, frame, found))
+    }
+
+    /// What a list of a `lifecycle` block comes to.
+    pub(crate) fn choice<'c, T>(
+        &self,
+        choice: &'c Choice<T>,
+        name: &str,
+        frame: &Frame,
+        found: &mut Diagnostics,
+    ) -> &'c T {
+        choice.choose(&mut |expr| self.holds(expr, name, frame, found))
+    }
+
+    fn holds(&self, expr: &Expr, name: &str, frame: &Frame, found: &mut Diagnostics) -> bool {
         let made = self.eval(frame, |scope| expr.eval(scope));
         let refuse = |why: &str| {
             Diagnostic::error(format!("Invalid {name} argument"))

@@ -80,7 +80,9 @@ pub(crate) mod values {
     use super::*;
 
     pub(crate) fn serialize<S: Serializer>(all: &BTreeMap<Arc<str>, Value>, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_map(all.iter().map(|(name, value)| (name, to_wire(value))))
+        // What is good for one run only is not there at all.
+        let kept = all.iter().filter(|(_, value)| !value.is_ephemeral_deep());
+        s.collect_map(kept.map(|(name, value)| (name, to_wire(value))))
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(

@@ -142,6 +142,7 @@ pub(crate) fn evaluate(walk: &Walk<'_>, block: &Import, found: &mut Diagnostics)
         let open = id.is_unknown();
         let why = match convert(&id, &Type::String) {
             Ok(id) if id.is_unknown() => "is not known, and nothing that is planned makes it known",
+            Ok(id) if id.is_ephemeral_deep() => "is derived from an ephemeral value, and an id is stored",
             Ok(id) if id.is_null() => "is null",
             Ok(id) => match id.as_str() {
                 Some("") | None => "is an empty text",

@@ -28,6 +28,8 @@ pub struct Input<'a> {
     pub data_reads: &'a BTreeMap<InstanceAddr, DataResult>,
     /// The objects of [`Options::imports`] that were found so far. The state has them already: see [`crate::Import`].
     pub imported: &'a BTreeMap<InstanceAddr, Import>,
+    /// What `ephemeral` blocks opened so far.
+    pub opened: &'a BTreeMap<InstanceAddr, DataResult>,
     /// What interrupted creations left, as far as that was asked: by their idempotency keys.
     pub left: &'a BTreeMap<String, Left>,
     /// The root module's variables, as the user gave them: [`grappe_lang::Variable::accept`] is called on each here.
@@ -138,6 +140,8 @@ pub struct Reads {
     pub objects: Vec<ObjectRead>,
     /// Data sources. Each must get an entry in [`Input::data_reads`].
     pub data: Vec<DataRead>,
+    /// Ephemeral resources to open. Each must get an entry in [`Input::opened`], and stay open as long as the planner is called.
+    pub ephemeral: Vec<DataRead>,
     /// Objects to import. Each must get an entry in [`Input::imported`] and in the state; where one is not found, there is no plan.
     pub imports: Vec<ImportRead>,
     /// What interrupted creations may have left. Each must get an entry in [`Input::left`].
@@ -189,7 +193,7 @@ pub struct ImportRead {
     pub deadline: Option<Duration>,
 }
 
-/// A data source to read.
+/// A data source to read, or an ephemeral resource to open.
 #[derive(Clone, Debug)]
 pub struct DataRead {
     /// Which.

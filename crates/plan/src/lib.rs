@@ -18,6 +18,7 @@ mod decide;
 mod decided;
 mod depends;
 mod diff;
+mod ephemeral;
 mod expand;
 mod flags;
 mod form;
@@ -117,6 +118,7 @@ fn env<'a>(input: &'a Input<'a>) -> walk::Env<'a> {
         plan_timestamp: input.options.timestamp.clone(),
         timestamp: None,
         random: None,
+        applying: false,
         variables: input.variables,
     }
 }

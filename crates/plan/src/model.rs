@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use grappe_diag::Diagnostics;
 use grappe_state::{Pending, Timeouts};
-use grappe_value::addr::{InstanceAddr, ModuleAddr, Target};
+use grappe_value::addr::{InstanceAddr, InstanceKey, ModuleAddr, Target};
 use grappe_value::{Path, Value};
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,9 @@ pub struct Plan {
     /// The root module's variables.
     #[serde(with = "form::values")]
     pub variables: BTreeMap<Arc<str>, Value>,
+    /// Those of them that are ephemeral, and were given: a saved plan does not hold their values, and must be given them again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given_again: Vec<Arc<str>>,
     /// Data sources that were read while planning.
     pub data: Vec<DataValue>,
     /// What is worth knowing but wrong enough only for a warning. Not saved: it is shown with the plan.
@@ -288,6 +291,8 @@ pub enum OpAction {
     },
     /// Does one step of a `provisioner` block; what it does it with is known when it starts ([`crate::Resolver::finalize`]).
     Provision(StepOp),
+    /// Opens an ephemeral resource, which stays open until the run is over. What it is opened with is known when it starts ([`crate::Resolver::finalize`]).
+    Open,
     /// Reads a data source whose arguments (`planned`) are known only now, or that must wait for others.
     Read,
     /// Writes `planned` and `dependencies` to the state. Nothing is done in the world.
@@ -313,6 +318,7 @@ impl OpAction {
             OpAction::Update => "update",
             OpAction::Delete { .. } => "delete",
             OpAction::Provision(_) => "provision",
+            OpAction::Open => "open",
             OpAction::Read => "read",
             OpAction::Record => "record",
             OpAction::Forget => "forget",
@@ -534,7 +540,7 @@ impl ProviderConfig {
     }
 }
 
-/// Which configuration of which provider: `openstack`, `openstack.west`, `module.m.openstack`. Text in files.
+/// Which configuration of which provider: `openstack`, `openstack.west`, `openstack.by_region["west"]`, `module.m.openstack`. Text in files.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProviderKey {
     /// The module that holds the `provider` block; the root where there is none.
@@ -543,12 +549,14 @@ pub struct ProviderKey {
     pub name: Arc<str>,
     /// Its `alias`.
     pub alias: Option<Arc<str>>,
+    /// Which of them, where its block has `for_each`.
+    pub key: Option<Arc<str>>,
 }
 
 impl ProviderKey {
     /// The default configuration of a provider in the root module.
     pub fn root(name: impl Into<Arc<str>>) -> Self {
-        ProviderKey { module: ModuleAddr::root(), name: name.into(), alias: None }
+        ProviderKey { module: ModuleAddr::root(), name: name.into(), alias: None, key: None }
     }
 }
 
@@ -558,8 +566,11 @@ impl fmt::Display for ProviderKey {
             write!(f, "{}.", self.module)?;
         }
         f.write_str(&self.name)?;
-        match &self.alias {
-            Some(alias) => write!(f, ".{alias}"),
+        if let Some(alias) = &self.alias {
+            write!(f, ".{alias}")?;
+        }
+        match &self.key {
+            Some(key) => write!(f, "{}", InstanceKey::Str(key.clone())),
             None => Ok(()),
         }
     }
@@ -571,14 +582,17 @@ impl FromStr for ProviderKey {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         // It reads as a resource's address does; without an alias it lacks the second name.
         let parse = |text: &str| match text.parse::<Target>() {
-            Ok(Target::Resource(r)) => Some(r),
+            Ok(Target::Resource(r)) => Some((r, None)),
+            Ok(Target::Instance(InstanceAddr { resource, key: InstanceKey::Str(key) })) => {
+                Some(((*resource).clone(), Some(key)))
+            }
             _ => None,
         };
-        if let Some(r) = parse(text) {
-            return Ok(ProviderKey { module: r.module, name: r.ty, alias: Some(r.name) });
+        if let Some((r, key)) = parse(text) {
+            return Ok(ProviderKey { module: r.module, name: r.ty, alias: Some(r.name), key });
         }
         match parse(&format!("{text}.default")) {
-            Some(r) => Ok(ProviderKey { module: r.module, name: r.ty, alias: None }),
+            Some((r, _)) => Ok(ProviderKey { module: r.module, name: r.ty, alias: None, key: None }),
             None => Err(format!("{text:?} is not a provider configuration")),
         }
     }

@@ -20,6 +20,7 @@ use grappe_value::addr::{InstanceAddr, InstanceKey, ResourceAddr};
 
 use crate::decide::Verdict;
 use crate::decided::{Decided, Decision, Estimates, Going, Gone};
+use crate::ephemeral::needed;
 use crate::leaving::Dependants;
 use crate::model::{ObjectRef, OpAction, OpId, Operation, ProviderKey, Reason, StepOp};
 use crate::order::{Drawing, Placed, Worth};
@@ -97,6 +98,7 @@ pub(crate) fn operations(parts: &Parts<'_, '_>) -> Result<Vec<Operation>, Diagno
         last: BTreeMap::new(),
         deposed: Vec::new(),
         estimates: Estimates::new(parts.objects.iter()),
+        needed: needed(parts),
     };
     draw.draw();
     draw.finish()
@@ -120,6 +122,8 @@ struct Draw<'p, 'a> {
     /// The places of deposed objects that go, and what those depend on.
     deposed: Vec<(usize, &'p [InstanceAddr])>,
     estimates: Estimates,
+    /// The ephemeral resources that are opened.
+    needed: HashSet<NodeId>,
 }
 
 impl<'p> Draw<'p, '_> {
@@ -194,6 +198,12 @@ impl<'p> Draw<'p, '_> {
         };
         let managed = match &decided.what {
             Decision::Data(_) => return,
+            Decision::Ephemeral if !self.needed.contains(&decided.node) => return,
+            Decision::Ephemeral => {
+                let estimate = self.estimates.of(&decided.addr, None);
+                self.drafts.insert(place, vec![draft(OpAction::Open, None, None, estimate)]);
+                return;
+            }
             Decision::Deferred { config, .. } => {
                 let estimate = self.estimates.of(&decided.addr, None);
                 self.drafts.insert(place, vec![draft(OpAction::Read, None, Some(config.clone()), estimate)]);

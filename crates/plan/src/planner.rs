@@ -31,6 +31,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) by_node: HashMap<NodeId, usize>,
     /// Data sources to read before the plan can be made.
     pub(crate) reads: Vec<(DataRead, ProviderConfig)>,
+    /// Ephemeral resources to open before the plan can be made.
+    pub(crate) opens: Vec<(DataRead, ProviderConfig)>,
     /// Objects to import before the plan can be made.
     pub(crate) imports: Vec<(ImportRead, ProviderConfig)>,
     /// What `import` blocks name, by the position of the block.
@@ -49,6 +51,7 @@ impl<'a> Planner<'a> {
             decided: Vec::new(),
             by_node: HashMap::new(),
             reads: Vec::new(),
+            opens: Vec::new(),
             imports: Vec::new(),
             named: HashMap::new(),
             left: HashSet::new(),
@@ -56,7 +59,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn keep(&mut self, at: &At<'_>, provider: ProviderKey, timeouts: Timeouts, what: Decision<'a>) {
+    pub(crate) fn keep(&mut self, at: &At<'_>, provider: ProviderKey, timeouts: Timeouts, what: Decision<'a>) {
         self.by_node.insert(at.node, self.decided.len());
         self.decided.push(Decided {
             addr: at.addr.clone(),
@@ -134,9 +137,10 @@ impl<'a> Planner<'a> {
                 force = Some(Reason::TriggeredBy(triggers));
             }
         }
+        let ignore = walk.choice(&lifecycle.ignore_changes, "ignore_changes", &at.frame, &mut found);
         let mut decision = match prior.value().filter(|_| is_done) {
             Some(value) => decide::stays(value),
-            None => decide(kind, prior.value(), &config, &lifecycle.ignore_changes, force.is_some()),
+            None => decide(kind, prior.value(), &config, ignore, force.is_some()),
         };
         // There is a key by now: what was withheld and is known again is stored.
         if decision.verdict == Verdict::NoOp
@@ -175,7 +179,7 @@ impl<'a> Planner<'a> {
         };
         if let (Verdict::Update, Some(before)) = (&decision.verdict, prior.value()) {
             let refused = kind.refuse(before, &decision.planned);
-            found.extend(refused.into_iter().map(|problem| blame(at, kind, problem)));
+            found.extend(refused.into_iter().map(|problem| blame(at, kind.name(), problem)));
         }
         if matches!(decision.verdict, Verdict::Replace(_))
             && walk.flag(&lifecycle.prevent_destroy, "prevent_destroy", &at.frame, &mut found)
@@ -360,7 +364,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Whether something will be done to an instance that these nodes are or are made of.
-    fn moves(&self, walk: &Walk<'_>, nodes: &[NodeId]) -> bool {
+    pub(crate) fn moves(&self, walk: &Walk<'_>, nodes: &[NodeId]) -> bool {
         let mut seen = std::collections::HashSet::new();
         let mut todo = nodes.to_vec();
         while let Some(id) = todo.pop() {
@@ -436,8 +440,14 @@ pub(crate) fn asked(walk: &Walk<'_>, at: &At<'_>, schema: &grappe_value::Schema)
         walk.add_static(&at.frame, at.resource.body.references(), &mut deps);
     }
     let timeouts = crate::timeouts::of(walk, at, &mut deps, &mut found);
+    let mut config = made.value.filter(|_| held);
+    if let Some(asked) = config.as_ref().filter(|_| at.resource.mode != Mode::Ephemeral) {
+        let misused = crate::ephemeral::misused(&at.resource.body, schema, asked);
+        config = config.filter(|_| misused.is_empty());
+        found.extend(misused);
+    }
     with_addr(&mut found, &at.addr);
-    Asked { config: made.value.filter(|_| held), timeouts, deps, found }
+    Asked { config, timeouts, deps, found }
 }
 
 /// Checks the preconditions (`before`) or postconditions of a block. Whether all hold, as far as is known.
@@ -470,16 +480,16 @@ pub(crate) fn conditions(
 
 /// What the type finds wrong with a configuration, at the place of the argument.
 pub(crate) fn problems(at: &At<'_>, kind: &dyn AnyResource, config: &Value) -> Diagnostics {
-    kind.validate(config).into_iter().map(|problem| blame(at, kind, problem)).collect()
+    kind.validate(config).into_iter().map(|problem| blame(at, kind.name(), problem)).collect()
 }
 
-fn blame(at: &At<'_>, kind: &dyn AnyResource, problem: grappe_provider::Problem) -> Diagnostic {
+pub(crate) fn blame(at: &At<'_>, kind: &str, problem: grappe_provider::Problem) -> Diagnostic {
     let place = at.resource.body.attr_span(&problem.attribute).unwrap_or(at.resource.span);
     let name = problem.attribute.to_string();
     let diagnostic = match (problem.warning, name.is_empty()) {
-        (true, true) => Diagnostic::warning(format!("Unwise {}", kind.name())),
+        (true, true) => Diagnostic::warning(format!("Unwise {kind}")),
         (true, false) => Diagnostic::warning(format!("Unwise value for {name:?}")),
-        (false, true) => Diagnostic::error(format!("Invalid {}", kind.name())),
+        (false, true) => Diagnostic::error(format!("Invalid {kind}")),
         (false, false) => Diagnostic::error(format!("Invalid value for {name:?}")),
     };
     let diagnostic = diagnostic.detail(problem.message).span(place).address(&at.addr);
@@ -511,15 +521,16 @@ pub(crate) fn key(walk: &Walk<'_>, at: &At<'_>) -> ProviderKey {
         Some(_) => walk.modules[at.holder].addr.clone(),
         None => grappe_value::addr::ModuleAddr::root(),
     };
-    ProviderKey { module, name: at.home.name.clone(), alias: at.home.alias.clone() }
+    let key = at.provider.key.clone();
+    ProviderKey { module, name: at.home.name.clone(), alias: at.home.alias.clone(), key }
 }
 
 /// The provider configuration that an instance uses: `None` where it is poisoned.
 pub(crate) fn provider_config(walk: &Walk<'_>, at: &At<'_>) -> Result<Option<ProviderConfig>, Diagnostic> {
     let key = key(walk, at);
     let value = match at.home.block {
-        Some((_, i)) => {
-            let Some(node) = walk.modules[at.holder].providers[i] else { return Ok(None) };
+        Some(_) => {
+            let Some(node) = at.provider.node else { return Ok(None) };
             let node = walk.node(node);
             if node.poisoned {
                 return Ok(None);
@@ -554,6 +565,10 @@ impl Driver for Planner<'_> {
                     Made { found: as_warnings(made.found), ..made }
                 }
                 Some(kind) => self.data(walk, at, kind),
+                None => Made::default(),
+            },
+            Mode::Ephemeral => match registry.ephemeral(&at.resource.ty) {
+                Some(kind) => self.ephemeral(walk, at, kind),
                 None => Made::default(),
             },
         }

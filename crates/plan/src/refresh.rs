@@ -10,16 +10,16 @@ use grappe_lang::Resource;
 use grappe_provider::Registry;
 use grappe_state::{Object, Pending};
 use grappe_value::addr::{InstanceAddr, InstanceKey, Mode, ModuleAddr, ResourceAddr};
-use grappe_value::{Type, Value, wire};
+use grappe_value::{Marks, Type, Value, wire};
 
 use crate::decide::nothing_known;
 use crate::expand::Keys;
 use crate::input::{DataRead, ImportRead, Input, LeftRead, ObjectRead, Reads};
 use crate::model::{PlanMode, ProviderConfig, ProviderKey};
-use crate::planner::{asked, key};
+use crate::planner::{asked, provider_config};
 use crate::providers::default_config;
 use crate::statics::Statics;
-use crate::walk::{At, Driver, Made, OpenBlock, Walk};
+use crate::walk::{At, Driver, Frame, Made, OpenBlock, Walk};
 use crate::world::World;
 
 /// Gives instances what the state remembers.
@@ -29,6 +29,8 @@ pub(crate) struct Remembered<'a> {
     keys: HashMap<ResourceAddr, Vec<&'a InstanceKey>>,
     /// Data sources that provider configurations are made of.
     pub(crate) reads: Vec<(DataRead, ProviderConfig)>,
+    /// Ephemeral resources that they are made of.
+    pub(crate) opens: Vec<(DataRead, ProviderConfig)>,
 }
 
 impl<'a> Remembered<'a> {
@@ -37,7 +39,7 @@ impl<'a> Remembered<'a> {
         for addr in input.state.objects.keys() {
             keys.entry((*addr.resource).clone()).or_default().push(&addr.key);
         }
-        Remembered { input, world, keys, reads: Vec::new() }
+        Remembered { input, world, keys, reads: Vec::new(), opens: Vec::new() }
     }
 }
 
@@ -56,17 +58,30 @@ impl Driver for Remembered<'_> {
                 Err(found) => Made { found, ..Made::default() },
             };
         }
-        let Some(kind) = registry.data_source(&at.resource.ty) else { return Made::default() };
-        let asked = asked(walk, at, kind.schema());
+        let ephemeral = at.resource.mode == Mode::Ephemeral;
+        let Some(schema) = registry.schema(at.resource.mode, &at.resource.ty) else { return Made::default() };
+        let unknown = |ty: &Type| {
+            let made = unknown(ty);
+            let marks = if ephemeral { Marks::EPHEMERAL } else { Marks::NONE };
+            Made { value: made.value.map(|value| value.with_marks(marks)), ..made }
+        };
+        let asked = asked(walk, at, schema);
         let Some(config) = asked.config else {
             return Made { value: None, deps: asked.deps, found: asked.found };
         };
-        let provider = configured(walk, at.holder, at.home.block.map(|(_, i)| i), key(walk, at));
-        let provider = match provider {
+        let provider = match provider_config(walk, at) {
             Ok(Some(provider)) if provider.known() && config.is_wholly_known() => provider,
-            Ok(_) => return unknown(&kind.schema().ty()),
+            Ok(_) => return unknown(&schema.ty()),
             Err(wrong) => return Made { found: wrong.into(), ..Made::default() },
         };
+        if ephemeral {
+            let opened = self.input.opened.get(&at.addr).filter(|o| o.config == config);
+            if opened.is_none() {
+                let open = crate::ephemeral::read(at, provider.key.clone(), config, asked.timeouts);
+                self.opens.push((open, provider));
+            }
+            return Made { value: opened.map(|o| o.value.clone()), ..Made::default() };
+        }
         match self.input.data_reads.get(&at.addr).filter(|r| r.config == config) {
             Some(read) if read.failed.is_some() => Made::default(),
             Some(read) => Made { value: Some(read.value.clone()), ..Made::default() },
@@ -94,23 +109,6 @@ impl Driver for Remembered<'_> {
     }
 }
 
-/// The value of a provider configuration: `None` where it is poisoned.
-fn configured(
-    walk: &Walk<'_>,
-    holder: usize,
-    block: Option<usize>,
-    key: ProviderKey,
-) -> Result<Option<ProviderConfig>, Diagnostic> {
-    let value = match block {
-        None => default_config(walk.statics.registry, &key.name)?,
-        Some(i) => match walk.modules[holder].providers[i].map(|n| walk.node(n)) {
-            Some(node) if !node.poisoned => node.value.clone(),
-            _ => return Ok(None),
-        },
-    };
-    Ok(Some(ProviderConfig { key, value }))
-}
-
 /// The provider configurations of a walk, found from what the state says of an object.
 pub(crate) struct ProviderFinder<'w, 'a> {
     pub(crate) walk: &'w Walk<'a>,
@@ -128,7 +126,7 @@ impl<'w, 'a> ProviderFinder<'w, 'a> {
     /// # Errors
     /// Where the state's is not readable.
     pub(crate) fn key_of(&self, addr: &InstanceAddr, object: &Object) -> Result<ProviderKey, Diagnostic> {
-        if let Some(key) = self.configured_key(&addr.resource) {
+        if let Some(key) = self.configured_key(addr) {
             return Ok(key);
         }
         object.provider.parse().map_err(|why: String| {
@@ -136,11 +134,29 @@ impl<'w, 'a> ProviderFinder<'w, 'a> {
         })
     }
 
-    fn configured_key(&self, addr: &ResourceAddr) -> Option<ProviderKey> {
+    fn configured_key(&self, addr: &InstanceAddr) -> Option<ProviderKey> {
         let statics = &self.walk.statics;
+        let InstanceAddr { resource: addr, key } = addr;
         let (module, i) = statics.find(addr)?;
         let (_, resource) = statics.modules[module].config.resources.get_index(i)?;
         let home = statics.provider_of(module, resource).ok()?;
+        // Which of several is told by the key; where that can't be said here, by what the state says.
+        let key = match home.key {
+            None => None,
+            Some(_) => {
+                let module = *self.walk.by_addr.get(&addr.module)?;
+                let each = match key {
+                    InstanceKey::Str(key) => Some((key.clone().into(), Value::unknown(Type::Any))),
+                    _ => None,
+                };
+                let count = match key {
+                    InstanceKey::Int(n) => Some(*n),
+                    _ => None,
+                };
+                let frame = Frame { module, each, count, ..Frame::default() };
+                Some(self.walk.chosen(&home, module, &frame).ok()?.key?)
+            }
+        };
         let module = match home.block {
             Some((holder, _)) => {
                 let depth = statics.modules[holder].config.path.len();
@@ -148,7 +164,7 @@ impl<'w, 'a> ProviderFinder<'w, 'a> {
             }
             None => ModuleAddr::root(),
         };
-        Some(ProviderKey { module, name: home.name, alias: home.alias })
+        Some(ProviderKey { module, name: home.name, alias: home.alias, key })
     }
 
     /// The configuration under a key; `None` where it is poisoned.
@@ -159,10 +175,15 @@ impl<'w, 'a> ProviderFinder<'w, 'a> {
         if let Some(known) = self.found.get(key) {
             return Ok(known.clone());
         }
-        let config = match self.block(key) {
-            Some((holder, i)) => configured(self.walk, holder, Some(i), key.clone())?,
+        let configured = |value| Some(ProviderConfig { key: key.clone(), value });
+        let config = match self.node(key) {
+            Some(node) => {
+                let node = self.walk.node(node);
+                if node.poisoned { None } else { configured(node.value.clone()) }
+            }
+            None if self.is_poisoned(key) => None,
             None if key.alias.is_none() && key.module.is_root() => {
-                configured(self.walk, 0, None, key.clone())?
+                configured(default_config(self.walk.statics.registry, &key.name)?)
             }
             None => {
                 return Err(Diagnostic::error("Provider configuration not present")
@@ -180,7 +201,15 @@ impl<'w, 'a> ProviderFinder<'w, 'a> {
     /// The node of the block that gives a configuration.
     pub(crate) fn node(&self, key: &ProviderKey) -> Option<crate::walk::NodeId> {
         let (holder, i) = self.block(key)?;
-        self.walk.modules[holder].providers[i]
+        let providers = self.walk.modules[holder].providers[i].as_ref()?;
+        let instance = key.key.clone().map_or(InstanceKey::None, InstanceKey::Str);
+        providers.nodes.get(providers.keys.as_ref()?.position(&instance)?).copied()
+    }
+
+    /// Whether it can't be said which configurations there are: what says so is poisoned.
+    fn is_poisoned(&self, key: &ProviderKey) -> bool {
+        let providers = self.block(key).and_then(|(holder, i)| self.walk.modules[holder].providers[i].as_ref());
+        providers.is_some_and(|p| p.keys.is_none())
     }
 
     /// Module instance and position of the block that gives a configuration.
@@ -200,11 +229,14 @@ pub(crate) fn provider_walk<'a>(
     statics: &Arc<Statics<'a>>,
     input: &'a Input<'a>,
     world: &'a World<'a>,
-) -> (Walk<'a>, Vec<(DataRead, ProviderConfig)>) {
+) -> (Walk<'a>, Reads) {
     let mut walk = Walk::new(statics.clone(), crate::env(input));
     let mut driver = Remembered::new(input, world);
     walk.run(&mut driver, Some(&statics.provider_blocks()));
-    (walk, driver.reads)
+    let mut reads = Reads::default();
+    reads.add_data(driver.reads);
+    reads.add_ephemeral(driver.opens);
+    (walk, reads)
 }
 
 /// What must be read before planning; nothing where all is there.
@@ -225,13 +257,11 @@ pub(crate) fn reads(
     if (objects.is_empty() && begun.is_empty()) || !refresh {
         return Ok(Reads::default());
     }
-    let (walk, data) = provider_walk(statics, input, world);
-    let mut reads = Reads::default();
+    let (walk, mut reads) = provider_walk(statics, input, world);
     if walk.found.has_errors() {
         return Err(walk.found);
     }
-    if !data.is_empty() {
-        reads.add_data(data);
+    if !reads.is_empty() {
         return Ok(reads);
     }
     let mut finder = ProviderFinder::new(&walk);
@@ -298,12 +328,23 @@ impl Reads {
     /// Whether nothing is to be read.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.objects.is_empty() && self.data.is_empty() && self.imports.is_empty() && self.left.is_empty()
+        self.objects.is_empty()
+            && self.data.is_empty()
+            && self.ephemeral.is_empty()
+            && self.imports.is_empty()
+            && self.left.is_empty()
     }
 
     pub(crate) fn add_data(&mut self, reads: Vec<(DataRead, ProviderConfig)>) {
         for (read, provider) in reads {
             self.data.push(read);
+            self.add_provider(provider);
+        }
+    }
+
+    pub(crate) fn add_ephemeral(&mut self, opens: Vec<(DataRead, ProviderConfig)>) {
+        for (open, provider) in opens {
+            self.ephemeral.push(open);
             self.add_provider(provider);
         }
     }

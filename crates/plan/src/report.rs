@@ -28,7 +28,7 @@ pub(crate) fn change(decided: Decided<'_>, create_first: bool, import: Option<&I
         changed: Vec::new(),
     };
     match decided.what {
-        Decision::Data(_) => {}
+        Decision::Data(_) | Decision::Ephemeral => {}
         Decision::Deferred { planned, reason, .. } => {
             (change.action, change.reason, change.after) = (Action::Read, Some(reason), Some(planned));
         }

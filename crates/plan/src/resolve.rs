@@ -13,13 +13,13 @@ use grappe_diag::{Diagnostic, Diagnostics};
 use grappe_lang::{Config, Files, Resource};
 use grappe_provider::Registry;
 use grappe_value::addr::{InstanceAddr, InstanceKey, Mode, ResourceAddr, Target};
-use grappe_value::{Path, Schema, Step, Type, Value};
+use grappe_value::{Marks, Path, Schema, Step, Type, Value};
 
 use crate::decide::{ignored, nothing_known, propose, refined};
 use crate::expand::Keys;
 use crate::model::{Action, OpAction, Operation, Plan, PlanMode, ProviderKey, StepOp, StepTime};
 use crate::planner::{asked, conditions, with_addr};
-use crate::providers::{Home, default_config};
+use crate::providers::{Chosen, Home, default_config};
 use crate::provision;
 use crate::refresh::ProviderFinder;
 use crate::statics::Statics;
@@ -87,10 +87,12 @@ impl Driver for Planned<'_> {
         if self.left.iter().any(|t| t.matches(&at.addr)) {
             return Made::default();
         }
-        let ty = match at.resource.mode {
-            Mode::Managed => self.registry.resource(&at.resource.ty).map(|k| k.ty().clone()),
-            Mode::Data => self.registry.data_source(&at.resource.ty).map(|k| k.schema().ty()),
-        };
+        let ty = self.registry.schema(at.resource.mode, &at.resource.ty).map(Schema::ty);
+        if at.resource.mode == Mode::Ephemeral {
+            self.seen.push((at.addr.clone(), at.node, false));
+            let value = nothing_known(&ty.unwrap_or(Type::Any)).with_marks(Marks::EPHEMERAL);
+            return Made { value: Some(value), ..Made::default() };
+        }
         let planned = self.operations.get(&at.addr).and_then(|op| {
             let planned = op.planned.clone()?;
             Some(match (&op.action, self.registry.data_source(&at.resource.ty)) {
@@ -139,6 +141,7 @@ impl<'a> Resolver<'a> {
             plan_timestamp: plan.timestamp.clone(),
             timestamp: surroundings.timestamp,
             random: surroundings.random,
+            applying: true,
             variables: &plan.variables,
         };
         let mut walk = Walk::new(statics, env);
@@ -176,6 +179,7 @@ impl<'a> Resolver<'a> {
             return self.step(op, step).map(Some);
         }
         let planned = match (&op.action, &op.planned) {
+            (OpAction::Open, _) => &Value::unknown(Type::Any),
             (OpAction::Delete { .. } | OpAction::Forget | OpAction::Join, _) | (_, None) => return Ok(None),
             (OpAction::Record, Some(planned)) => return Ok(Some(planned.clone())),
             (OpAction::Create { .. } | OpAction::Update | OpAction::Read, Some(planned)) => planned,
@@ -201,7 +205,7 @@ impl<'a> Resolver<'a> {
             return Err(self.unfinished(op));
         }
         let value = match &op.action {
-            OpAction::Read => config,
+            OpAction::Read | OpAction::Open => config.clone(),
             _ => self.filled(op, &config)?,
         };
         let broken = broken(planned, &value);
@@ -218,10 +222,23 @@ impl<'a> Resolver<'a> {
                 .address(&op.addr)
                 .into());
         }
-        Ok(Some(value))
+        Ok(Some(self.with_write_only(op, value, &config)))
     }
 
-    /// What a step is done with: an object of its arguments (`config`) and of those of its connection (`connection`, null where there is none).
+    /// With what is told to the provider and stored nowhere.
+    fn with_write_only(&self, op: &Operation, value: Value, config: &Value) -> Value {
+        let Some(kind) = self.registry.resource(&op.addr.resource.ty) else { return value };
+        if op.addr.resource.mode != Mode::Managed {
+            return value;
+        }
+        kind.schema().write_only().fold(value, |value, name| match config.get(name).filter(|v| !v.is_null()) {
+            Some(given) => value.with_attr(name, given.clone().with_marks(Marks::EPHEMERAL)),
+            None => value,
+        })
+    }
+
+    /// What a step is done with: an object of its arguments (`config`) and of those of its connection (`connection`, null where there is none), and
+    /// of what must not be seen in its output (`secrets`).
     fn step(&mut self, op: &Operation, step: &StepOp) -> Result<Value, Diagnostics> {
         let statics = self.walk.statics.clone();
         let lost = || {
@@ -252,13 +269,31 @@ impl<'a> Resolver<'a> {
                     return Err(found);
                 }
                 let Some((config, connection)) = values else { break };
-                let value =
-                    Value::object([("config", config), ("connection", connection.unwrap_or(Value::NULL))]);
-                return if value.is_wholly_known() { Ok(value) } else { Err(self.unfinished(op)) };
+                let secrets = Value::tuple(self.secrets(&deps));
+                let connection = connection.unwrap_or(Value::NULL);
+                let value = Value::object([("config", config), ("connection", connection), ("secrets", secrets)]);
+                return if value.get("config").is_some_and(Value::is_wholly_known) && value.get("connection").is_some_and(Value::is_wholly_known) { Ok(value) } else { Err(self.unfinished(op)) };
             }
             self.settle(stale)?;
         }
         Err(self.unfinished(op))
+    }
+
+    /// What values are made of and may not be shown, each by itself: a step may print a part of what it was given.
+    fn secrets(&self, nodes: &[NodeId]) -> Vec<Value> {
+        let mut seen: BTreeSet<NodeId> = nodes.iter().copied().collect();
+        let mut todo = nodes.to_vec();
+        let mut out = Vec::new();
+        while let Some(id) = todo.pop() {
+            let node = self.walk.node(id);
+            if !node.poisoned && !node.value.marks_deep().is_empty() {
+                out.push(node.value.clone());
+            }
+            if !matches!(node.what, What::Instance(..)) {
+                todo.extend(node.deps.iter().filter(|d| seen.insert(**d)));
+            }
+        }
+        out
     }
 
     /// The planned object with what is known now.
@@ -271,7 +306,13 @@ impl<'a> Resolver<'a> {
             change.ok().and_then(|i| self.plan.changes[i].before.as_ref())
         };
         let before = if updates { op.prior.as_ref() } else { replaced() };
-        let ignore = self.resource(&op.addr).map(|r| &r.lifecycle.ignore_changes);
+        let ignore = match self.resource(&op.addr) {
+            // Conditions were known while planning, and are the same now.
+            Some(resource) => Some(self.with_at(&op.addr, |walk, at, _| {
+                walk.choice(&resource.lifecycle.ignore_changes, "ignore_changes", &at.frame, &mut Diagnostics::new())
+            })?),
+            None => None,
+        };
         let config = match (before, ignore) {
             (Some(before), Some(ignore)) => ignored(config, before, ignore),
             _ => config.clone(),
@@ -325,7 +366,7 @@ impl<'a> Resolver<'a> {
         let (Some(value), Some(node)) = (value, self.nodes.get(&op.addr).copied()) else { return Ok(()) };
         let makes = matches!(
             op.action,
-            OpAction::Create { .. } | OpAction::Update | OpAction::Read | OpAction::Record
+            OpAction::Create { .. } | OpAction::Update | OpAction::Read | OpAction::Open | OpAction::Record
         );
         if !makes {
             return Ok(());
@@ -373,7 +414,13 @@ impl<'a> Resolver<'a> {
         while let Some(node) = todo.pop() {
             let settled = self.settled[node as usize];
             match self.walk.node(node).what {
-                What::Instance(..) if !settled => return false,
+                What::Instance(mi, i, _) if !settled => {
+                    // One that nothing needs is not opened.
+                    let instances = self.walk.modules[mi].resources[i].as_ref();
+                    if instances.is_none_or(|r| r.addr.mode != Mode::Ephemeral) {
+                        return false;
+                    }
+                }
                 What::Instance(..) => {}
                 _ => todo.extend(self.walk.node(node).deps.iter().filter(|d| seen.insert(**d))),
             }
@@ -471,11 +518,8 @@ impl<'a> Resolver<'a> {
         let keys =
             self.walk.modules[mi].resources[i].as_ref().and_then(|r| r.keys.as_ref()).ok_or_else(lost)?;
         let (each, count) = keys.repetition(at);
-        let schema = match resource.mode {
-            Mode::Managed => self.registry.resource(&resource.ty).map(|k| k.schema()),
-            Mode::Data => self.registry.data_source(&resource.ty).map(|k| k.schema()),
-        };
-        let home = Home { name: "".into(), alias: None, block: None };
+        let schema = self.registry.schema(resource.mode, &resource.ty);
+        let home = Home { name: "".into(), alias: None, block: None, key: None };
         let at = At {
             node,
             addr: addr.clone(),
@@ -483,6 +527,7 @@ impl<'a> Resolver<'a> {
             frame: Frame { module: mi, each, count, limit: Some(node), ..Frame::default() },
             home: &home,
             holder: mi,
+            provider: Chosen::default(),
             waits: &[],
         };
         Ok(call(&self.walk, &at, schema.ok_or_else(lost)?))

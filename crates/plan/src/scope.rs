@@ -174,9 +174,13 @@ impl Scope for EvalScope<'_> {
         name: &str,
         key: Option<&InstanceKey>,
     ) -> Result<Value, Diagnostic> {
-        let data = if mode == Mode::Data { "data." } else { "" };
+        let prefix = mode.prefix();
         let Some(i) = self.config().resources.get_index_of(&ResourceKey(mode, ty, name)) else {
-            let what = if mode == Mode::Data { "data resource" } else { "managed resource" };
+            let what = match mode {
+                Mode::Managed => "managed resource",
+                Mode::Data => "data resource",
+                Mode::Ephemeral => "ephemeral resource",
+            };
             let near = self.config().resources.keys().filter(|k| k.0 == mode && &*k.1 == ty);
             return Err(Diagnostic::error("Reference to undeclared resource")
                 .detail(format!("A {what} {ty:?} {name:?} has not been declared in {}.", self.where_am_i()))
@@ -188,7 +192,7 @@ impl Scope for EvalScope<'_> {
             None => Ok(self.touch(instances.whole)),
             Some(key) => match keys.position(key) {
                 Some(at) => Ok(self.touch(instances.nodes.get(at).copied())),
-                None => Err(wrong_index(&format!("{data}{ty}.{name}"), keys, Some(key))),
+                None => Err(wrong_index(&format!("{prefix}{ty}.{name}"), keys, Some(key))),
             },
         }
     }
@@ -251,6 +255,10 @@ impl Scope for EvalScope<'_> {
 
     fn workspace(&self) -> &str {
         &self.walk.env.workspace
+    }
+
+    fn applying(&self) -> bool {
+        self.walk.env.applying
     }
 
     fn files(&self) -> &dyn Files {

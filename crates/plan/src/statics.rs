@@ -17,7 +17,7 @@ use grappe_provider::Registry;
 use grappe_value::addr::{Mode, ResourceAddr};
 use indexmap::Equivalent;
 
-use crate::providers::Home;
+use crate::providers::{Home, KeyAt};
 
 /// Cycles that are told at once: what is on many ways round is on most of them.
 const CYCLES: usize = 5;
@@ -200,7 +200,10 @@ impl<'a> Statics<'a> {
                 self.exprs(m, std::iter::once(&output.expr).chain(checks), sink);
                 self.waits(m, &output.depends_on, sink);
             }
-            Block::Provider(_, i) => self.references(m, config.providers[i].body.references(), sink),
+            Block::Provider(_, i) => {
+                self.references(m, config.providers[i].body.references(), sink);
+                self.exprs(m, &config.providers[i].for_each, sink);
+            }
             Block::Resource(_, i) => {
                 let Some((_, resource)) = config.resources.get_index(i) else { return };
                 self.resource_needs(m, resource, sink);
@@ -222,7 +225,7 @@ impl<'a> Statics<'a> {
         }
     }
 
-    fn resource_needs(&self, m: usize, resource: &Resource, sink: &mut dyn FnMut(usize, Option<Span>)) {
+    fn resource_needs(&self, m: usize, resource: &'a Resource, sink: &mut dyn FnMut(usize, Option<Span>)) {
         let lifecycle = &resource.lifecycle;
         let checks = lifecycle.preconditions.iter().chain(&lifecycle.postconditions);
         let checks = checks.flat_map(|c| [&c.condition, &c.error_message]);
@@ -238,16 +241,22 @@ impl<'a> Statics<'a> {
         let flags = [&lifecycle.create_before_destroy, &lifecycle.prevent_destroy];
         self.exprs(m, flags.into_iter().filter_map(Flag::expr), sink);
         self.references(m, resource.provisioners.references(When::Create), sink);
-        self.references(m, &lifecycle.replace_triggered_by, sink);
-        for reference in &lifecycle.replace_triggered_by {
+        let chosen = lifecycle.replace_triggered_by.conditions().chain(lifecycle.ignore_changes.conditions());
+        self.exprs(m, chosen, sink);
+        for reference in lifecycle.replace_triggered_by.all().flatten() {
+            self.references(m, [reference], sink);
             let indexes = reference.steps.iter().filter_map(|s| match s {
                 RefStep::Index(expr) => Some(expr),
                 _ => None,
             });
             self.exprs(m, indexes, sink);
         }
-        if let Ok(Home { block: Some((module, i)), .. }) = self.provider_of(m, resource) {
+        if let Ok(Home { block: Some((module, i)), key, .. }) = self.provider_of(m, resource) {
             sink(self.position(Block::Provider(module, i)), None);
+            if let Some(KeyAt { call, expr }) = key {
+                let stands = call.and_then(|call| self.modules[call].parent).map_or(m, |(parent, _)| parent);
+                self.exprs(stands, [expr], sink);
+            }
         }
     }
 

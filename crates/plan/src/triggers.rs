@@ -24,7 +24,8 @@ impl Planner<'_> {
         found: &mut Diagnostics,
     ) -> Vec<String> {
         let mut fired = Vec::new();
-        for reference in &at.resource.lifecycle.replace_triggered_by {
+        let choice = &at.resource.lifecycle.replace_triggered_by;
+        for reference in walk.choice(choice, "replace_triggered_by", &at.frame, found) {
             match self.trigger(walk, at, reference, deps) {
                 Ok(changes) => fired.extend(changes.then(|| reference.subject.to_string())),
                 Err(wrong) => found.extend(wrong),

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use grappe_diag::Diagnostics;
 use grappe_lang::{Config, Files, Resource};
 use grappe_provider::Registry;
-use grappe_value::Value;
+use grappe_value::{Marks, Value};
 use grappe_value::addr::{Mode, ModuleAddr, ResourceAddr};
 
 use crate::assemble::said_once;
 use crate::decide::{creation, nothing_known, propose};
 use crate::expand::Keys;
-use crate::planner::{asked, problems};
+use crate::planner::{asked, blame, problems};
 use crate::statics::Statics;
 use crate::walk::{At, Driver, Env, Made, Repeated, Walk, repeated};
 
@@ -42,6 +42,7 @@ pub(crate) fn check(statics: &Arc<Statics<'_>>, files: &dyn Files) -> Diagnostic
         plan_timestamp: None,
         timestamp: None,
         random: None,
+        applying: false,
         variables: &variables,
     };
     let mut walk = Walk::new(statics.clone(), env);
@@ -95,10 +96,7 @@ pub(crate) fn check_blocks(statics: &Statics<'_>) -> Diagnostics {
 }
 
 fn check_body(registry: &Registry, resource: &Resource) -> Diagnostics {
-    let schema = match resource.mode {
-        Mode::Managed => registry.resource(&resource.ty).map(|k| k.schema()),
-        Mode::Data => registry.data_source(&resource.ty).map(|k| k.schema()),
-    };
+    let schema = registry.schema(resource.mode, &resource.ty);
     let mut found = schema.map(|schema| resource.body.check(schema)).unwrap_or_default();
     found.extend(crate::timeouts::check(resource));
     found
@@ -112,16 +110,13 @@ struct Validator<'r> {
 impl Driver for Validator<'_> {
     fn instance(&mut self, walk: &Walk<'_>, at: &At<'_>) -> Made<Value> {
         let managed = self.registry.resource(&at.resource.ty).filter(|_| at.resource.mode == Mode::Managed);
-        let schema = match managed {
-            Some(kind) => Some(kind.schema()),
-            None => self.registry.data_source(&at.resource.ty).map(|k| k.schema()),
-        };
-        let Some(schema) = schema else { return Made::default() };
+        let Some(schema) = self.registry.schema(at.resource.mode, &at.resource.ty) else { return Made::default() };
+        let marks = if at.resource.mode == Mode::Ephemeral { Marks::EPHEMERAL } else { Marks::NONE };
         let mut asked = asked(walk, at, schema);
         // What is wrong with a block was said, and its type looks at whole ones only; what looks at it sees an object of its type.
         let whole = !check_body(self.registry, at.resource).has_errors();
         let Some(config) = asked.config.filter(|_| whole) else {
-            let value = Some(nothing_known(&schema.ty()));
+            let value = Some(nothing_known(&schema.ty()).with_marks(marks));
             return Made { value, deps: asked.deps, found: asked.found };
         };
         if let Some(kind) = managed {
@@ -131,12 +126,19 @@ impl Driver for Validator<'_> {
             Some(kind) => creation(kind, &config),
             None => propose(schema, None, &config),
         };
+        if let Some(kind) = self.registry.ephemeral(&at.resource.ty).filter(|_| !marks.is_empty()) {
+            asked.found.extend(kind.validate(&config).into_iter().map(|p| blame(at, kind.name(), p)));
+        }
         asked.found.extend(walk.check_steps(at, &value, &mut asked.deps));
-        Made { value: Some(value), deps: asked.deps, found: asked.found }
+        Made { value: Some(value.with_marks(marks)), deps: asked.deps, found: asked.found }
     }
 
     fn resource_keys(&mut self, _: &Arc<ResourceAddr>, resource: &Resource) -> Option<Keys> {
         open(repeated(resource.count.is_some(), resource.for_each.is_some()))
+    }
+
+    fn provider_keys(&mut self) -> Option<Keys> {
+        open(Repeated::ForEach)
     }
 
     fn module_keys(&mut self, _: &ModuleAddr, _: &str, repeated: Repeated) -> Option<Keys> {

@@ -22,7 +22,7 @@ use grappe_value::addr::{InstanceAddr, ModuleAddr, ResourceAddr};
 use grappe_value::{Type, Value};
 
 use crate::expand::Keys;
-use crate::providers::Home;
+use crate::providers::{Chosen, Home};
 use crate::resolve::Random;
 use crate::statics::{Block, Statics};
 
@@ -47,7 +47,8 @@ pub(crate) enum What {
     Variable(usize, usize),
     Local(usize, usize),
     Output(usize, usize),
-    Provider(usize, usize),
+    /// The third is the position among those of its block.
+    Provider(usize, usize, usize),
     /// The third is the position among the resource's instances.
     Instance(usize, usize, usize),
     /// All instances of a resource that has `count` or `for_each`.
@@ -76,11 +77,19 @@ pub(crate) struct ModuleInstance {
     pub(crate) variables: Vec<Option<NodeId>>,
     pub(crate) locals: Vec<Option<NodeId>>,
     pub(crate) outputs: Vec<Option<NodeId>>,
-    pub(crate) providers: Vec<Option<NodeId>>,
+    pub(crate) providers: Vec<Option<Providers>>,
     pub(crate) resources: Vec<Option<Instances>>,
     pub(crate) calls: Vec<Option<Calls>>,
     /// Its outputs as an object.
     pub(crate) object: Option<NodeId>,
+}
+
+/// The configurations of a `provider` block in a module instance.
+pub(crate) struct Providers {
+    /// `None` where it is not known: poisoned.
+    pub(crate) keys: Option<Keys>,
+    /// One for each key.
+    pub(crate) nodes: Vec<NodeId>,
 }
 
 /// The instances of a resource in a module instance.
@@ -112,6 +121,8 @@ pub(crate) struct Env<'a> {
     pub(crate) plan_timestamp: Option<Arc<str>>,
     pub(crate) timestamp: Option<Arc<str>>,
     pub(crate) random: Option<Random>,
+    /// `terraform.applying`
+    pub(crate) applying: bool,
     /// The root module's variables as given.
     pub(crate) variables: &'a BTreeMap<Arc<str>, Value>,
 }
@@ -152,8 +163,10 @@ pub(crate) struct At<'w> {
     pub(crate) resource: &'w Resource,
     pub(crate) frame: Frame,
     /// The provider configuration that it uses, with the module instance that holds it.
-    pub(crate) home: &'w Home,
+    pub(crate) home: &'w Home<'w>,
     pub(crate) holder: usize,
+    /// Which of them, where the block has `for_each`; and its node, where there is a block.
+    pub(crate) provider: Chosen,
     /// What its `depends_on`, and those of the modules around it, wait for.
     pub(crate) waits: &'w [NodeId],
 }
@@ -188,10 +201,24 @@ pub(crate) trait Driver {
         None
     }
 
+    /// The configurations of a `provider` block with `for_each`, where it is not the configuration that says so.
+    fn provider_keys(&mut self) -> Option<Keys> {
+        None
+    }
+
     /// The instances of a module, where it is not the configuration that says so.
     fn module_keys(&mut self, parent: &ModuleAddr, call: &str, repeated: Repeated) -> Option<Keys> {
         let _ = (parent, call, repeated);
         None
+    }
+}
+
+/// Leaves nothing open: which configurations there are must be known.
+struct Closed;
+
+impl Driver for Closed {
+    fn instance(&mut self, _: &Walk<'_>, _: &At<'_>) -> Made<Value> {
+        Made::default()
     }
 }
 
@@ -279,9 +306,7 @@ impl<'a> Walk<'a> {
                 }
                 Block::Local(_, i) => self.modules[mi].locals[i] = Some(self.evaluate(What::Local(mi, i))),
                 Block::Output(_, i) => self.modules[mi].outputs[i] = Some(self.evaluate(What::Output(mi, i))),
-                Block::Provider(_, i) => {
-                    self.modules[mi].providers[i] = Some(self.evaluate(What::Provider(mi, i)))
-                }
+                Block::Provider(_, i) => self.providers(mi, i, driver),
                 Block::Resource(_, i) => self.resource(mi, i, driver),
                 Block::Outputs(_) => self.modules[mi].object = Some(self.evaluate(What::Outputs(mi))),
                 Block::Call(_) | Block::All(_) => {}
@@ -401,13 +426,41 @@ impl<'a> Walk<'a> {
             variables: vec![None; c.variables.len()],
             locals: vec![None; c.locals.len()],
             outputs: vec![None; c.outputs.len()],
-            providers: vec![None; c.providers.len()],
+            providers: (0..c.providers.len()).map(|_| None).collect(),
             resources: (0..c.resources.len()).map(|_| None).collect(),
             calls: (0..c.calls.len()).map(|_| None).collect(),
             object: None,
         });
         self.instances[module].push(self.modules.len() - 1);
         self.modules.len() - 1
+    }
+
+    /// The configurations of a `provider` block in a module instance.
+    fn providers(&mut self, mi: usize, i: usize, driver: &mut dyn Driver) {
+        let block = &self.statics.clone().modules[self.modules[mi].module].config.providers[i];
+        let given = block.for_each.as_ref().and_then(|_| driver.provider_keys());
+        let frame = self.frame(mi);
+        let (keys, gate) = match given {
+            Some(keys) => (Some(keys), Vec::new()),
+            None => {
+                let keys = (None, block.for_each.as_ref());
+                let own = Block::Provider(self.modules[mi].module, i);
+                self.keys(keys, &frame, block.span, own, &mut Closed)
+            }
+        };
+        let count = keys.as_ref().map_or(0, Keys::len);
+        self.modules[mi].providers[i] = Some(Providers { keys, nodes: Vec::new() });
+        for at in 0..count {
+            let what = What::Provider(mi, i, at);
+            let mut made = self.compute(what, None);
+            made.deps.extend(&gate);
+            made.deps.sort_unstable();
+            made.deps.dedup();
+            let node = self.keep(what, made);
+            if let Some(providers) = &mut self.modules[mi].providers[i] {
+                providers.nodes.push(node);
+            }
+        }
     }
 
     /// A node for what many share; none where there is nothing to share.
@@ -444,7 +497,11 @@ impl<'a> Walk<'a> {
             }
         };
         let holder = self.holder(mi, home.block.map_or(0, |(module, _)| module));
-        let provider = home.block.and_then(|(_, i)| self.modules[holder].providers[i]);
+        // That of all instances; where they choose, each waits for its own.
+        let provider = match (home.block, home.key) {
+            (Some((_, i)), None) => self.modules[holder].providers[i].as_ref().and_then(|p| p.nodes.first().copied()),
+            _ => None,
+        };
         let (keys, mut deps) = match driver.resource_keys(&addr, resource) {
             Some(keys) => (Some(keys), Vec::new()),
             None => {
@@ -462,16 +519,31 @@ impl<'a> Walk<'a> {
         let mut instances = Instances { keys, ..none };
         let mut nodes = Vec::new();
         for (at, (key, each, count)) in instances.keys.iter().flat_map(Keys::iter).enumerate() {
+            let frame = Frame { module: mi, each, count, ..Frame::default() };
+            let addr = addr.instance(key);
+            let provider = match self.chosen(&home, mi, &frame) {
+                Ok(provider) => provider,
+                Err(mut found) => {
+                    crate::planner::with_addr(&mut found, &addr);
+                    let made = Made { value: None, deps: gate.into_iter().collect(), found };
+                    nodes.push(self.keep(What::Instance(mi, i, at), made));
+                    continue;
+                }
+            };
+            let mut own = provider.deps.clone();
+            own.extend(provider.node.filter(|n| home.key.is_some() && !self.node(*n).deps.is_empty()));
             let at_instance = At {
                 node: u32::try_from(self.nodes.len()).unwrap_or(u32::MAX),
-                addr: addr.instance(key),
+                addr,
                 resource,
-                frame: Frame { module: mi, each, count, ..Frame::default() },
+                frame,
                 home: &home,
                 holder,
+                provider,
                 waits: &waits,
             };
             let mut made = driver.instance(self, &at_instance);
+            made.deps.extend(own);
             made.deps.extend(gate);
             made.deps.sort_unstable();
             made.deps.dedup();
@@ -493,7 +565,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The instance of an outer module that a module instance is in.
-    fn holder(&self, mut mi: usize, module: usize) -> usize {
+    pub(crate) fn holder(&self, mut mi: usize, module: usize) -> usize {
         while self.modules[mi].module != module {
             match self.modules[mi].parent {
                 Some(parent) => mi = parent,

@@ -4,18 +4,20 @@ use std::any::Any;
 use std::collections::{BTreeMap, HashSet};
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use grappe_value::addr::InstanceAddr;
-use grappe_value::{Kind, Schema, Type, Value, json};
+use grappe_value::{Kind, Marks, Schema, Type, Value, json};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Change, Context, DataSource, Fault, Importable, Limit, Problem, Provider, Resource, Run, Setup, Timeouts,
+    Change, Context, DataSource, EphemeralResource, Fault, Importable, Limit, Opened, Problem, Provider, Resource,
+    Run, Setup, Timeouts,
 };
 
 /// A provider's client, whatever its type.
@@ -134,6 +136,26 @@ pub trait AnyDataSource: Send + Sync {
     fn read<'a>(&'a self, ctx: AnyContext, config: &'a Value) -> BoxFuture<'a, Result<Value, Fault>>;
 }
 
+/// An ephemeral resource. See [`EphemeralResource`].
+pub trait AnyEphemeral: Send + Sync {
+    /// The type's name.
+    fn name(&self) -> &'static str;
+    /// Its schema.
+    fn schema(&self) -> &Schema;
+    /// What is wrong beyond the schema.
+    fn validate(&self, config: &Value) -> Vec<Problem>;
+    /// Opens it. What comes of it is marked ephemeral.
+    fn open<'a>(&'a self, ctx: AnyContext, config: &'a Value) -> BoxFuture<'a, Result<Opened<Value>, Fault>>;
+    /// Makes it last longer.
+    fn renew<'a>(
+        &'a self,
+        ctx: AnyContext,
+        ticket: &'a Json,
+    ) -> BoxFuture<'a, Result<Option<Duration>, Fault>>;
+    /// Closes it.
+    fn close<'a>(&'a self, ctx: AnyContext, ticket: &'a Json) -> BoxFuture<'a, Result<(), Fault>>;
+}
+
 /// A provider. See [`Provider`].
 pub trait AnyProvider: Send + Sync {
     /// Its name.
@@ -146,6 +168,8 @@ pub trait AnyProvider: Send + Sync {
     fn data_sources(&self) -> &[Box<dyn AnyDataSource>];
     /// See [`Provider::max_parallel`].
     fn max_parallel(&self) -> Option<usize>;
+    /// Its ephemeral resources.
+    fn ephemerals(&self) -> &[Box<dyn AnyEphemeral>];
     /// What every output must say while it is used.
     fn notice(&self) -> Option<&'static str>;
     /// Makes the client from a wholly known configuration.
@@ -165,10 +189,17 @@ pub fn data_source<D: DataSource>(inner: D) -> Box<dyn AnyDataSource> {
     Box::new(ErasedDataSource { inner, schema })
 }
 
+/// Takes the types away from an ephemeral resource.
+pub fn ephemeral<E: EphemeralResource>(inner: E) -> Box<dyn AnyEphemeral> {
+    let schema = inner.schema();
+    Box::new(ErasedEphemeral { inner, schema })
+}
+
 /// Takes the types away from a provider.
 pub fn provider<P: Provider>(inner: P) -> Arc<dyn AnyProvider> {
     let (schema, resources, data_sources) = (inner.schema(), inner.resources(), inner.data_sources());
-    Arc::new(ErasedProvider { inner, schema, resources, data_sources })
+    let ephemerals = inner.ephemerals();
+    Arc::new(ErasedProvider { inner, schema, resources, data_sources, ephemerals })
 }
 
 struct ErasedResource<R> {
@@ -182,18 +213,24 @@ struct ErasedDataSource<D> {
     schema: Schema,
 }
 
+struct ErasedEphemeral<E> {
+    inner: E,
+    schema: Schema,
+}
+
 struct ErasedProvider<P> {
     inner: P,
     schema: Schema,
     resources: Vec<Box<dyn AnyResource>>,
     data_sources: Vec<Box<dyn AnyDataSource>>,
+    ephemerals: Vec<Box<dyn AnyEphemeral>>,
 }
 
 /// The typed arguments in a value.
 fn args<T: DeserializeOwned>(type_name: &str, value: &Value) -> Result<T, Fault> {
     serde_json::from_value(json::to_args(value)).map_err(|e| {
         // serde's message may quote a value, and a value may be a secret: only its kind is passed on.
-        let what = if value.is_sensitive_deep() {
+        let what = if !value.marks_deep().is_empty() {
             "an argument has a form that the type can't take".to_owned()
         } else {
             e.to_string()
@@ -325,7 +362,7 @@ impl<R: Resource> AnyResource for ErasedResource<R> {
         async move {
             let typed = args::<R::Args>(self.name(), planned)?;
             let made = self.inner.create(&ctx.typed()?, typed).await?;
-            overlay(&self.schema, self.name(), planned, &made)
+            overlay(&self.schema, self.name(), planned, &made).map(|made| self.schema.to_store(made))
         }
         .boxed()
     }
@@ -340,7 +377,7 @@ impl<R: Resource> AnyResource for ErasedResource<R> {
             let (before, typed) =
                 (args::<R::State>(self.name(), prior)?, args::<R::Args>(self.name(), planned)?);
             let made = self.inner.update(&ctx.typed()?, before, typed).await?;
-            overlay(&self.schema, self.name(), planned, &made)
+            overlay(&self.schema, self.name(), planned, &made).map(|made| self.schema.to_store(made))
         }
         .boxed()
     }
@@ -370,7 +407,10 @@ impl<R: Resource> AnyResource for ErasedResource<R> {
         async move {
             let typed = args::<R::Args>(self.name(), config)?;
             match self.inner.import(&ctx.typed()?, id, typed).await? {
-                Some(found) => overlay_json(&self.schema, self.name(), config, &found.into_json()).map(Some),
+                Some(found) => {
+                    let found = overlay_json(&self.schema, self.name(), config, &found.into_json())?;
+                    Ok(Some(self.schema.to_store(found)))
+                }
                 None => Ok(None),
             }
         }
@@ -393,7 +433,7 @@ impl<R: Resource> AnyResource for ErasedResource<R> {
     }
 
     fn checkpointed(&self, planned: &Value, checkpoint: &Json) -> Result<Value, Fault> {
-        overlay_json(&self.schema, self.name(), planned, checkpoint)
+        overlay_json(&self.schema, self.name(), planned, checkpoint).map(|made| self.schema.to_store(made))
     }
 }
 
@@ -414,6 +454,37 @@ impl<D: DataSource> AnyDataSource for ErasedDataSource<D> {
     }
 }
 
+impl<E: EphemeralResource> AnyEphemeral for ErasedEphemeral<E> {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        self.inner.validate(config)
+    }
+    fn open<'a>(&'a self, ctx: AnyContext, config: &'a Value) -> BoxFuture<'a, Result<Opened<Value>, Fault>> {
+        async move {
+            let typed = args::<E::Args>(self.name(), config)?;
+            let Opened { state, ticket, renew_after } = self.inner.open(&ctx.typed()?, typed).await?;
+            let state = overlay(&self.schema, self.name(), config, &state)?.with_marks(Marks::EPHEMERAL);
+            Ok(Opened { state, ticket, renew_after })
+        }
+        .boxed()
+    }
+    fn renew<'a>(
+        &'a self,
+        ctx: AnyContext,
+        ticket: &'a Json,
+    ) -> BoxFuture<'a, Result<Option<Duration>, Fault>> {
+        async move { self.inner.renew(&ctx.typed()?, ticket).await }.boxed()
+    }
+    fn close<'a>(&'a self, ctx: AnyContext, ticket: &'a Json) -> BoxFuture<'a, Result<(), Fault>> {
+        async move { self.inner.close(&ctx.typed()?, ticket).await }.boxed()
+    }
+}
+
 impl<P: Provider> AnyProvider for ErasedProvider<P> {
     fn name(&self) -> &'static str {
         self.inner.name()
@@ -429,6 +500,9 @@ impl<P: Provider> AnyProvider for ErasedProvider<P> {
     }
     fn max_parallel(&self) -> Option<usize> {
         self.inner.max_parallel()
+    }
+    fn ephemerals(&self) -> &[Box<dyn AnyEphemeral>] {
+        &self.ephemerals
     }
     fn notice(&self) -> Option<&'static str> {
         self.inner.notice()

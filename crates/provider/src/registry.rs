@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{AnyDataSource, AnyProvider, AnyProvisioner, AnyResource};
+use grappe_value::Schema;
+use grappe_value::addr::Mode;
+
+use crate::{AnyDataSource, AnyEphemeral, AnyProvider, AnyProvisioner, AnyResource};
 
 /// The registered providers. The CLI fills it; everybody else reads.
 #[derive(Clone, Default)]
@@ -11,6 +14,7 @@ pub struct Registry {
     providers: BTreeMap<&'static str, Arc<dyn AnyProvider>>,
     resources: BTreeMap<&'static str, (&'static str, usize)>,
     data_sources: BTreeMap<&'static str, (&'static str, usize)>,
+    ephemerals: BTreeMap<&'static str, (&'static str, usize)>,
     provisioners: BTreeMap<&'static str, Arc<dyn AnyProvisioner>>,
 }
 
@@ -29,6 +33,10 @@ impl Registry {
         for (i, source) in provider.data_sources().iter().enumerate() {
             let before = self.data_sources.insert(source.name(), (name, i));
             assert!(before.is_none(), "two providers claim data {}", source.name());
+        }
+        for (i, ephemeral) in provider.ephemerals().iter().enumerate() {
+            let before = self.ephemerals.insert(ephemeral.name(), (name, i));
+            assert!(before.is_none(), "two providers claim ephemeral {}", ephemeral.name());
         }
         self.providers.insert(name, provider);
         self
@@ -75,6 +83,46 @@ impl Registry {
     pub fn data_source(&self, ty: &str) -> Option<&dyn AnyDataSource> {
         let (provider, index) = self.data_sources.get(ty)?;
         self.providers.get(provider)?.data_sources().get(*index).map(|d| &**d)
+    }
+
+    /// An ephemeral resource by its type's name.
+    #[must_use]
+    pub fn ephemeral(&self, ty: &str) -> Option<&dyn AnyEphemeral> {
+        let (provider, index) = self.ephemerals.get(ty)?;
+        self.providers.get(provider)?.ephemerals().get(*index).map(|e| &**e)
+    }
+
+    /// The schema of a type.
+    #[must_use]
+    pub fn schema(&self, mode: Mode, ty: &str) -> Option<&Schema> {
+        match mode {
+            Mode::Managed => self.resource(ty).map(AnyResource::schema),
+            Mode::Data => self.data_source(ty).map(AnyDataSource::schema),
+            Mode::Ephemeral => self.ephemeral(ty).map(AnyEphemeral::schema),
+        }
+    }
+
+    /// The name of the provider that a type belongs to.
+    #[must_use]
+    pub fn owner(&self, mode: Mode, ty: &str) -> Option<&'static str> {
+        match mode {
+            Mode::Managed => self.provider_of(ty),
+            Mode::Data => self.provider_of_data(ty),
+            Mode::Ephemeral => self.ephemerals.get(ty).map(|(provider, _)| *provider),
+        }
+    }
+
+    /// The names of all types of a mode.
+    #[must_use]
+    pub fn types(&self, mode: Mode) -> Vec<&'static str> {
+        match mode {
+            Mode::Managed => &self.resources,
+            Mode::Data => &self.data_sources,
+            Mode::Ephemeral => &self.ephemerals,
+        }
+        .keys()
+        .copied()
+        .collect()
     }
 
     /// The name of the provider that a resource type belongs to.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use grappe_value::{Schema, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
 
-use crate::{AnyDataSource, AnyResource, Change, Context, Fault, Importable, Imported, Problem};
+use crate::{AnyDataSource, AnyEphemeral, AnyResource, Change, Context, Fault, Importable, Imported, Problem};
 
 /// Where a run takes place.
 #[derive(Clone, Debug)]
@@ -222,6 +223,73 @@ pub trait DataSource: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::State, Fault>> + Send;
 }
 
+/// Something that is opened for the time of a run: a token, a password. Nothing of it is ever stored.
+pub trait EphemeralResource: Send + Sync + 'static {
+    /// What the provider's configuration made.
+    type Client: Send + Sync + 'static;
+    /// The arguments.
+    type Args: DeserializeOwned + Send + Sync + 'static;
+    /// What it is while it is open.
+    type State: Serialize + Send + Sync + 'static;
+
+    /// The type's name.
+    fn name(&self) -> &'static str;
+
+    /// Its arguments and attributes.
+    fn schema(&self) -> Schema;
+
+    /// What is wrong with a configuration beyond its schema. Pure; values may be unknown.
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        let _ = config;
+        Vec::new()
+    }
+
+    /// Opens it: once while planning and once while applying, each time where something needs it.
+    fn open(
+        &self,
+        ctx: &Context<Self::Client>,
+        args: Self::Args,
+    ) -> impl Future<Output = Result<Opened<Self::State>, Fault>> + Send;
+
+    /// Makes it last longer: asked when the time has come that [`Opened::renew_after`] named. Answers when to ask again.
+    fn renew(
+        &self,
+        ctx: &Context<Self::Client>,
+        ticket: &Json,
+    ) -> impl Future<Output = Result<Option<Duration>, Fault>> + Send {
+        let _ = (ctx, ticket);
+        async { Ok(None) }
+    }
+
+    /// Nobody needs it any more.
+    fn close(
+        &self,
+        ctx: &Context<Self::Client>,
+        ticket: &Json,
+    ) -> impl Future<Output = Result<(), Fault>> + Send {
+        let _ = (ctx, ticket);
+        async { Ok(()) }
+    }
+}
+
+/// What was opened.
+#[derive(Clone, Debug)]
+pub struct Opened<S> {
+    /// What it is.
+    pub state: S,
+    /// By what the provider knows it when it is renewed or closed. Lives in this process only.
+    pub ticket: Json,
+    /// After which time it must be renewed; never where `None`.
+    pub renew_after: Option<Duration>,
+}
+
+impl<S> Opened<S> {
+    /// Something that lasts, and that nobody has to close.
+    pub fn lasting(state: S) -> Self {
+        Opened { state, ticket: Json::Null, renew_after: None }
+    }
+}
+
 /// A provider: what it is configured with, and its types.
 pub trait Provider: Send + Sync + 'static {
     /// What the types work with.
@@ -249,6 +317,11 @@ pub trait Provider: Send + Sync + 'static {
     /// `-limit PROVIDER=N` takes its place, and where the far side answers [`Fault::throttled`], the engine finds out what it bears.
     fn max_parallel(&self) -> Option<usize> {
         None
+    }
+
+    /// Its ephemeral resources: `vec![erased::ephemeral(RandomPassword), …]`.
+    fn ephemerals(&self) -> Vec<Box<dyn AnyEphemeral>> {
+        Vec::new()
     }
 
     /// Something that every output must say while it is used: that nothing is real.

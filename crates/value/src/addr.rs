@@ -90,13 +90,37 @@ impl fmt::Display for ModuleAddr {
     }
 }
 
-/// Managed by us, or only read.
+/// Managed by us, or only read, or opened for the time of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Mode {
     /// `resource`
     Managed,
     /// `data`
     Data,
+    /// `ephemeral`
+    Ephemeral,
+}
+
+impl Mode {
+    /// What an address begins with: `data.`, `ephemeral.`, or nothing.
+    #[must_use]
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Mode::Managed => "",
+            Mode::Data => "data.",
+            Mode::Ephemeral => "ephemeral.",
+        }
+    }
+
+    /// The word that its block begins with.
+    #[must_use]
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Mode::Managed => "resource",
+            Mode::Data => "data",
+            Mode::Ephemeral => "ephemeral",
+        }
+    }
 }
 
 /// A resource or data block in an instance of a module, before `count` and `for_each`.
@@ -125,10 +149,7 @@ impl fmt::Display for ResourceAddr {
         if !self.module.is_root() {
             write!(f, "{}.", self.module)?;
         }
-        if self.mode == Mode::Data {
-            f.write_str("data.")?;
-        }
-        write!(f, "{}.{}", self.ty, self.name)
+        write!(f, "{}{}.{}", self.mode.prefix(), self.ty, self.name)
     }
 }
 
@@ -220,10 +241,12 @@ impl FromStr for Target {
         if key != InstanceKey::None {
             return Err(refuse("an index goes after the resource's name"));
         }
-        let (mode, ty) = if &*first == "data" {
-            (Mode::Data, parts.next().ok_or_else(|| refuse("a data source's type is missing"))?.0)
-        } else {
-            (Mode::Managed, first)
+        let (mode, ty) = match &*first {
+            "data" => (Mode::Data, parts.next().ok_or_else(|| refuse("a data source's type is missing"))?.0),
+            "ephemeral" => {
+                (Mode::Ephemeral, parts.next().ok_or_else(|| refuse("an ephemeral resource's type is missing"))?.0)
+            }
+            _ => (Mode::Managed, first),
         };
         let (name, key) = parts.next().ok_or_else(|| refuse("it wants TYPE.NAME"))?;
         if parts.next().is_some() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{Kind, ObjectType, Path, Step, Type, Value};
+use crate::{Kind, ObjectType, Path, Range, Step, Type, Unknown, Value};
 
 /// A value that does not fit a type: where inside it, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,11 +35,13 @@ fn convert_at(value: &Value, target: &Type, path: &mut Vec<Step>) -> Result<Valu
             if !may_convert(&unknown.ty, target) {
                 return refuse(path, required(target));
             }
-            if unknown.not_null {
+            let kept = kept(value, unknown, target);
+            let value = if unknown.not_null {
                 Value::unknown_not_null(target.clone())
             } else {
                 Value::unknown(target.clone())
-            }
+            };
+            value.within(kept)
         }
         (Kind::Bool(_), Type::Bool) | (Kind::Number(_), Type::Number) | (Kind::String(_), Type::String) => {
             return Ok(value.clone());
@@ -116,6 +118,20 @@ fn convert_at(value: &Value, target: &Type, path: &mut Vec<Step>) -> Result<Valu
         _ => return refuse(path, required(target)),
     };
     Ok(converted.with_marks(marks))
+}
+
+/// What stays known of an unknown value that becomes one of another type.
+fn kept(value: &Value, unknown: &Unknown, target: &Type) -> Range {
+    match (&unknown.range, target) {
+        (Range::Prefix(_), Type::String) | (Range::Between(..), Type::Number) => unknown.range.clone(),
+        (_, Type::List(_) | Type::Set(_) | Type::Map(_)) => match Range::of_length(value) {
+            (0, None) => Range::Open,
+            // What is the same is once in a set.
+            (least, most) if matches!(target, Type::Set(_)) => Range::Length(least.min(1), most),
+            (least, most) => Range::Length(least, most),
+        },
+        _ => Range::Open,
+    }
 }
 
 fn convert_object(

@@ -52,6 +52,9 @@ pub struct Attribute {
     pub home: bool,
     /// Whether it names what the object leads others to, as a load balancer does: a change of it goes before what depends on the object goes.
     pub routes: bool,
+    /// Whether it is told to the provider and nobody else: no plan and no state holds it, so it may be ephemeral. That it changed is seen from another
+    /// attribute: a version.
+    pub write_only: bool,
     /// One or two sentences for its user.
     pub description: &'static str,
 }
@@ -67,6 +70,7 @@ impl Attribute {
             on_change: OnChange::Update,
             home: false,
             routes: false,
+            write_only: false,
             description,
         }
     }
@@ -149,6 +153,13 @@ impl Attribute {
     #[must_use]
     pub fn routes(mut self) -> Self {
         self.routes = true;
+        self
+    }
+
+    /// Told to the provider, and stored nowhere.
+    #[must_use]
+    pub fn write_only(mut self) -> Self {
+        self.write_only = true;
         self
     }
 
@@ -240,6 +251,20 @@ impl Schema {
         let attributes = self.attributes.iter().map(|(name, a)| (name.clone(), a.ty.clone()));
         let blocks = self.blocks.iter().map(|(name, b)| (name.clone(), b.ty()));
         Type::object(attributes.chain(blocks))
+    }
+
+    /// The names of the attributes that are stored nowhere.
+    pub fn write_only(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.attributes.iter().filter(|(_, a)| a.write_only).map(|(name, _)| name)
+    }
+
+    /// An object without what is stored nowhere.
+    #[must_use]
+    pub fn to_store(&self, value: Value) -> Value {
+        self.write_only().fold(value, |value, name| {
+            let ty = self.attributes[name].ty.clone();
+            value.with_attr(name, Value::null(ty))
+        })
     }
 
     /// The value with the schema's sensitive attributes marked.

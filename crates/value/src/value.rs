@@ -19,6 +19,8 @@ impl Marks {
     pub const SENSITIVE: Marks = Marks(1);
     /// Sensitive, and not known because nobody stored it: see [`Value::withheld`].
     pub const WITHHELD: Marks = Marks(1 << 7);
+    /// Good for this run only: never stored.
+    pub const EPHEMERAL: Marks = Marks(2);
 
     /// The marks of both.
     #[must_use]
@@ -30,6 +32,12 @@ impl Marks {
     #[must_use]
     pub const fn contains(self, other: Marks) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// These marks but for those of `other`.
+    #[must_use]
+    pub const fn without(self, other: Marks) -> Marks {
+        Marks(self.0 & !other.0)
     }
 
     /// Whether none is set.
@@ -46,6 +54,73 @@ pub struct Unknown {
     pub ty: Type,
     /// It will not be null.
     pub not_null: bool,
+    /// Among which values it will be.
+    pub range: Range,
+}
+
+/// What narrows down a value that is not known yet (if it is not null).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Range {
+    /// Nothing.
+    #[default]
+    Open,
+    /// How a text begins.
+    Prefix(Arc<str>),
+    /// The least and the greatest that a number can be, each with whether it can be that itself.
+    Between(Option<(Number, bool)>, Option<(Number, bool)>),
+    /// How many elements a collection has: at least, and at most.
+    Length(usize, Option<usize>),
+}
+
+impl Range {
+    /// Between which numbers a value is, where it is (or will be) a number.
+    #[must_use]
+    pub fn of_number(value: &Value) -> (Option<(Number, bool)>, Option<(Number, bool)>) {
+        match value.kind() {
+            Kind::Number(n) => (Some((n.clone(), true)), Some((n.clone(), true))),
+            Kind::Unknown(unknown) => match &unknown.range {
+                Range::Between(least, most) => (least.clone(), most.clone()),
+                _ => (None, None),
+            },
+            _ => (None, None),
+        }
+    }
+
+    /// How many elements a collection has (or will have): at least, and at most. What is not known in a set may be what is in it already.
+    #[must_use]
+    pub fn of_length(value: &Value) -> (usize, Option<usize>) {
+        match value.kind() {
+            Kind::Set(_, items) if items.len() > 1 && !value.is_wholly_known() => (1, Some(items.len())),
+            Kind::List(_, items) | Kind::Set(_, items) | Kind::Tuple(items) => {
+                (items.len(), Some(items.len()))
+            }
+            Kind::Map(_, entries) | Kind::Object(entries) => (entries.len(), Some(entries.len())),
+            Kind::Unknown(unknown) => match (&unknown.range, &unknown.ty) {
+                (Range::Length(least, most), _) => (*least, *most),
+                (_, Type::Tuple(items)) => (items.len(), Some(items.len())),
+                (_, Type::Object(object)) => (object.attributes.len(), Some(object.attributes.len())),
+                _ => (0, None),
+            },
+            _ => (0, None),
+        }
+    }
+
+    /// Whether a value that is known can be one of these.
+    #[must_use]
+    pub fn admits(&self, value: &Value) -> bool {
+        match (self, value.kind()) {
+            (Range::Prefix(prefix), Kind::String(text)) => text.starts_with(&**prefix),
+            (Range::Between(least, most), Kind::Number(n)) => {
+                least.as_ref().is_none_or(|(least, itself)| n > least || *itself && n == least)
+                    && most.as_ref().is_none_or(|(most, itself)| n < most || *itself && n == most)
+            }
+            (Range::Length(least, most), _) => {
+                let (few, many) = Range::of_length(value);
+                many.is_none_or(|many| many >= *least) && most.is_none_or(|most| few <= most)
+            }
+            _ => true,
+        }
+    }
 }
 
 /// What a value is, marks apart.
@@ -135,13 +210,39 @@ impl Value {
     /// Unknown of a type.
     #[must_use]
     pub fn unknown(ty: Type) -> Self {
-        Kind::Unknown(Arc::new(Unknown { ty, not_null: false })).into()
+        Kind::Unknown(Arc::new(Unknown { ty, not_null: false, range: Range::Open })).into()
     }
 
     /// Unknown of a type, and certainly not null.
     #[must_use]
     pub fn unknown_not_null(ty: Type) -> Self {
-        Kind::Unknown(Arc::new(Unknown { ty, not_null: true })).into()
+        Kind::Unknown(Arc::new(Unknown { ty, not_null: true, range: Range::Open })).into()
+    }
+
+    /// The same value, narrowed down to these where it is unknown.
+    #[must_use]
+    pub fn within(self, range: Range) -> Self {
+        let Value { kind, marks } = self;
+        let kind = match kind {
+            Kind::Unknown(unknown) => {
+                Kind::Unknown(Arc::new(Unknown { range, ty: unknown.ty.clone(), not_null: unknown.not_null }))
+            }
+            kind => kind,
+        };
+        Value { kind, marks }
+    }
+
+    /// How a text begins, where that is known. Of what is still open the last letter does not count: what follows may combine with it.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        match &self.kind {
+            Kind::String(text) => text,
+            Kind::Unknown(unknown) => match &unknown.range {
+                Range::Prefix(prefix) => prefix,
+                _ => "",
+            },
+            _ => "",
+        }
     }
 
     /// A list of one element type.
@@ -298,6 +399,37 @@ impl Value {
         self.marks_deep().contains(Marks::SENSITIVE)
     }
 
+    /// Whether it or a part of it is good for this run only.
+    #[must_use]
+    pub fn is_ephemeral_deep(&self) -> bool {
+        self.marks_deep().contains(Marks::EPHEMERAL)
+    }
+
+    /// The value with other things in the place of what is good for this run only, made of the types of those.
+    #[must_use]
+    pub fn without_ephemeral(&self, instead: fn(Type) -> Value) -> Value {
+        if !self.is_ephemeral_deep() {
+            return self.clone();
+        }
+        let marks = self.marks.without(Marks::EPHEMERAL);
+        if self.marks.contains(Marks::EPHEMERAL) {
+            return instead(self.ty()).with_marks(marks);
+        }
+        let each = |items: &[Value]| items.iter().map(|v| v.without_ephemeral(instead)).collect::<Arc<[Value]>>();
+        let pairs = |items: &BTreeMap<Arc<str>, Value>| {
+            Arc::new(items.iter().map(|(k, v)| (k.clone(), v.without_ephemeral(instead))).collect::<BTreeMap<_, _>>())
+        };
+        let kind = match &self.kind {
+            Kind::List(ty, items) => Kind::List(ty.clone(), each(items)),
+            Kind::Tuple(items) => Kind::Tuple(each(items)),
+            Kind::Map(ty, items) => Kind::Map(ty.clone(), pairs(items)),
+            Kind::Object(items) => Kind::Object(pairs(items)),
+            // A set has its elements' marks itself.
+            leaf => leaf.clone(),
+        };
+        Value { kind, marks }
+    }
+
     /// Its direct parts.
     pub fn children(&self) -> impl Iterator<Item = &Value> {
         let (items, pairs) = match &self.kind {
@@ -445,6 +577,9 @@ impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.marks.contains(Marks::SENSITIVE) {
             return f.write_str("(sensitive value)");
+        }
+        if self.marks.contains(Marks::EPHEMERAL) {
+            return f.write_str("(ephemeral value)");
         }
         match &self.kind {
             Kind::Null(_) => f.write_str("null"),

@@ -2,9 +2,10 @@
 //!
 //! A value is written against the type that its reader will know (a schema's). Where that type says `any`, the value's own type
 //! stands beside it: `{"$type": …, "$value": …}`. Four more forms keep what JSON has no word for: `{"$unknown": TYPE}` (with
-//! `"not_null": true`), `{"$sensitive": VALUE}`, `{"$withheld": true}` (a sensitive value that nobody stored: [`Value::withheld`]), and `{"$object": {…}}`
-//! around an object that has a key starting with `$`. The state seals what stands under `$sensitive` before it is written, or withholds it: see
-//! `grappe-state`.
+//! `"not_null": true`, and what narrows it down: `"prefix"`, `"least"`, `"most"`, `"length"`), `{"$sensitive": VALUE}`, `{"$withheld": true}` (a
+//! sensitive value that nobody stored: [`Value::withheld`]), and `{"$object": {…}}` around an object that has a key starting with `$`. What is good
+//! for one run only (ephemeral) is not written at all: it reads as null. The state seals what stands under `$sensitive` before it is written, or
+//! withholds it: see `grappe-state`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json, json};
 
 use crate::json::from_json;
-use crate::{Kind, Marks, Number, ObjectType, Type, Value, convert};
+use crate::{Kind, Marks, Number, ObjectType, Range, Type, Value, convert};
 
 /// JSON that is not a value of the type: what is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +23,9 @@ pub struct WireError(String);
 /// Writes a value against the type that the reader will know.
 #[must_use]
 pub fn encode(value: &Value, ty: &Type) -> Json {
+    if value.marks().contains(Marks::EPHEMERAL) {
+        return Json::Null;
+    }
     if value.is_unknown() && value.marks().contains(Marks::WITHHELD) {
         return json!({ "$withheld": true });
     }
@@ -47,6 +51,7 @@ pub fn encode(value: &Value, ty: &Type) -> Json {
             if unknown.not_null {
                 out.insert("not_null".into(), true.into());
             }
+            out.extend(range_to_json(&unknown.range));
             Json::Object(out)
         }
         Kind::Bool(b) => (*b).into(),
@@ -114,7 +119,8 @@ pub fn decode(json: &Json, ty: &Type) -> Result<Value, WireError> {
         if let Some(own) = map.get("$unknown") {
             let own = type_from_json(own)?;
             let known = map.get("not_null") == Some(&Json::Bool(true));
-            return Ok(if known { Value::unknown_not_null(own) } else { Value::unknown(own) });
+            let value = if known { Value::unknown_not_null(own) } else { Value::unknown(own) };
+            return Ok(value.within(range_from_json(map)?));
         }
         if let Some(Json::String(text)) = map.get("$number") {
             return text.parse::<Number>().map(Value::from).map_err(|e| WireError(e.to_string()));
@@ -173,6 +179,49 @@ pub fn decode(json: &Json, ty: &Type) -> Result<Value, WireError> {
             Ok(Kind::Object(Arc::new(out)).into())
         }
     }
+}
+
+/// What narrows an unknown value down, beside its type.
+fn range_to_json(range: &Range) -> Map<String, Json> {
+    let bound = |(n, itself): &(Number, bool)| json!([n.to_string(), itself]);
+    let mut out = Map::new();
+    match range {
+        Range::Open => {}
+        Range::Prefix(prefix) => {
+            out.insert("prefix".into(), Json::String(prefix.to_string()));
+        }
+        Range::Between(least, most) => {
+            out.extend(least.iter().map(|b| ("least".to_owned(), bound(b))));
+            out.extend(most.iter().map(|b| ("most".to_owned(), bound(b))));
+        }
+        Range::Length(least, most) => {
+            out.insert("length".into(), json!([least, most]));
+        }
+    }
+    out
+}
+
+fn range_from_json(map: &Map<String, Json>) -> Result<Range, WireError> {
+    let refuse = |name: &str| WireError(format!("{name:?} narrows no unknown value down"));
+    if let Some(prefix) = map.get("prefix") {
+        return Ok(Range::Prefix(prefix.as_str().ok_or_else(|| refuse("prefix"))?.into()));
+    }
+    if let Some(length) = map.get("length") {
+        let at = |i: usize| length.get(i).and_then(Json::as_u64).and_then(|n| usize::try_from(n).ok());
+        return Ok(Range::Length(at(0).ok_or_else(|| refuse("length"))?, at(1)));
+    }
+    let bound = |name: &str| match map.get(name) {
+        None => Ok(None),
+        Some(json) => {
+            let number = json.get(0).and_then(Json::as_str).and_then(|n| n.parse::<Number>().ok());
+            let itself = json.get(1).and_then(Json::as_bool);
+            number.zip(itself).map(Some).ok_or_else(|| refuse(name))
+        }
+    };
+    Ok(match (bound("least")?, bound("most")?) {
+        (None, None) => Range::Open,
+        (least, most) => Range::Between(least, most),
+    })
 }
 
 /// A type as JSON, as cty writes it: `"string"`, `["list", "string"]`, `["object", {…}, ["optional", …]]`.
@@ -250,6 +299,10 @@ mod tests {
             Just(Value::null(Type::String)),
             Just(Value::unknown(Type::Number)),
             Just(Value::unknown_not_null(Type::list(Type::String))),
+            Just(Value::unknown_not_null(Type::String).within(Range::Prefix("web-".into()))),
+            (0usize..4).prop_map(|n| Value::unknown(Type::list(Type::Bool)).within(Range::Length(n, Some(n + 1)))),
+            any::<i64>()
+                .prop_map(|n| Value::unknown(Type::Number).within(Range::Between(Some((n.into(), true)), None))),
             (-1e9f64..1e9).prop_map(|f| Number::from_f64(f).map_or(Value::NULL, Value::from)),
             "[a-z]{1,6}".prop_map(|s| Value::from(s).sensitive()),
         ];
@@ -297,6 +350,13 @@ mod tests {
                 prop_assert!(back.same(&value), "{ty}: {text}: {back:?}");
                 prop_assert_eq!(back.marks_deep(), value.marks_deep());
             }
+        }
+
+        #[test]
+        fn what_is_good_for_one_run_only_is_not_written(value in any_value()) {
+            let whole = Value::object([("a", value.with_marks(Marks::EPHEMERAL)), ("b", 1i64.into())]);
+            let written = encode(&whole, &Type::Any);
+            prop_assert_eq!(written["$value"]["a"].clone(), Json::Null);
         }
 
         #[test]

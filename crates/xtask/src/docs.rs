@@ -70,6 +70,9 @@ fn page(provider: &dyn AnyProvider) -> String {
     for source in provider.data_sources() {
         section(&mut out, "data", source.name(), source.schema());
     }
+    for ephemeral in provider.ephemerals() {
+        section(&mut out, "ephemeral", ephemeral.name(), ephemeral.schema());
+    }
     format!("{}\n", out.trim_end())
 }
 
@@ -117,7 +120,9 @@ fn words(attribute: &Attribute) -> String {
     if attribute.sensitive {
         facts.push("sensitive".into());
     }
-    if attribute.is_settable() {
+    if attribute.write_only {
+        facts.push("write-only: stored nowhere, and may be ephemeral".into());
+    } else if attribute.is_settable() {
         match attribute.on_change {
             OnChange::Update => {}
             OnChange::Replace => facts.push("a change replaces the object".into()),

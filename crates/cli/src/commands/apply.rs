@@ -16,6 +16,7 @@ use crate::args::{ApplyArgs, DestroyArgs, PlanningArgs, StateArgs};
 use crate::error::Explained;
 use crate::saved::Saved;
 use crate::ui::{self, Tone, Ui};
+use crate::variables;
 
 pub(super) fn run(ui: &Ui, args: &ApplyArgs) -> anyhow::Result<Exit> {
     if args.what.is_file() {
@@ -111,7 +112,6 @@ fn saved(ui: &Ui, args: &ApplyArgs) -> anyhow::Result<Exit> {
         args.destroy,
         planning.refresh_only,
         !planning.refresh,
-        !planning.variables.given.is_empty(),
         !planning.targets.is_empty(),
         !planning.excludes.is_empty(),
         !planning.replace.is_empty(),
@@ -120,12 +120,11 @@ fn saved(ui: &Ui, args: &ApplyArgs) -> anyhow::Result<Exit> {
     if given.contains(&true) {
         return Err(Explained::new("a saved plan can't be changed any more")
             .hint(
-                "-var, -var-file, -target, -exclude, -replace, -destroy, -refresh, -refresh-only and -state-dir belong to the \"plan\" that \
-                 saves it",
+                "-target, -exclude, -replace, -destroy, -refresh, -refresh-only and -state-dir belong to the \"plan\" that saves it",
             )
             .into());
     }
-    let saved = Saved::read(&args.what)?;
+    let mut saved = Saved::read(&args.what)?;
     let state = StateArgs { state_dir: saved.state_dir.clone() };
     let mut job = Job::new(ui, &saved.dir, &state, None, planning.parallelism)?;
     if let Some(path) = job.project.files.changed_since(&saved.files) {
@@ -133,6 +132,7 @@ fn saved(ui: &Ui, args: &ApplyArgs) -> anyhow::Result<Exit> {
             .hint("make a new plan: what would be done is no longer what was shown")
             .into());
     }
+    variables::give_again(ui, &planning.variables, &mut job.project, &mut saved.plan)?;
     job.variables.clone_from(&saved.plan.variables);
     if args.all_waves && !args.auto_approve && !saved.plan.open.is_empty() && !ui.is_interactive() {
         return Err(Explained::new("nobody is there to approve what this plan leaves open")

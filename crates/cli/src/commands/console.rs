@@ -9,7 +9,7 @@ use std::io::BufRead;
 use std::sync::Arc;
 
 use grappe_diag::Sources;
-use grappe_lang::{Expr, Mode, functions, unfinished};
+use grappe_lang::{Expr, functions, unfinished};
 use grappe_plan::{Console, Plan};
 use grappe_state::State;
 use grappe_value::addr::InstanceAddr;
@@ -99,8 +99,7 @@ fn names(job: &Job) -> BTreeSet<String> {
     names.extend(root.locals.keys().map(|name| format!("local.{name}")));
     names.extend(root.calls.keys().map(|name| format!("module.{name}")));
     names.extend(root.resources.values().map(|resource| {
-        let data = if resource.mode == Mode::Data { "data." } else { "" };
-        format!("{data}{}.{}", resource.ty, resource.name)
+        format!("{}{}.{}", resource.mode.prefix(), resource.ty, resource.name)
     }));
     names.extend(functions::names().map(|name| format!("{name}(")));
     names

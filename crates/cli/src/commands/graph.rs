@@ -137,7 +137,8 @@ impl<'a> Walk<'a> {
             let mut seen = BTreeSet::new();
             let own = [&resource.count, &resource.for_each].into_iter().flatten().flat_map(Expr::references);
             let all = resource.body.references().iter().chain(own).chain(&resource.depends_on);
-            self.follow(all.chain(&resource.lifecycle.replace_triggered_by), &mut found, &mut seen);
+            let triggers = resource.lifecycle.replace_triggered_by.all().flatten();
+            self.follow(all.chain(triggers), &mut found, &mut seen);
             drawing.edges.extend(found.into_iter().filter(|f| *f != name).map(|f| (f, name.clone())));
         }
         for call in self.module.calls.keys() {

@@ -184,6 +184,7 @@ impl Job {
                     data_reads: known.data_reads,
                     imported: known.imported,
                     left: known.left,
+                    opened: known.opened,
                     variables: &self.variables,
                     pending: known.pending,
                     files: &self.project.files,
@@ -266,7 +267,7 @@ impl Job {
 }
 
 impl Project {
-    pub(super) fn rejected(&self, found: grappe_diag::Diagnostics) -> Rejected {
+    pub(crate) fn rejected(&self, found: grappe_diag::Diagnostics) -> Rejected {
         Rejected { found, sources: self.sources.clone() }
     }
 }

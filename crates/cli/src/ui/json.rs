@@ -235,9 +235,11 @@ fn action_reason(reason: &Reason) -> &'static str {
 
 fn address(addr: &InstanceAddr, registry: &Registry) -> Json {
     let resource = &addr.resource;
-    let (mode, provider) = match resource.mode {
-        Mode::Managed => ("managed", registry.provider_of(&resource.ty)),
-        Mode::Data => ("data", registry.provider_of_data(&resource.ty)),
+    let provider = registry.owner(resource.mode, &resource.ty);
+    let mode = match resource.mode {
+        Mode::Managed => "managed",
+        Mode::Data => "data",
+        Mode::Ephemeral => "ephemeral",
     };
     let mut out = json!({
         "address": addr.to_string(),

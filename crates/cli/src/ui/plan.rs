@@ -9,7 +9,7 @@ use std::time::Duration;
 use grappe_graph::{Graph, critical_path};
 use grappe_plan::{Action, Change, Move, OpAction, Open, OpenReason, OutputChange, Plan, PlanMode, Reason};
 use grappe_provider::Registry;
-use grappe_value::addr::{InstanceAddr, InstanceKey, Mode};
+use grappe_value::addr::{InstanceAddr, InstanceKey};
 use grappe_value::{Attribute, OnChange, Path, Value};
 
 use super::diff::{Differ, Mark, plural};
@@ -303,7 +303,7 @@ impl Show<'_> {
         if let Some(why) = first.reason.as_ref().and_then(because) {
             comment(&format!("({why})"), out);
         }
-        let keyword = if first.addr.resource.mode == Mode::Data { "data" } else { "resource" };
+        let keyword = first.addr.resource.mode.keyword();
         let (ty, name) = (&first.addr.resource.ty, &first.addr.resource.name);
         let head = format!("  {} {keyword} \"{ty}\" \"{name}\"", style.paint(tone, sign));
         let lines = if group.len() > 1 && first.action == Action::Create {

@@ -1,5 +1,6 @@
 //! The second half of an operation, and the end of the run.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -246,6 +247,8 @@ impl<R: Resolve> Run<'_, R> {
         if let Err(failure) = self.outputs() {
             self.summary.errors.push(Failed { op: None, error: failure });
         }
+        let open = std::mem::take(&mut *self.shared.open.lock().unwrap_or_else(PoisonError::into_inner));
+        crate::open::close(open).await;
         let applied = self.reporter.elapsed();
         self.summary.phases.push(("apply", applied));
         self.summary.retries = self.shared.retries.load(Ordering::Relaxed) as usize;

@@ -24,6 +24,7 @@ use crate::clients;
 use crate::event::{EventKind, OpName, stream_name};
 use crate::failure::not_durable;
 use crate::mask::Mask;
+use crate::open::Open;
 use crate::pools::Turn;
 use crate::report::{Reporter, millis};
 use crate::retry::RetryPolicy;
@@ -59,6 +60,10 @@ pub(super) enum Work {
         planned: Value,
     },
     Read {
+        config: Value,
+    },
+    /// Opens an ephemeral resource, until the run is over.
+    Open {
         config: Value,
     },
     /// Does a step beside the object.
@@ -100,6 +105,8 @@ pub(super) struct Shared {
     /// The journal can't be written: nothing more may be begun.
     pub(super) broken: AtomicBool,
     pub(super) retries: AtomicU32,
+    /// The ephemeral resources that are open.
+    pub(super) open: Mutex<Vec<Open>>,
     /// The ids of the objects that go in this run.
     pub(super) going: Arc<HashSet<String>>,
 }
@@ -198,6 +205,14 @@ impl Job {
         let client = self.client.clone().await?;
         let ty = &*self.addr.resource.ty;
         let unknown = || Stopped::not_begun(Failure::new(format!("there is no type {ty}")));
+        if let Work::Open { config } = &self.work {
+            let resource = self.shared.registry.ephemeral(ty).ok_or_else(unknown)?;
+            let opened = self.call(|n, stop| resource.open(self.context(&client, run, n, stop), config)).await?;
+            let ctx = self.context(&client, run, 1, CancellationToken::new());
+            let (open, value) = Open::keep(self.shared.registry.clone(), ctx, opened, self.shared.reporter.clone());
+            self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).push(open);
+            return Ok(Some(value));
+        }
         if let Work::Read { config } = &self.work {
             let source = self.shared.registry.data_source(ty).ok_or_else(unknown)?;
             let value = self.call(|n, stop| source.read(self.context(&client, run, n, stop), config)).await?;
@@ -221,7 +236,7 @@ impl Job {
                 run.record(News::Adopted(found.clone())).await.map_err(not_begun)?;
                 self.delete(resource, &client, run, &found).await
             }
-            Work::Read { .. } | Work::Provision { .. } => Ok(None),
+            Work::Read { .. } | Work::Open { .. } | Work::Provision { .. } => Ok(None),
         }
     }
 

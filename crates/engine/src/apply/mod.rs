@@ -130,6 +130,7 @@ pub(crate) async fn apply<R: Resolve>(
             stop: engine.cancel.hard.clone(),
             broken: AtomicBool::new(false),
             retries: AtomicU32::new(0),
+            open: std::sync::Mutex::default(),
             going: Arc::new(going(plan, &engine.registry)),
         }),
         reporter,

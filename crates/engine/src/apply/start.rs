@@ -58,7 +58,7 @@ impl<R: Resolve> Run<'_, R> {
             OpAction::Create { .. } | OpAction::Update | OpAction::Delete { .. } => {
                 (Some(&op.provider), of_type, true)
             }
-            OpAction::Read => (Some(&op.provider), of_type, false),
+            OpAction::Read | OpAction::Open => (Some(&op.provider), of_type, false),
             OpAction::Provision(step) => (None, &*step.ty, true),
             OpAction::Record | OpAction::Forget | OpAction::Join => return None,
         };
@@ -133,7 +133,7 @@ impl<R: Resolve> Run<'_, R> {
         running: &mut Running,
         turn: Option<Turn>,
     ) -> Result<Job, Failure> {
-        let client = self.client(op)?;
+        let (client, configured) = self.client(op)?;
         let deposed = self.deposed_key(op)?;
         let stored = self.session.state().get(&op.addr, deposed.as_deref());
         let stored_key = || stored.map(|o| o.key.clone()).unwrap_or_default();
@@ -166,6 +166,7 @@ impl<R: Resolve> Run<'_, R> {
             OpAction::Delete { adopt: None, .. } => {
                 (Work::Delete { prior: prior("what to delete")? }, stored_key(), None)
             }
+            OpAction::Open => (Work::Open { config: planned("what to open")? }, String::new(), None),
             _ => (Work::Read { config: planned("what to read")? }, String::new(), None),
         };
         let timeouts = self.engine.registry.resource(&op.addr.resource.ty).map(|r| r.timeouts());
@@ -174,14 +175,14 @@ impl<R: Resolve> Run<'_, R> {
             Work::Create { .. } => (op.timeouts.create, timeouts.create),
             Work::Update { .. } => (op.timeouts.update, timeouts.update),
             Work::Delete { .. } | Work::Sweep { .. } => (op.timeouts.delete, timeouts.delete),
-            Work::Read { .. } => (op.timeouts.read, timeouts.read),
+            Work::Read { .. } | Work::Open { .. } => (op.timeouts.read, timeouts.read),
             // What people write there may take long: a connection has a limit of its own.
             Work::Provision { .. } => (None, Duration::from_secs(24 * 3600)),
         };
         let deadline = given.map_or(of_type, Duration::from_millis);
         running.subject = Subject { addr: op.addr.clone(), deposed, key: key.clone() };
         let intent = match &op.action {
-            OpAction::Read => None,
+            OpAction::Read | OpAction::Open => None,
             // What a step did is recorded when it is done: one that was cut off is done again. That those before it are done must be on disk
             // when it begins, so that they are not: this record changes nothing, and what it waits for is all that was recorded before it.
             OpAction::Provision(_) => {
@@ -203,8 +204,7 @@ impl<R: Resolve> Run<'_, R> {
                 Some(self.append(record)?)
             }
         };
-        let config = self.providers.get(&op.provider).map(|p| &p.value);
-        let mask = Mask::of(running.prior.iter().chain(&running.planned).chain(config));
+        let mask = Mask::of(running.prior.iter().chain(&running.planned).chain([&configured]));
         Ok(Job {
             index: n,
             name: running.name.clone(),
@@ -254,7 +254,8 @@ impl<R: Resolve> Run<'_, R> {
         })
     }
 
-    fn client(&mut self, op: &Operation) -> Result<clients::Pending, Failure> {
+    /// The client that an operation uses, and what it is made of.
+    fn client(&mut self, op: &Operation) -> Result<(clients::Pending, Value), Failure> {
         let config = self
             .providers
             .get(&op.provider)
@@ -264,7 +265,7 @@ impl<R: Resolve> Run<'_, R> {
         } else {
             self.resolver.provider(&op.provider).map_err(Failure::of_diagnostics)?
         };
-        Ok(self.engine.clients.get(&op.provider, &value, &self.reporter))
+        Ok((self.engine.clients.get(&op.provider, &value, &self.reporter), value))
     }
 
     pub(super) fn pending(

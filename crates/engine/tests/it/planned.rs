@@ -61,6 +61,7 @@ impl Desk {
                     data_reads: known.data_reads,
                     imported: known.imported,
                     left: known.left,
+                    opened: known.opened,
                     variables: &variables,
                     pending: known.pending,
                     files: &self.files,

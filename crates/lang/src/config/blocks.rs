@@ -42,19 +42,13 @@ pub(super) fn read(block: RawBlock, module: &mut Module, diags: &mut Diagnostics
         "output" => output(block, module, diags),
         "resource" => resource(block, Mode::Managed, None, module, diags),
         "data" => resource(block, Mode::Data, None, module, diags),
+        "ephemeral" => resource(block, Mode::Ephemeral, None, module, diags),
         "provider" => provider(block, module, diags),
         "terraform" => terraform(block, module, diags),
         "moved" => moves::moved(block, module, diags),
         "removed" => moves::removed(block, module, diags),
         "import" => imports::import(block, module, diags),
         "check" => checks::check(block, module, diags),
-        ty @ "ephemeral" => diags.push(
-            Diagnostic::error(format!("Blocks of type \"{ty}\" are not supported yet"))
-                .detail(format!(
-                    "What this \"{ty}\" block asks for would not be done, so nothing is done at all."
-                ))
-                .span(block.head()),
-        ),
         other => diags.push(
             Diagnostic::error("Unsupported block type")
                 .detail(format!("Blocks of type \"{other}\" are not expected here."))
@@ -170,13 +164,14 @@ fn variable(block: RawBlock, module: &mut Module, diags: &mut Diagnostics) {
         sensitive: fields.flag("sensitive", false, diags),
         ephemeral: fields.flag("ephemeral", false, diags),
         nullable: fields.flag("nullable", true, diags),
-        validations: meta::checks(fields.take_blocks("validation", diags), diags),
+        validations: meta::checks(fields.take_blocks("validation", diags), "validation", diags),
         default: None,
         literal: untyped || ty.is_primitive(),
         ty,
         defaults,
         span,
     };
+    meta::of_variable(&variable, diags);
     if let Some(attribute) = fields.take("default") {
         let at = attribute.value.span;
         if let Some(value) = diags.keep(attribute.constant()) {
@@ -230,13 +225,19 @@ fn output(block: RawBlock, module: &mut Module, diags: &mut Diagnostics) {
     let description = fields.text("description", diags);
     let sensitive = fields.flag("sensitive", false, diags);
     let depends_on = fields.references("depends_on", diags);
-    let preconditions = meta::checks(fields.take_blocks("precondition", diags), diags);
-    // Means something to Terraform's own tools only.
-    fields.take("ephemeral");
-    fields.finish(&["value", "description", "sensitive", "depends_on", "precondition"], diags);
+    let preconditions = meta::checks(fields.take_blocks("precondition", diags), "precondition", diags);
+    let ephemeral = fields.flag("ephemeral", false, diags);
+    if ephemeral && module.path.is_empty() {
+        diags.push(
+            Diagnostic::error("Ephemeral output not allowed")
+                .detail("Ephemeral outputs are not allowed in context of a root module: its outputs are stored.")
+                .span(span),
+        );
+    }
+    fields.finish(&["value", "description", "sensitive", "ephemeral", "depends_on", "precondition"], diags);
     let Some(value) = value else { return };
     let expr = Expr::new(value.value, &[], diags);
-    let output = Output { expr, sensitive, depends_on, preconditions, description, span };
+    let output = Output { expr, sensitive, ephemeral, depends_on, preconditions, description, span };
     add(&mut module.outputs, name.name, output, "output value", span, |o| o.span, diags);
 }
 
@@ -253,7 +254,7 @@ pub(super) fn resource(
     let meta = meta::read(&mut fields, diags);
     let provider = meta::provider(&mut fields, diags);
     let lifecycle = match fields.take_block("lifecycle", diags) {
-        Some(block) => meta::lifecycle(block, mode == Mode::Managed, diags),
+        Some(block) => meta::lifecycle(block, mode, diags),
         None => Lifecycle::default(),
     };
     let timeouts = match timeouts_argument(&fields) {
@@ -262,7 +263,7 @@ pub(super) fn resource(
     };
     let provisioners = match mode {
         Mode::Managed => provisioners::read(&mut fields, diags),
-        Mode::Data => Provisioners::default(),
+        Mode::Data | Mode::Ephemeral => Provisioners::default(),
     };
     let body = Body::new(fields.body, &[], diags);
     let resource = Resource {
@@ -308,6 +309,15 @@ fn provider(block: RawBlock, module: &mut Module, diags: &mut Diagnostics) {
     let mut fields = Fields::new(block);
     let span = fields.head;
     let alias = fields.text("alias", diags);
+    let for_each = fields.expr("for_each", diags);
+    if let (Some(for_each), None) = (&for_each, &alias) {
+        diags.push(
+            Diagnostic::error("Alias required when using \"for_each\"")
+                .detail("A provider configuration with for_each is several: resources choose among them by the alias and a key.")
+                .hint(format!("add alias = \"by_key\", and choose with provider = {}.by_key[each.key]", name.name))
+                .span(for_each.span()),
+        );
+    }
     if let Some(version) = fields.take("version") {
         diags.push(
             Diagnostic::warning("Version constraints inside provider configuration blocks are deprecated")
@@ -329,7 +339,7 @@ fn provider(block: RawBlock, module: &mut Module, diags: &mut Diagnostics) {
         return;
     }
     let body = Body::new(fields.body, &[], diags);
-    module.providers.push(ProviderBlock { name: name.name, alias, body, span });
+    module.providers.push(ProviderBlock { name: name.name, alias, for_each, body, span });
 }
 
 fn terraform(block: RawBlock, module: &mut Module, diags: &mut Diagnostics) {

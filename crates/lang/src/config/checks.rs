@@ -31,7 +31,7 @@ pub(super) fn check(block: RawBlock, module: &mut Module, diags: &mut Diagnostic
     }
     let asserts = fields.take_blocks("assert", diags);
     let none = asserts.is_empty();
-    let asserts = meta::checks(asserts, diags);
+    let asserts = meta::checks(asserts, "assert", diags);
     fields.finish(&["data", "assert"], diags);
     if none {
         diags.push(

@@ -6,7 +6,7 @@ use grappe_diag::{Diagnostic, Diagnostics, Span};
 use grappe_value::addr::Mode;
 
 use super::fields::Fields;
-use super::{Module, ProviderRef, blocks, meta};
+use super::{Module, ProviderUse, blocks, meta};
 use crate::Expr;
 use crate::expr::{Node, NodeKind, Step};
 use crate::syntax::RawBlock;
@@ -21,7 +21,7 @@ pub struct Import {
     /// Once for each of these.
     pub for_each: Option<Expr>,
     /// With whose client, where the block of the resource does not say.
-    pub provider: Option<ProviderRef>,
+    pub provider: Option<ProviderUse>,
     /// The address.
     pub to_span: Span,
     /// The head of the block.

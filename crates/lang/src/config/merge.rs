@@ -25,7 +25,9 @@ pub(super) fn merge(base: &mut RawBody, over: RawBody, diags: &mut Diagnostics) 
         match &*block.ty.name {
             "locals" => locals(base, block, diags),
             "terraform" => terraform(base, block, diags),
-            "variable" | "output" | "module" | "resource" | "data" | "provider" => named(base, block, diags),
+            "variable" | "output" | "module" | "resource" | "data" | "ephemeral" | "provider" => {
+                named(base, block, diags);
+            }
             ty @ ("moved" | "removed" | "import" | "check") => diags.push(
                 Diagnostic::error(format!("Cannot override \"{ty}\" blocks"))
                     .detail(format!(
@@ -58,6 +60,9 @@ fn named(base: &mut RawBody, block: RawBlock, diags: &mut Diagnostics) {
         }
         ("data", [ty, name]) => {
             ("data resource".into(), format!("There is no {ty} data resource named \"{name}\""))
+        }
+        ("ephemeral", [ty, name]) => {
+            ("ephemeral resource".into(), format!("There is no {ty} ephemeral resource named \"{name}\""))
         }
         ("variable", [name]) => {
             ("base variable declaration".into(), format!("There is no variable named \"{name}\""))
@@ -99,7 +104,7 @@ fn alias(block: &RawBlock) -> Option<String> {
 /// Changes a block.
 fn lay_over(base: &mut RawBlock, over: RawBlock, diags: &mut Diagnostics) {
     let RawBlock { ty, body: mut over, .. } = over;
-    let is_resource = matches!(&*ty.name, "resource" | "data");
+    let is_resource = matches!(&*ty.name, "resource" | "data" | "ephemeral");
     if let Some(attribute) = over.attributes.iter().find(|a| &*a.name.name == "depends_on") {
         diags.push(
             Diagnostic::error("Unsupported override")

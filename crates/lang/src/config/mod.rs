@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics, Sources, Span};
 use grappe_value::addr::Mode;
-use grappe_value::{Path, Step, Type, Value, convert};
+use grappe_value::{Marks, Path, Step, Type, Value, convert};
 use indexmap::IndexMap;
 
 use crate::{Body, Expr, Reference};
@@ -121,7 +121,10 @@ impl Variable {
                     .related(self.span, "declared here"),
             )
         };
-        let mark = |value: Value| if self.sensitive { value.sensitive() } else { value };
+        let mark = |value: Value| {
+            let value = if self.sensitive { value.sensitive() } else { value };
+            if self.ephemeral { value.with_marks(Marks::EPHEMERAL) } else { value }
+        };
         // Null stands for the default, where null is no value of its own.
         let given = value.filter(|v| self.nullable || !v.is_null() || self.default.is_none());
         let Some(given) = given else {
@@ -180,6 +183,8 @@ pub struct Output {
     pub expr: Expr,
     /// Its value is marked.
     pub sensitive: bool,
+    /// Its value is good for this run only. Never so in the root module.
+    pub ephemeral: bool,
     /// `depends_on`
     pub depends_on: Vec<Reference>,
     /// `precondition` blocks.
@@ -190,10 +195,10 @@ pub struct Output {
     pub span: Span,
 }
 
-/// A `resource` or `data` block.
+/// A `resource`, `data` or `ephemeral` block.
 #[derive(Clone, Debug)]
 pub struct Resource {
-    /// `resource` or `data`.
+    /// `resource`, `data` or `ephemeral`.
     pub mode: Mode,
     /// The type's name.
     pub ty: Arc<str>,
@@ -208,7 +213,7 @@ pub struct Resource {
     /// `depends_on`
     pub depends_on: Vec<Reference>,
     /// `provider`; the one that the type's prefix names where `None`.
-    pub provider: Option<ProviderRef>,
+    pub provider: Option<ProviderUse>,
     /// `lifecycle`
     pub lifecycle: Lifecycle,
     /// `timeouts { … }`: how long operations may take. An argument of that name is the type's own affair.
@@ -230,6 +235,17 @@ pub struct ProviderRef {
     pub alias: Option<Arc<str>>,
 }
 
+/// `aws.by_region[each.key]`: a configuration, and which of them where its block has `for_each`.
+#[derive(Clone, Debug)]
+pub struct ProviderUse {
+    /// Which configuration.
+    pub of: ProviderRef,
+    /// Its key.
+    pub key: Option<Expr>,
+    /// Where that is said.
+    pub span: Span,
+}
+
 /// `lifecycle`
 #[derive(Clone, Debug, Default)]
 pub struct Lifecycle {
@@ -238,9 +254,9 @@ pub struct Lifecycle {
     /// A plan that deletes it is refused.
     pub prevent_destroy: Flag,
     /// What the configuration says is ignored once the object exists.
-    pub ignore_changes: IgnoreChanges,
+    pub ignore_changes: Choice<IgnoreChanges>,
     /// The object is replaced when one of these changes.
-    pub replace_triggered_by: Vec<Reference>,
+    pub replace_triggered_by: Choice<Vec<Reference>>,
     /// Checked before.
     pub preconditions: Vec<Check>,
     /// Checked after.
@@ -263,6 +279,60 @@ impl Flag {
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.0.as_ref().and_then(Expr::literal).and_then(|v| v.as_bool()) == Some(true)
+    }
+}
+
+/// A list of a `lifecycle` block. Terraform wants it written out; here it may be one of two, by a condition of what is known while planning: of
+/// variables, locals, `each.key` and `count.index`.
+#[derive(Clone, Debug)]
+pub enum Choice<T> {
+    /// Written out.
+    Is(T),
+    /// `condition ? these : those`
+    When(Box<(Expr, Choice<T>, Choice<T>)>),
+}
+
+impl<T: Default> Default for Choice<T> {
+    fn default() -> Self {
+        Choice::Is(T::default())
+    }
+}
+
+impl<T> Choice<T> {
+    /// All that may be chosen, and by what.
+    fn parts(&self) -> (Vec<&T>, Vec<&Expr>) {
+        let (mut leaves, mut conditions, mut todo) = (Vec::new(), Vec::new(), vec![self]);
+        while let Some(choice) = todo.pop() {
+            match choice {
+                Choice::Is(it) => leaves.push(it),
+                Choice::When(parts) => {
+                    conditions.push(&parts.0);
+                    todo.extend([&parts.2, &parts.1]);
+                }
+            }
+        }
+        (leaves, conditions)
+    }
+
+    /// All that may be chosen.
+    pub fn all(&self) -> impl Iterator<Item = &T> {
+        self.parts().0.into_iter()
+    }
+
+    /// The conditions that choose.
+    pub fn conditions(&self) -> impl Iterator<Item = &Expr> {
+        self.parts().1.into_iter()
+    }
+
+    /// What is chosen, by what is said of the conditions that are asked.
+    pub fn choose(&self, holds: &mut dyn FnMut(&Expr) -> bool) -> &T {
+        let mut choice = self;
+        loop {
+            match choice {
+                Choice::Is(it) => return it,
+                Choice::When(parts) => choice = if holds(&parts.0) { &parts.1 } else { &parts.2 },
+            }
+        }
     }
 }
 
@@ -294,7 +364,7 @@ pub struct ModuleCall {
     /// What is given to the module's variables.
     pub arguments: IndexMap<Arc<str>, Expr>,
     /// `providers`: the child's configuration, and which of ours it is.
-    pub providers: Vec<(ProviderRef, ProviderRef)>,
+    pub providers: Vec<(ProviderRef, ProviderUse)>,
     /// What is called.
     pub module: Arc<Module>,
     /// The head of the block.
@@ -308,6 +378,8 @@ pub struct ProviderBlock {
     pub name: Arc<str>,
     /// `alias`
     pub alias: Option<Arc<str>>,
+    /// Several configurations, by key. Terraform does not have it. Never without an alias.
+    pub for_each: Option<Expr>,
     /// What the provider's schema describes.
     pub body: Body,
     /// The head of the block.

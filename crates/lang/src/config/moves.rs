@@ -123,6 +123,14 @@ pub(super) fn address(node: &Node, data: bool, diags: &mut Diagnostics) -> Optio
         Target::Instance(instance) => instance.resource.mode,
         Target::Module(_) => Mode::Managed,
     };
+    if mode == Mode::Ephemeral {
+        diags.push(
+            Diagnostic::error("Ephemeral resource address not allowed")
+                .detail("Ephemeral resources are in no state, so there is nothing to move or remove.")
+                .span(node.span),
+        );
+        return None;
+    }
     if mode == Mode::Data && !data {
         diags.push(
             Diagnostic::error("Data source address not allowed")

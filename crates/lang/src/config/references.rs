@@ -57,8 +57,17 @@ pub(super) fn check(module: &Module, broken: &HashSet<Arc<str>>, diags: &mut Dia
         for expr in flags.into_iter().filter_map(Flag::expr) {
             checker.expr(expr, here);
         }
-        let Lifecycle { replace_triggered_by, preconditions, postconditions, .. } = &resource.lifecycle;
-        checker.references(replace_triggered_by, here);
+        let Lifecycle { replace_triggered_by, ignore_changes, preconditions, postconditions, .. } =
+            &resource.lifecycle;
+        for references in replace_triggered_by.all() {
+            checker.references(references, here);
+        }
+        for expr in replace_triggered_by.conditions().chain(ignore_changes.conditions()) {
+            checker.expr(expr, here);
+        }
+        if let Some(key) = resource.provider.as_ref().and_then(|p| p.key.as_ref()) {
+            checker.expr(key, here);
+        }
         checker.checks(preconditions, here);
         checker.checks(postconditions, Here { this: true, ..here });
     }
@@ -68,7 +77,7 @@ pub(super) fn check(module: &Module, broken: &HashSet<Arc<str>>, diags: &mut Dia
             checker.expr(expr, nowhere);
         }
         checker.references(&call.depends_on, nowhere);
-        for expr in call.arguments.values() {
+        for expr in call.arguments.values().chain(call.providers.iter().filter_map(|(_, p)| p.key.as_ref())) {
             checker.expr(expr, here);
         }
     }
@@ -85,7 +94,11 @@ pub(super) fn check(module: &Module, broken: &HashSet<Arc<str>>, diags: &mut Dia
         }
     }
     for provider in &module.providers {
-        checker.references(provider.body.references(), nowhere);
+        let here = Here { each: provider.for_each.is_some(), ..nowhere };
+        checker.references(provider.body.references(), here);
+        if let Some(expr) = &provider.for_each {
+            checker.expr(expr, nowhere);
+        }
     }
     checker.local_cycles();
 }
@@ -166,11 +179,15 @@ impl Checker<'_> {
     ) -> Option<Diagnostic> {
         let resources = &self.module.resources;
         let Some(resource) = resources.get(&(mode, ty.clone(), name.clone())) else {
-            let kind = if mode == Mode::Data { "data" } else { "managed" };
+            let kind = match mode {
+                Mode::Managed => "managed",
+                Mode::Data => "data",
+                Mode::Ephemeral => "ephemeral",
+            };
             let diagnostic = Diagnostic::error("Reference to undeclared resource")
                 .detail(format!("A {kind} resource \"{ty}\" \"{name}\" has not been declared in {place}."));
-            let other = if mode == Mode::Data { Mode::Managed } else { Mode::Data };
-            if resources.contains_key(&(other, ty.clone(), name.clone())) {
+            let mut others = [Mode::Managed, Mode::Data, Mode::Ephemeral].into_iter();
+            if let Some(other) = others.find(|other| resources.contains_key(&(*other, ty.clone(), name.clone()))) {
                 let subject = Subject::Resource { mode: other, ty: ty.clone(), name: name.clone() };
                 return Some(diagnostic.hint(format!("did you mean {subject}?")));
             }

@@ -7,6 +7,7 @@ use grappe_diag::{Diagnostic, Span};
 use grappe_value::{Marks, Type, Value, convert, unify};
 
 use super::eval::Outcome;
+use super::refine::either;
 use super::{Binary, Eval, Node, NodeKind, Step, Unary};
 use crate::{Subject, functions};
 
@@ -34,8 +35,12 @@ impl Eval<'_> {
             let ty = common(&yes, &no.ty(), yes.is_null(), no.is_null(), true, span)?;
             let sure = |v: &Value| !v.is_null() && (!v.is_unknown() || not_null(v));
             let result = match ty {
-                Some(ty) if sure(&yes) && sure(&no) => Value::unknown_not_null(ty),
-                Some(ty) => Value::unknown(ty),
+                Some(ty) => {
+                    let range = either(&yes, &no, &ty);
+                    let open =
+                        if sure(&yes) && sure(&no) { Value::unknown_not_null(ty) } else { Value::unknown(ty) };
+                    open.within(range)
+                }
                 None => Value::unknown(Type::Any),
             };
             return Ok(result.with_marks(marks));

@@ -8,6 +8,7 @@ use grappe_diag::{Diagnostic, Diagnostics};
 use grappe_value::addr::InstanceKey;
 use grappe_value::{Kind, Marks, Type, Value, convert};
 
+use super::refine::beginning;
 use super::traverse;
 use super::{For, Node, NodeKind, Ref, Step};
 use crate::{Scope, Subject, functions};
@@ -109,12 +110,18 @@ impl<'s> Eval<'s> {
                         .span(part.span),
                 ),
                 Ok(value) => match value.as_str() {
-                    Some(piece) => text.push_str(piece),
-                    None => known = false,
+                    Some(piece) if known => text.push_str(piece),
+                    Some(_) => {}
+                    None => {
+                        if known {
+                            text.push_str(value.prefix());
+                        }
+                        known = false;
+                    }
                 },
             }
         }
-        let value = if known { Value::from(text) } else { Value::unknown_not_null(Type::String) };
+        let value = if known { Value::from(text) } else { beginning(&text) };
         diags.into_result(value.with_marks(marks)).map(|(value, _)| value)
     }
 
@@ -342,7 +349,7 @@ impl<'s> Eval<'s> {
                     _ => paths.cwd,
                 }))
             }
-            _ if name == "applying" => Ok(Value::from(false)),
+            _ if name == "applying" => Ok(Value::from(self.scope.applying()).with_marks(Marks::EPHEMERAL)),
             _ => Ok(Value::from(self.scope.workspace())),
         }
     }

@@ -4,7 +4,7 @@ use grappe_diag::{Diagnostic, Diagnostics, Span};
 use grappe_value::{Kind, Number, Type, Value, convert};
 
 use super::eval::Outcome;
-use super::{Binary, Eval, Node, Unary};
+use super::{Binary, Eval, Node, Unary, refine};
 
 impl Eval<'_> {
     pub(super) fn unary(&mut self, op: Unary, node: &Node) -> Outcome {
@@ -64,9 +64,21 @@ fn apply(op: Binary, left: &Value, right: &Value, left_span: Span, right_span: S
         (Kind::Number(a), Kind::Number(b)) => numbers(op, a, b).ok_or_else(|| {
             Diagnostic::error("Division by zero").detail("Cannot divide by zero.").span(right_span)
         })?,
-        _ => Value::unknown_not_null(result_ty),
+        _ => match compared(op, &left, &right) {
+            Some(known) => known.into(),
+            None => Value::unknown_not_null(result_ty),
+        },
     };
     Ok(result.with_marks(marks))
+}
+
+/// How numbers that are not known compare, where all that they can be compares so.
+fn compared(op: Binary, left: &Value, right: &Value) -> Option<bool> {
+    match op {
+        Binary::Less | Binary::LessOrEqual => refine::below(left, right),
+        Binary::Greater | Binary::GreaterOrEqual => refine::below(right, left),
+        _ => None,
+    }
 }
 
 /// `None` for a division by zero.
@@ -102,8 +114,8 @@ pub(crate) fn equal(a: &Value, b: &Value) -> Option<bool> {
         (Kind::Null(_), Kind::Unknown(u)) | (Kind::Unknown(u), Kind::Null(_)) => u.not_null.then_some(false),
         (Kind::Null(_), _) | (_, Kind::Null(_)) => Some(false),
         (Kind::Unknown(a), Kind::Unknown(b)) => different(&a.ty, &b.ty),
-        (Kind::Unknown(u), _) => different(&u.ty, &b.ty()),
-        (_, Kind::Unknown(u)) => different(&u.ty, &a.ty()),
+        (Kind::Unknown(u), _) => different(&u.ty, &b.ty()).or_else(|| (!u.range.admits(b)).then_some(false)),
+        (_, Kind::Unknown(u)) => different(&u.ty, &a.ty()).or_else(|| (!u.range.admits(a)).then_some(false)),
         (Kind::List(ta, a), Kind::List(tb, b)) => {
             if ta != tb {
                 Some(false)

@@ -273,15 +273,16 @@ impl<'d> Resolver<'d> {
             "path" => fixed(Subject::Path, &["module", "root", "cwd"]),
             "terraform" => fixed(Subject::Terraform, &["workspace", "applying"]),
             "self" => Ok((Subject::SelfValue, 0)),
-            "ephemeral" | "provider" => {
-                invalid(format!("References to \"{name}\" objects are not supported yet."))
-            }
-            "template" | "lazy" | "arg" => invalid(format!(
+            "template" | "lazy" | "arg" | "provider" => invalid(format!(
                 "The symbol name \"{name}\" is reserved for use in a future Terraform version."
             )),
-            "data" | "resource" => match (attr(0), attr(1)) {
+            "data" | "resource" | "ephemeral" => match (attr(0), attr(1)) {
                 (Some(ty), Some(resource)) => {
-                    let mode = if &**name == "data" { Mode::Data } else { Mode::Managed };
+                    let mode = match &**name {
+                        "data" => Mode::Data,
+                        "ephemeral" => Mode::Ephemeral,
+                        _ => Mode::Managed,
+                    };
                     Ok((Subject::Resource { mode, ty, name: resource }, 2))
                 }
                 _ => invalid(format!(

@@ -1,10 +1,10 @@
 //! Functions of any collection: how many, whether, which one.
 
-use grappe_value::{Kind, Number, Type, Value, convert, unify};
+use grappe_value::{Kind, Number, Range, Type, Value, convert, unify};
 
 use super::numbers::num;
 use super::{Function, Outcome, P, any, arg, f, items, of, refuse, refuse_arg, string, strings};
-use crate::expr::equal;
+use crate::expr::{counted, equal};
 
 pub(super) static FUNCTIONS: &[Function] = &[
     f(
@@ -161,7 +161,7 @@ fn length(args: &[Value]) -> Outcome {
         Kind::Set(_, items) => {
             // Unknown elements may turn out to be the same.
             if items.len() > 1 && !items.iter().all(Value::is_wholly_known) {
-                return Ok(Value::unknown_not_null(Type::Number).with_marks(value.marks()));
+                return Ok(counted(1, Some(items.len())).with_marks(value.marks()));
             }
             items.len()
         }
@@ -170,7 +170,12 @@ fn length(args: &[Value]) -> Outcome {
             Type::Tuple(types) => types.len(),
             Type::Object(object) => object.attributes.len(),
             Type::Bool | Type::Number => return not_countable(),
-            _ => return Ok(Value::unknown_not_null(Type::Number).with_marks(value.marks())),
+            Type::String => return Ok(counted(strings::length(value.prefix()), None).with_marks(value.marks())),
+            Type::Any => return Ok(Value::unknown_not_null(Type::Number).with_marks(value.marks())),
+            _ => {
+                let (least, most) = Range::of_length(value);
+                return Ok(counted(least, most).with_marks(value.marks()));
+            }
         },
         _ => return not_countable(),
     };

@@ -1,7 +1,7 @@
 //! Conversion between types, errors as values, marks.
 
 use grappe_diag::{Diagnostic, Diagnostics, Span};
-use grappe_value::{Kind, Type, Value, convert};
+use grappe_value::{Kind, Marks, Type, Value, convert};
 
 use super::{Function, Outcome, P, any, f, function, lazy, of, refuse_arg};
 use crate::expr::{Eval, Node};
@@ -13,16 +13,15 @@ pub(super) static FUNCTIONS: &[Function] = &[
     lazy("can", "whether an expression has a value", P::Bool, can),
     lazy("try", "the value of the first expression that has one", P::Any, try_each),
     lazy("type", "the type of a value, as text", P::String, type_of),
-    // No value here is ephemeral: each is its own.
     of(
         "ephemeralasnull",
         "null for what may not be stored, all else as it is",
         ANY_VALUE,
         |_| Type::Any,
-        |args| Ok(args[0].clone()),
+        |args| Ok(args[0].without_ephemeral(Value::null)),
     ),
     f("issensitive", "whether a value is sensitive", ANY_VALUE, P::Bool, |args| {
-        let sensitive = args[0].marks().contains(grappe_value::Marks::SENSITIVE);
+        let sensitive = args[0].marks().contains(Marks::SENSITIVE);
         // What is not known yet may turn out to be sensitive.
         Ok(if args[0].is_unknown() && !sensitive {
             Value::unknown_not_null(Type::Bool)
@@ -35,7 +34,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "the value without its sensitivity",
         ANY_VALUE,
         super::Returns::Of(|_| Type::Any),
-        super::Run::Plain(|args| Ok(args[0].clone().unmark().0)),
+        super::Run::Plain(|args| {
+            let (value, marks) = args[0].clone().unmark();
+            Ok(value.with_marks(marks.without(Marks::SENSITIVE)))
+        }),
     ),
     of(
         "sensitive",

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use grappe_value::{Type, Value, json};
+use grappe_value::{Kind, Type, Value, json};
 
 use super::{Function, Outcome, P, any, f, of, refuse, string, text};
 
@@ -15,6 +15,18 @@ pub(super) static FUNCTIONS: &[Function] = &[
     f("jsonencode", "the value as JSON", &[any("val").null()], P::String, jsonencode).whole(),
     f("urlencode", "the text as it can stand in a URL's query", &[string("str")], P::String, urlencode),
 ];
+
+/// The first character of what a value of that type is in JSON; nothing where that is open.
+pub(super) fn first_of_json(value: &Value) -> &'static str {
+    let open = matches!(value.kind(), Kind::Unknown(unknown) if !unknown.not_null);
+    match value.ty() {
+        _ if open => "",
+        Type::String => "\"",
+        Type::Object(_) | Type::Map(_) => "{",
+        Type::Tuple(_) | Type::List(_) | Type::Set(_) => "[",
+        _ => "",
+    }
+}
 
 /// Decodes as Go does: line ends are passed over, and so are bits that are left in the last character. Where it is wrong otherwise, the place that Go
 /// would name.

@@ -32,7 +32,7 @@ use grappe_diag::{Diagnostic, Diagnostics, Span};
 use grappe_value::{Kind, Marks, Type, Value, convert};
 
 use crate::Scope;
-use crate::expr::{Call, Eval, Node, NodeKind, unknown_function};
+use crate::expr::{Call, Eval, Node, NodeKind, beginning, unknown_function};
 
 /// What a function gives: a value, or why not.
 pub(crate) type Outcome = Result<Value, Refused>;
@@ -468,7 +468,12 @@ fn unknown_result(function: &Function, args: &[Value]) -> Value {
         Returns::Fixed(p) => p.ty(),
         Returns::Of(of) => of(args),
     };
-    if ty == Type::Any { Value::unknown(ty) } else { Value::unknown_not_null(ty) }
+    match (function.name, ty) {
+        ("format", _) => beginning(text(args, 0).split('%').next().unwrap_or_default()),
+        ("jsonencode", _) => beginning(encoding::first_of_json(&args[0])),
+        (_, Type::Any) => Value::unknown(Type::Any),
+        (_, ty) => Value::unknown_not_null(ty),
+    }
 }
 
 /// The text of an argument that was converted to a string.

@@ -71,9 +71,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
     f(
         "startswith",
         "whether a text starts with another",
-        &[string("str"), string("prefix")],
+        &[string("str").unknown(), string("prefix")],
         P::Bool,
-        |args| Ok(text(args, 0).starts_with(text(args, 1)).into()),
+        starts_with,
     ),
     f(
         "strcontains",
@@ -126,6 +126,17 @@ pub(super) static FUNCTIONS: &[Function] = &[
 ];
 
 /// A character whose capital is several (ß) stays, as in Go.
+/// Of a text that is not known yet, how it begins may tell.
+fn starts_with(args: &[Value]) -> Outcome {
+    let (known, wanted) = (args[0].prefix(), text(args, 1));
+    Ok(match args[0].is_unknown() {
+        false => known.starts_with(wanted).into(),
+        true if known.len() >= wanted.len() => known.starts_with(wanted).into(),
+        true if !wanted.starts_with(known) => false.into(),
+        true => Value::unknown_not_null(Type::Bool),
+    })
+}
+
 fn capital(c: char) -> char {
     let mut upper = c.to_uppercase();
     match (upper.next(), upper.next()) {

@@ -97,7 +97,7 @@ impl Lab {
     }
 
     pub(crate) fn plan_of(&mut self, config: &Config) -> Result<Plan, Diagnostics> {
-        let (mut refreshed, mut data_reads) = (BTreeMap::new(), BTreeMap::new());
+        let (mut refreshed, mut data_reads, mut opened) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let (mut state, mut imported, mut left) = (self.state.clone(), BTreeMap::new(), BTreeMap::new());
         self.waves = 0;
         loop {
@@ -109,6 +109,7 @@ impl Lab {
                 data_reads: &data_reads,
                 imported: &imported,
                 left: &left,
+                opened: &opened,
                 variables: &self.variables,
                 pending: &self.pending,
                 files: &self.files,

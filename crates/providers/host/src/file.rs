@@ -21,10 +21,15 @@ pub struct Args {
     content: Option<String>,
     sensitive_content: Option<String>,
     content_base64: Option<String>,
+    content_wo: Option<String>,
+    content_wo_version: Option<Version>,
     mode: String,
     owner: Option<String>,
     group: Option<String>,
 }
+
+/// A number or a text, as it comes.
+type Version = serde_json::Value;
 
 /// What is kept of a `host_file`. The content stays in the argument that gave it.
 #[derive(Serialize, Deserialize)]
@@ -36,6 +41,7 @@ pub struct State {
     content: Option<String>,
     sensitive_content: Option<String>,
     content_base64: Option<String>,
+    content_wo_version: Option<Version>,
     mode: String,
     owner: Option<String>,
     group: Option<String>,
@@ -43,7 +49,7 @@ pub struct State {
 }
 
 /// The arguments of which exactly one gives the content.
-const CONTENTS: [&str; 3] = ["content", "sensitive_content", "content_base64"];
+const CONTENTS: [&str; 4] = ["content", "sensitive_content", "content_base64", "content_wo"];
 
 impl Resource for HostFile {
     type Client = Hosts;
@@ -57,13 +63,15 @@ impl Resource for HostFile {
     fn schema(&self) -> Schema {
         Schema::new(
             "A file on a host. It is replaced in one step, and what is changed on the host is shown as a difference. Give one of \
-             `content`, `sensitive_content`, `content_base64`; missing folders are made.",
+             `content`, `sensitive_content`, `content_base64`, `content_wo`; missing folders are made.",
         )
         .attr("host", Connection::attribute().home())
         .attr("path", Attribute::required(Type::String, "Its absolute path.").replace())
         .attr("content", Attribute::optional(Type::String, "Its content as text.").found_again())
         .attr("sensitive_content", Attribute::optional(Type::String, "Its content as text that is never shown.").sensitive().found_again())
         .attr("content_base64", Attribute::optional(Type::String, "Its content in base64, for what is no text.").found_again())
+        .attr("content_wo", Attribute::optional(Type::String, "Its content as text that is stored nowhere. It is written when the file is made, when `content_wo_version` changes, and when somebody changed the file on the host.").write_only().sensitive())
+        .attr("content_wo_version", Attribute::optional(Type::Number, "Another number when `content_wo` is another one."))
         .attr("mode", Attribute::optional(Type::String, "Its permissions in octal.").default("0644"))
         .attr("owner", Attribute::optional_computed(Type::String, "Its owner's name. Not managed where it is left out."))
         .attr("group", Attribute::optional_computed(Type::String, "Its group's name. Not managed where it is left out."))
@@ -77,7 +85,7 @@ impl Resource for HostFile {
         if given != 1 {
             problems.push(Problem {
                 attribute: Default::default(),
-                message: format!("{given} of content, sensitive_content and content_base64 are given"),
+                message: format!("{given} of content, sensitive_content, content_base64 and content_wo are given"),
                 hint: Some("give exactly one of them; an empty file has content = \"\"".into()),
                 warning: false,
             });
@@ -103,6 +111,14 @@ impl Resource for HostFile {
     fn plan(&self, change: &mut Change<'_>) {
         let planned = |name: &str| change.planned().get(name).filter(|value| !value.is_null());
         let content = CONTENTS.iter().find_map(|name| planned(name).map(|value| (*name, value)));
+        let stored_nowhere = change.config.get("content_wo").is_some_and(|value| !value.is_null());
+        if stored_nowhere {
+            // Of what is stored nowhere the sum may tell more than it should.
+            let before = change.prior.filter(|_| !change.changes("content_wo_version")).and_then(|p| p.get("sha256"));
+            let sum = before.cloned().unwrap_or_else(|| Value::unknown_not_null(Type::String));
+            change.set("sha256", sum.sensitive());
+            return;
+        }
         let sha256 = match content {
             Some((name, value)) => match value.as_str() {
                 Some(text) if name == "content_base64" => {
@@ -125,11 +141,12 @@ impl Resource for HostFile {
     }
 
     async fn create(&self, ctx: &Context<Hosts>, args: Args) -> Result<State, Fault> {
-        put(ctx, args).await
+        put(ctx, args, false).await
     }
 
-    async fn update(&self, ctx: &Context<Hosts>, _: State, args: Args) -> Result<State, Fault> {
-        put(ctx, args).await
+    async fn update(&self, ctx: &Context<Hosts>, prior: State, args: Args) -> Result<State, Fault> {
+        let keep = prior.content_wo_version == args.content_wo_version && args.content_wo_version.is_some();
+        put(ctx, args, keep).await
     }
 
     fn importable(&self) -> Importable {
@@ -137,7 +154,7 @@ impl Resource for HostFile {
     }
 
     async fn import(&self, ctx: &Context<Hosts>, id: &str, args: Args) -> Result<Option<Imported>, Fault> {
-        let Args { host, content, sensitive_content, content_base64, mode, owner, group, .. } = args;
+        let Args { host, content, sensitive_content, content_base64, content_wo_version, mode, owner, group, .. } = args;
         let path = id.to_owned();
         let state = State {
             host,
@@ -145,6 +162,7 @@ impl Resource for HostFile {
             content,
             sensitive_content,
             content_base64,
+            content_wo_version,
             mode,
             owner,
             group,
@@ -164,11 +182,17 @@ impl Resource for HostFile {
     }
 }
 
-async fn put(ctx: &Context<Hosts>, args: Args) -> Result<State, Fault> {
+/// Writes the file. `keep`: with the content that it has, where that is stored nowhere.
+async fn put(ctx: &Context<Hosts>, args: Args, keep: bool) -> Result<State, Fault> {
     let session = ctx.client().session(ctx, &args.host).await?;
-    let content = match (&args.content, &args.sensitive_content, &args.content_base64) {
-        (Some(text), None, None) | (None, Some(text), None) => text.clone().into_bytes(),
-        (None, None, Some(text)) => {
+    let content = match (&args.content, &args.sensitive_content, &args.content_base64, &args.content_wo) {
+        // Another mode is no reason for another content.
+        (None, None, None, Some(text)) => match session.read_file(&args.path).await? {
+            Some(file) if keep => file.content,
+            _ => text.clone().into_bytes(),
+        },
+        (Some(text), None, None, None) | (None, Some(text), None, None) => text.clone().into_bytes(),
+        (None, None, Some(text), None) => {
             BASE64.decode(text).map_err(|e| Fault::permanent(format!("content_base64 is not base64: {e}")))?
         }
         _ => return Err(Fault::permanent("exactly one content must be given").attribute("content")),
@@ -198,6 +222,7 @@ async fn put(ctx: &Context<Hosts>, args: Args) -> Result<State, Fault> {
         content: args.content,
         sensitive_content: args.sensitive_content,
         content_base64: args.content_base64,
+        content_wo_version: args.content_wo_version,
         mode: args.mode,
         owner: Some(owner),
         group: Some(group),
@@ -217,6 +242,8 @@ fn found(state: State, file: &RemoteFile) -> State {
         content: now(state.content, &text),
         sensitive_content: now(state.sensitive_content, &text),
         content_base64: now(state.content_base64, &|| Some(BASE64.encode(&file.content))),
+        // Not the version that is wanted, whichever that is: it is written again.
+        content_wo_version: state.content_wo_version.filter(|_| same),
         mode: match parse_mode(&state.mode) {
             Ok(mode) if mode == file.mode => state.mode,
             _ => format!("{:04o}", file.mode),

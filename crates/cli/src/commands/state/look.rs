@@ -4,7 +4,7 @@ use std::path::Path;
 
 use grappe_provider::Registry;
 use grappe_state::Object;
-use grappe_value::addr::{InstanceAddr, Mode, Target};
+use grappe_value::addr::{InstanceAddr, Target};
 use grappe_value::{Value, wire};
 
 use crate::Exit;
@@ -41,7 +41,7 @@ pub(super) fn show(ui: &Ui, state: &StateArgs, dir: &Path, address: &InstanceAdd
 
 /// An object of the state as a block.
 pub(crate) fn render(registry: &Registry, addr: &InstanceAddr, object: &Object, style: Style) -> Vec<String> {
-    let keyword = if addr.resource.mode == Mode::Data { "data" } else { "resource" };
+    let keyword = addr.resource.mode.keyword();
     let tainted = if object.tainted { " (tainted)" } else { "" };
     let mut differ = Differ::new(style, Vec::new());
     if let Some(entries) = decode(registry, addr, object).as_entries() {
@@ -63,10 +63,7 @@ pub(crate) fn render(registry: &Registry, addr: &InstanceAddr, object: &Object, 
 
 /// The attributes of an object; of a type that this program does not know, as they are.
 pub(crate) fn decode(registry: &Registry, addr: &InstanceAddr, object: &Object) -> Value {
-    let schema = match addr.resource.mode {
-        Mode::Managed => registry.resource(&addr.resource.ty).map(|r| r.schema()),
-        Mode::Data => registry.data_source(&addr.resource.ty).map(|d| d.schema()),
-    };
+    let schema = registry.schema(addr.resource.mode, &addr.resource.ty);
     let typed = schema.and_then(|s| Some(s.mark(wire::decode(&object.attributes, &s.ty()).ok()?)));
     typed.unwrap_or_else(|| grappe_value::json::from_json(&without_secrets(&object.attributes)))
 }

@@ -11,7 +11,7 @@ mod shuffle;
 mod string;
 mod uuid;
 
-use grappe_provider::{AnyResource, Fault, Provider, Setup, erased};
+use grappe_provider::{AnyEphemeral, AnyResource, Fault, Provider, Setup, erased};
 use grappe_value::{Attribute, Type, Value};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -40,6 +40,10 @@ impl Provider for Random {
             erased::resource(string::RandomString),
             erased::resource(uuid::RandomUuid),
         ]
+    }
+
+    fn ephemerals(&self) -> Vec<Box<dyn AnyEphemeral>> {
+        vec![erased::ephemeral(password::Ephemeral)]
     }
 
     async fn configure(&self, _: &Setup, _: NoConfig) -> Result<(), Fault> {

@@ -1,6 +1,6 @@
 //! `random_password`: as `random_string`, never shown. Terraform's `bcrypt_hash` is not offered: nothing here needs it yet.
 
-use grappe_provider::{Context, Fault, Importable, Imported, Problem, Resource};
+use grappe_provider::{Context, EphemeralResource, Fault, Importable, Imported, Opened, Problem, Resource};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,42 @@ impl Resource for RandomPassword {
 
     async fn create(&self, _: &Context<()>, args: string::Args) -> Result<State, Fault> {
         Ok(State { id: "none".into(), result: string::draw(&args)? })
+    }
+}
+
+/// `ephemeral "random_password"`: another one each time that it is opened, in no plan and no state.
+pub(super) struct Ephemeral;
+
+#[derive(Serialize)]
+pub(super) struct Drawn {
+    result: String,
+}
+
+impl EphemeralResource for Ephemeral {
+    type Client = ();
+    type Args = string::Args;
+    type State = Drawn;
+
+    fn name(&self) -> &'static str {
+        "random_password"
+    }
+
+    fn schema(&self) -> Schema {
+        let mut schema = string::schema(
+            "Random characters that are stored nowhere: others each time that they are drawn, while planning and while applying. Give them to a \
+             write-only argument, a provider or a step of a provisioner.",
+        );
+        schema.attributes.remove("keepers");
+        schema.attributes.remove("number");
+        schema.attr("result", Attribute::computed(Type::String, "The characters.").sensitive())
+    }
+
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        string::validate(config)
+    }
+
+    async fn open(&self, _: &Context<()>, args: string::Args) -> Result<Opened<Drawn>, Fault> {
+        Ok(Opened::lasting(Drawn { result: string::draw(&args)? }))
     }
 }
 

@@ -3,7 +3,7 @@
 mod pem;
 mod private_key;
 
-use grappe_provider::{AnyResource, Fault, Provider, Setup, erased};
+use grappe_provider::{AnyEphemeral, AnyResource, Fault, Provider, Setup, erased};
 
 use crate::NoConfig;
 
@@ -20,6 +20,10 @@ impl Provider for Tls {
 
     fn resources(&self) -> Vec<Box<dyn AnyResource>> {
         vec![erased::resource(private_key::PrivateKey)]
+    }
+
+    fn ephemerals(&self) -> Vec<Box<dyn AnyEphemeral>> {
+        vec![erased::ephemeral(private_key::Ephemeral)]
     }
 
     async fn configure(&self, _: &Setup, _: NoConfig) -> Result<(), Fault> {

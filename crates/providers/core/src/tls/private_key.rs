@@ -2,7 +2,7 @@
 //!
 //! `ecdsa_curve` is P256 where nothing is said: Terraform's default, P224, is one that SSH does not have.
 
-use grappe_provider::{Context, Fault, Importable, Problem, Resource};
+use grappe_provider::{Context, EphemeralResource, Fault, Importable, Opened, Problem, Resource};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
@@ -43,36 +43,12 @@ impl Resource for PrivateKey {
     }
 
     fn schema(&self) -> Schema {
-        let secret = |description| Attribute::computed(Type::String, description).sensitive();
-        let shown = |description| Attribute::computed(Type::String, description);
-        Schema::new("A key pair, for SSH or TLS. The private key is kept in the state, sealed.")
-            .attr("algorithm", Attribute::required(Type::String, "RSA, ECDSA or ED25519.").replace())
-            .attr(
-                "ecdsa_curve",
-                Attribute::optional(Type::String, "P256, P384 or P521.").default("P256").replace(),
-            )
-            .attr("rsa_bits", Attribute::optional(Type::Number, "From 2048 to 8192.").default(2048).replace())
-            .attr("id", shown("The SHA-1 of the public key in PEM."))
-            .attr(
-                "private_key_pem",
-                secret("The private key: PKCS #1 (RSA), SEC 1 (ECDSA), PKCS #8 (ED25519)."),
-            )
-            .attr("private_key_pem_pkcs8", secret("The private key in PKCS #8."))
-            .attr("private_key_openssh", secret("The private key as OpenSSH writes it."))
-            .attr("public_key_pem", shown("The public key in PEM."))
-            .attr("public_key_openssh", shown("The public key as a line of authorized_keys."))
-            .attr("public_key_fingerprint_md5", shown("The public key's MD5 as old SSH shows it."))
-            .attr("public_key_fingerprint_sha256", shown("The public key's SHA-256 as SSH shows it."))
+        schema("A key pair, for SSH or TLS. The private key is kept in the state, sealed.")
+            .attr("id", Attribute::computed(Type::String, "The SHA-1 of the public key in PEM."))
     }
 
     fn validate(&self, config: &Value) -> Vec<Problem> {
-        let text = |name| config.get(name).and_then(Value::as_str);
-        let bits = config.get("rsa_bits").and_then(Value::as_number).and_then(grappe_value::Number::as_i64);
-        let Some(algorithm) = text("algorithm") else { return Vec::new() };
-        parse(algorithm, text("ecdsa_curve").unwrap_or("P256"), bits.unwrap_or(2048))
-            .err()
-            .into_iter()
-            .collect()
+        validate(config)
     }
 
     fn reads(&self) -> bool {
@@ -102,24 +78,86 @@ impl Resource for PrivateKey {
     }
 
     async fn create(&self, ctx: &Context<()>, args: Args) -> Result<State, Fault> {
-        let algorithm = parse(&args.algorithm, &args.ecdsa_curve, args.rsa_bits).map_err(|p| {
-            let fault = Fault::permanent(p.message);
-            match p.hint {
-                Some(hint) => fault.hint(hint),
-                None => fault,
-            }
-        })?;
-        ctx.progress("generating a key");
-        let made = tokio::task::spawn_blocking(move || generate(algorithm).and_then(|texts| written(&texts)));
-        match made.await {
-            Ok(Ok(state)) => Ok(state),
-            Ok(Err(error)) => Err(Fault::permanent("the key can't be generated").source(error)),
-            Err(error) => Err(Fault::permanent("the generation of the key was cut off").source(error)),
-        }
+        make(ctx, args).await
     }
 
     async fn delete(&self, _: &Context<()>, _: State) -> Result<(), Fault> {
         Ok(())
+    }
+}
+
+/// `ephemeral "tls_private_key"`: another one each time that it is opened, in no plan and no state.
+pub(super) struct Ephemeral;
+
+impl EphemeralResource for Ephemeral {
+    type Client = ();
+    type Args = Args;
+    type State = State;
+
+    fn name(&self) -> &'static str {
+        "tls_private_key"
+    }
+
+    fn schema(&self) -> Schema {
+        schema("A key pair that is stored nowhere: another one each time that it is made, while planning and while applying.")
+    }
+
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        validate(config)
+    }
+
+    async fn open(&self, ctx: &Context<()>, args: Args) -> Result<Opened<State>, Fault> {
+        make(ctx, args).await.map(Opened::lasting)
+    }
+}
+
+/// What both kinds of key have.
+fn schema(description: &'static str) -> Schema {
+    let secret = |description| Attribute::computed(Type::String, description).sensitive();
+    let shown = |description| Attribute::computed(Type::String, description);
+    Schema::new(description)
+        .attr("algorithm", Attribute::required(Type::String, "RSA, ECDSA or ED25519.").replace())
+        .attr(
+            "ecdsa_curve",
+            Attribute::optional(Type::String, "P256, P384 or P521.").default("P256").replace(),
+        )
+        .attr("rsa_bits", Attribute::optional(Type::Number, "From 2048 to 8192.").default(2048).replace())
+        .attr(
+            "private_key_pem",
+            secret("The private key: PKCS #1 (RSA), SEC 1 (ECDSA), PKCS #8 (ED25519)."),
+        )
+        .attr("private_key_pem_pkcs8", secret("The private key in PKCS #8."))
+        .attr("private_key_openssh", secret("The private key as OpenSSH writes it."))
+        .attr("public_key_pem", shown("The public key in PEM."))
+        .attr("public_key_openssh", shown("The public key as a line of authorized_keys."))
+        .attr("public_key_fingerprint_md5", shown("The public key's MD5 as old SSH shows it."))
+        .attr("public_key_fingerprint_sha256", shown("The public key's SHA-256 as SSH shows it."))
+}
+
+fn validate(config: &Value) -> Vec<Problem> {
+    let text = |name| config.get(name).and_then(Value::as_str);
+    let bits = config.get("rsa_bits").and_then(Value::as_number).and_then(grappe_value::Number::as_i64);
+    let Some(algorithm) = text("algorithm") else { return Vec::new() };
+    parse(algorithm, text("ecdsa_curve").unwrap_or("P256"), bits.unwrap_or(2048))
+        .err()
+        .into_iter()
+        .collect()
+}
+
+async fn make(ctx: &Context<()>, args: Args) -> Result<State, Fault> {
+    let algorithm = parse(&args.algorithm, &args.ecdsa_curve, args.rsa_bits).map_err(|p| {
+        let fault = Fault::permanent(p.message);
+        match p.hint {
+            Some(hint) => fault.hint(hint),
+            None => fault,
+        }
+    })?;
+    ctx.progress("generating a key");
+    let made = tokio::task::spawn_blocking(move || generate(algorithm).and_then(|texts| written(&texts)));
+    match made.await {
+        Ok(Ok(state)) => Ok(state),
+        Ok(Err(error)) => Err(Fault::permanent("the key can't be generated").source(error)),
+        Err(error) => Err(Fault::permanent("the generation of the key was cut off").source(error)),
     }
 }
 
