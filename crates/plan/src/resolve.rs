@@ -371,6 +371,8 @@ impl<'a> Resolver<'a> {
         if !makes {
             return Ok(());
         }
+        let kind = self.registry.resource(&op.addr.resource.ty).filter(|_| op.addr.resource.mode == Mode::Managed);
+        let value = &kind.map_or_else(|| value.clone(), |kind| kind.schema().to_store(value.clone()));
         self.walk.nodes[node as usize].value = value.clone();
         self.settled[node as usize] = true;
         let mut found = Diagnostics::new();

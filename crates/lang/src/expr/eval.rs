@@ -112,12 +112,7 @@ impl<'s> Eval<'s> {
                 Ok(value) => match value.as_str() {
                     Some(piece) if known => text.push_str(piece),
                     Some(_) => {}
-                    None => {
-                        if known {
-                            text.push_str(value.prefix());
-                        }
-                        known = false;
-                    }
+                    None => known = false,
                 },
             }
         }

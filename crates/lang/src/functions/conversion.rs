@@ -1,7 +1,7 @@
 //! Conversion between types, errors as values, marks.
 
 use grappe_diag::{Diagnostic, Diagnostics, Span};
-use grappe_value::{Kind, Marks, Type, Value, convert};
+use grappe_value::{Kind, Marks, Range, Type, Value, convert};
 
 use super::{Function, Outcome, P, any, f, function, lazy, of, refuse_arg};
 use crate::expr::{Eval, Node};
@@ -61,7 +61,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
 ];
 
 fn to(args: &[Value], ty: &Type) -> Outcome {
-    convert(&args[0], ty).or_else(|error| {
+    // What is known of an unknown value is forgotten, as in Terraform.
+    convert(&args[0], ty).map(|value| value.within(Range::Open)).or_else(|error| {
         let only = match ty {
             Type::Bool => "; only the strings \"true\" or \"false\" are allowed",
             Type::Number => "; given string must be a decimal representation of a number",

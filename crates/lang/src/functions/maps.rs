@@ -79,7 +79,8 @@ fn merge(args: &[Value]) -> Outcome {
                 unknown = true;
                 u.ty.clone()
             }
-            Kind::Null(_) => continue,
+            // What is added by a null is nothing, and it makes an object of the whole where it is of another type, or of none.
+            Kind::Null(ty) => ty.clone(),
             Kind::Map(_, more) | Kind::Object(more) => {
                 entries.extend(more.iter().map(|(k, v)| (k.clone(), v.clone())));
                 value.ty()

@@ -129,10 +129,18 @@ fn cidrsubnet(args: &[Value]) -> Outcome {
     let net = Net::parse(args)?;
     let (new_bits, number) = (integer(args, 1)?, whole(args, 2)?);
     let Ok(more) = u32::try_from(new_bits) else {
-        return refuse(format!(
-            "insufficient address space to extend prefix of {} by {new_bits}",
-            net.prefix
-        ));
+        // A shorter prefix: the network around this one, and those that follow it.
+        let fewer = new_bits.unsigned_abs().try_into().ok().and_then(|fewer| net.prefix.checked_sub(fewer));
+        let number = number.to_string().parse::<u128>().ok();
+        let (Some(prefix), Some(number)) = (fewer, number) else {
+            return refuse(format!(
+                "insufficient address space to extend prefix of {} by {new_bits}",
+                net.prefix
+            ));
+        };
+        let wider = Net { prefix, ..net };
+        let bits = net.bits | number.checked_shl(wider.host_bits()).unwrap_or(0);
+        return Ok(Net { bits, ..wider }.cidr().into());
     };
     if net.prefix.saturating_add(more) > net.width {
         return refuse(format!("insufficient address space to extend prefix of {} by {more}", net.prefix));

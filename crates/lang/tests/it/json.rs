@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use grappe_lang::{Config, ConstantScope, IgnoreChanges, Mode};
+use grappe_lang::{Choice, Config, ConstantScope, IgnoreChanges, Mode};
 use grappe_value::{Attribute, Nesting, Schema, Type, Value};
 
 use crate::support::{TestScope, load_files, rendered};
@@ -69,15 +69,15 @@ fn a_whole_configuration_is_read() {
     let root = &config.root;
     let node = &root.resources[&(Mode::Managed, "cloud_machine".into(), "node".into())];
     assert!(node.lifecycle.create_before_destroy.is_set() && node.lifecycle.preconditions.len() == 1);
-    let IgnoreChanges::Paths(paths) = &node.lifecycle.ignore_changes else { panic!() };
+    let Choice::Is(IgnoreChanges::Paths(paths)) = &node.lifecycle.ignore_changes else { panic!() };
     let paths: Vec<String> = paths.iter().map(ToString::to_string).collect();
     assert_eq!(paths, ["tags[\"a\"]", "disk[0].size", "name"]);
-    assert_eq!(node.provider.as_ref().unwrap().alias.as_deref(), Some("west"));
+    assert_eq!(node.provider.as_ref().unwrap().of.alias.as_deref(), Some("west"));
     let depends: Vec<String> = node.depends_on.iter().map(|r| r.subject.to_string()).collect();
     assert_eq!(depends, ["module.net", "data.cloud_image.os"]);
-    assert_eq!(node.lifecycle.replace_triggered_by[0].subject.to_string(), "cloud_key.k");
+    assert_eq!(node.lifecycle.replace_triggered_by.all().next().unwrap()[0].subject.to_string(), "cloud_key.k");
     let key = &root.resources[&(Mode::Managed, "cloud_key".into(), "k".into())];
-    assert_eq!(key.lifecycle.ignore_changes, IgnoreChanges::All);
+    assert!(matches!(key.lifecycle.ignore_changes, Choice::Is(IgnoreChanges::All)));
     // What is constant is taken as it stands: nothing is computed in it.
     assert_eq!(root.variables["region"].default, Some("${east}".into()));
     assert_eq!(format!("{:?}", root.variables["list"].default.as_ref().unwrap()), "[{\"a\": 1}]");

@@ -1,6 +1,6 @@
 //! Configurations, whole and broken.
 
-use grappe_lang::{IgnoreChanges, Mode};
+use grappe_lang::{Choice, IgnoreChanges, Mode};
 
 use crate::support::{load_files, rendered};
 
@@ -117,18 +117,18 @@ output "ids" {
     let root = &config.root;
     let node = &root.resources[&(Mode::Managed, "cloud_machine".into(), "node".into())];
     assert!(node.lifecycle.create_before_destroy.is_set() && !node.lifecycle.prevent_destroy.is_set());
-    let IgnoreChanges::Paths(paths) = &node.lifecycle.ignore_changes else { panic!() };
+    let Choice::Is(IgnoreChanges::Paths(paths)) = &node.lifecycle.ignore_changes else { panic!() };
     assert_eq!(
         paths.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["tags[\"a\"]", "disk[0].size", "name"]
     );
-    assert_eq!(node.provider.as_ref().unwrap().alias.as_deref(), Some("west"));
+    assert_eq!(node.provider.as_ref().unwrap().of.alias.as_deref(), Some("west"));
     let depends: Vec<String> = node.depends_on.iter().map(|r| r.subject.to_string()).collect();
     assert_eq!(depends, ["module.net", "data.cloud_image.os"]);
-    assert_eq!(node.lifecycle.replace_triggered_by[0].subject.to_string(), "cloud_key.k");
+    assert_eq!(node.lifecycle.replace_triggered_by.all().next().unwrap()[0].subject.to_string(), "cloud_key.k");
     assert_eq!((node.lifecycle.preconditions.len(), node.lifecycle.postconditions.len()), (1, 1));
     let key = &root.resources[&(Mode::Managed, "cloud_key".into(), "k".into())];
-    assert_eq!(key.lifecycle.ignore_changes, IgnoreChanges::All);
+    assert!(matches!(key.lifecycle.ignore_changes, Choice::Is(IgnoreChanges::All)));
     let call = &root.calls["net"];
     assert!(call.for_each.is_some() && call.arguments.contains_key("cidr") && call.providers.len() == 1);
     assert_eq!(call.module.calls["inner"].module.path.join("."), "net.inner");
@@ -427,7 +427,7 @@ resource "host" "g" {
     let h = &config.root.resources[0];
     assert_eq!(h.depends_on[0].subject.to_string(), "host.g");
     assert!(
-        matches!(&h.lifecycle.ignore_changes, IgnoreChanges::Paths(p) if p[1].to_string() == "disk[0].size")
+        matches!(&h.lifecycle.ignore_changes, Choice::Is(IgnoreChanges::Paths(p)) if p[1].to_string() == "disk[0].size")
     );
 }
 

@@ -1,6 +1,6 @@
 //! Override files: what they change, and what they may not.
 
-use grappe_lang::{ConstantScope, IgnoreChanges, Mode, Module, Resource};
+use grappe_lang::{Choice, ConstantScope, IgnoreChanges, Mode, Module, Resource};
 use grappe_value::{Attribute, Nesting, Schema, Type};
 
 use crate::support::{load_files, rendered};
@@ -135,7 +135,7 @@ module "m" {
     );
     let lifecycle = &resource(root).lifecycle;
     assert!(lifecycle.create_before_destroy.is_set() && lifecycle.prevent_destroy.is_set());
-    assert!(matches!(&lifecycle.ignore_changes, IgnoreChanges::Paths(p) if p.len() == 1));
+    assert!(matches!(&lifecycle.ignore_changes, Choice::Is(IgnoreChanges::Paths(p)) if p.len() == 1));
     assert!(resource(root).count.is_some());
     let variable = &root.variables["v"];
     assert_eq!((variable.default.clone(), variable.ty.clone()), (Some("over".into()), Type::String));

@@ -53,7 +53,7 @@ impl Scope for TestScope {
         name: &str,
         key: Option<&InstanceKey>,
     ) -> Result<Value, Diagnostic> {
-        let data = if mode == Mode::Data { "data." } else { "" };
+        let data = mode.prefix();
         let shown = key.map_or_else(String::new, ToString::to_string);
         self.reads.borrow_mut().push(format!("{data}{ty}.{name}{shown}"));
         instance(find(&self.resources, &format!("{data}{ty}.{name}"))?, key)

@@ -147,3 +147,63 @@ fn a_clock_is_asked_only_of_the_scope() {
         assert!(evaluate(chance, &TestScope::default()).unwrap().is_unknown());
     }
 }
+
+/// What Terraform 1.11.4 knows of values that it does not know yet: asked with outputs of which `u` is the id of an object that is about to be created, `b` is
+/// `u == "q"`, and `l` is `split(",", u)`.
+#[test]
+fn what_is_known_of_the_unknown_is_what_terraform_knows() {
+    let variables = [
+        ("u", Value::unknown_not_null(Type::String)),
+        ("b", Value::unknown_not_null(Type::Bool)),
+        ("l", Value::unknown_not_null(Type::list(Type::String))),
+    ];
+    let scope = TestScope { variables: variables.map(|(k, v)| (k.to_owned(), v)).into(), ..TestScope::default() };
+    let mut wrong = Vec::new();
+    for line in include_str!("refined.txt").lines().filter(|line| !line.starts_with('#')) {
+        let Some((text, expected)) = line.split_once("  =>  ") else { continue };
+        let value = of_output(&text.replace("local.", "var."), &["u", "b", "l"], &scope);
+        let said = if value.is_unknown() { "unknown".to_owned() } else { format!("{value:?}") };
+        if said != expected {
+            wrong.push(format!("{text}: {said}, and not {expected}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_is_good_for_one_run_only_is_told_from_the_rest() {
+    let ephemeral = |value: Value| value.with_marks(grappe_value::Marks::EPHEMERAL);
+    let variables = [
+        ("e", ephemeral("secret".into())),
+        ("both", ephemeral(Value::from("x").sensitive())),
+        ("mixed", Value::object([("a", Value::from(1i64)), ("b", ephemeral(Value::tuple(["x".into()])))])),
+    ];
+    let scope = TestScope { variables: variables.map(|(k, v)| (k.to_owned(), v)).into(), ..TestScope::default() };
+    for (text, shown, is_ephemeral, is_sensitive) in [
+        ("var.e", "(ephemeral value)", true, false),
+        ("\"a-${var.e}\"", "(ephemeral value)", true, false),
+        ("ephemeralasnull(var.e)", "null", false, false),
+        ("ephemeralasnull(var.both)", "(sensitive value)", false, true),
+        ("ephemeralasnull(var.mixed)", "{\"a\": 1, \"b\": null}", false, false),
+        ("ephemeralasnull(1)", "1", false, false),
+        ("nonsensitive(var.both)", "(ephemeral value)", true, false),
+        ("issensitive(var.e)", "false", false, false),
+        ("terraform.applying", "(ephemeral value)", true, false),
+        ("[for x in [var.e] : upper(x)]", "[(ephemeral value)]", true, false),
+        ("{ for k in [var.e] : k => 1 }", "(ephemeral value)", true, false),
+        ("var.e == \"x\" ? 1 : 2", "(ephemeral value)", true, false),
+    ] {
+        let value = of_output(text, &["e", "both", "mixed"], &scope);
+        let said = (format!("{value:?}"), value.is_ephemeral_deep(), value.is_sensitive_deep());
+        assert_eq!(said, (shown.to_owned(), is_ephemeral, is_sensitive), "{text}");
+    }
+}
+
+/// The value of an expression in a module with these variables.
+fn of_output(text: &str, variables: &[&str], scope: &TestScope) -> Value {
+    let declared: String = variables.iter().map(|name| format!("variable \"{name}\" {{}}\n")).collect();
+    let source = format!("{declared}output \"o\" {{\n  value = {text}\n}}\n");
+    let (config, sources, diags) = crate::support::load_files(&[("main.tf", &source)]);
+    let config = config.unwrap_or_else(|| panic!("{text}: {}", crate::support::rendered(&diags, &sources)));
+    config.root.outputs["o"].expr.eval(scope).unwrap_or_else(|e| panic!("{text}: {e}"))
+}

@@ -60,3 +60,55 @@ fn a_flag_must_be_known_while_planning() {
     assert_snapshot!(with("local.x == \"y\""), @r#"Invalid create_before_destroy argument: The value of "create_before_destroy" can't be known while planning."#);
     assert_snapshot!(with("[local.x]"), @r#"Invalid create_before_destroy argument: The value of "create_before_destroy" is unsuitable: bool required."#);
 }
+
+#[test]
+fn lists_may_be_one_of_two_by_a_condition() {
+    let text_of = |on: bool| {
+        format!(
+            r#"
+            variable "image" {{ default = "1" }}
+            locals {{ on = {on} }}
+            resource "lab_thing" "a" {{ name = var.image }}
+            resource "lab_thing" "t" {{
+              for_each = toset(["x", "y"])
+              image    = var.image
+              size     = tonumber(var.image)
+              lifecycle {{
+                ignore_changes       = local.on ? (each.key == "x" ? [image] : all) : []
+                replace_triggered_by = local.on && each.key == "x" ? [lab_thing.a] : []
+              }}
+            }}
+            "#
+        )
+    };
+    let mut lab = Lab::new();
+    lab.apply(&text_of(true));
+    lab.variables.insert("image".into(), "2".into());
+    assert_snapshot!(text(&lab.plan()), @r#"
+    ~ lab_thing.a name
+    -/+ lab_thing.t["x"] address id size zone [TriggeredBy(["lab_thing.a"])]
+    = 1
+    0 update lab_thing.a
+    1 delete lab_thing.t["x"]
+    2 create lab_thing.t["x"] <- 0 1
+    "#);
+    lab.main(&text_of(false));
+    assert_snapshot!(text(&lab.plan()), @r#"
+    ~ lab_thing.a name
+    -/+ lab_thing.t["x"] address id image size zone [Attributes([Path([Attr("image")])])]
+    -/+ lab_thing.t["y"] address id image size zone [Attributes([Path([Attr("image")])])]
+    0 update lab_thing.a
+    1 delete lab_thing.t["x"]
+    2 create lab_thing.t["x"] <- 1
+    3 delete lab_thing.t["y"]
+    4 create lab_thing.t["y"] <- 3
+    "#);
+    let refused = |list: &str| {
+        Lab::new()
+            .main(&format!(
+                "resource \"lab_thing\" \"a\" {{}}\nlocals {{ x = lab_thing.a.id }}\nresource \"lab_thing\" \"b\" {{\n lifecycle {{ ignore_changes = {list} }}\n}}\n"
+            ))
+            .refused()
+    };
+    assert_snapshot!(refused("local.x == \"y\" ? [name] : []"), @r#"Invalid ignore_changes argument: The value of "ignore_changes" can't be known while planning."#);
+}

@@ -42,6 +42,8 @@ pub(crate) struct Lab {
     /// While a plan is applied: the state it began with, and what it deletes to create it anew.
     before: State,
     replaced: BTreeSet<InstanceAddr>,
+    /// How many ephemeral resources were opened.
+    opens: u64,
     /// The steps that were done, with what.
     pub(crate) steps: Vec<String>,
     /// What `check` blocks said at last.
@@ -65,6 +67,7 @@ impl Lab {
             made: 0,
             before: State::default(),
             replaced: BTreeSet::new(),
+            opens: 0,
             steps: Vec::new(),
             checked: String::new(),
         }
@@ -161,6 +164,12 @@ impl Lab {
                 };
                 refreshed.insert(read.addr.clone(), Reading::NotRead);
                 imported.insert(read.addr, import);
+            }
+            for read in reads.ephemeral {
+                assert!(read.config.is_wholly_known());
+                assert!(reads.providers.iter().any(|p| p.key == read.provider));
+                let value = self.opened(&read.addr, &read.config);
+                opened.insert(read.addr, DataResult { config: read.config, value, failed: None });
             }
             for read in reads.data {
                 self.deadlines.insert(read.addr.to_string(), read.deadline);
@@ -310,6 +319,14 @@ impl Lab {
         self.pending.clear();
     }
 
+    /// An ephemeral resource is another one each time that it is opened.
+    fn opened(&mut self, addr: &InstanceAddr, config: &Value) -> Value {
+        self.opens += 1;
+        self.steps.push(format!("open {addr}"));
+        let token = format!("{}-{}", config.get("role").and_then(Value::as_str).unwrap_or_default(), self.opens);
+        config.clone().with_attr("token", token.into()).with_marks(grappe_value::Marks::EPHEMERAL)
+    }
+
     fn decode(&self, addr: &InstanceAddr, object: &Object) -> Option<Value> {
         wire::decode(&object.attributes, self.registry.resource(&addr.resource.ty)?.ty()).ok()
     }
@@ -373,6 +390,7 @@ impl Lab {
                 None
             }
             OpAction::Read => Some(looked_up(&value.unwrap())),
+            OpAction::Open => Some(self.opened(&op.addr, &value.unwrap())),
             OpAction::Provision(step) => {
                 let key = match &op.object {
                     ObjectRef::DeposedBy(create) => Some(deposed[create].clone()),

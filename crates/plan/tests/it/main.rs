@@ -6,12 +6,14 @@ mod waves;
 
 mod apply;
 mod checks;
+mod ephemeral;
 mod exclude;
 mod flags;
 mod golden;
 mod imports;
 mod moves;
 mod open;
+mod providers;
 mod provisioners;
 mod refuse;
 mod rules;

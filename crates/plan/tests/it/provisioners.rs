@@ -42,8 +42,8 @@ fn steps_come_between_an_object_and_what_waits_for_it() {
     "#);
     lab.run(&plan, |_| 0);
     assert_snapshot!(lab.steps.join("\n"), @r#"
-    lab_thing.a local-exec: {"config": {"command": "one id-2"}, "connection": null}
-    lab_thing.a remote-exec: {"config": {"command": "two id-1"}, "connection": {"host": "10.0.0.2", "user": "other"}}
+    lab_thing.a local-exec: {"config": {"command": "one id-2"}, "connection": null, "secrets": []}
+    lab_thing.a remote-exec: {"config": {"command": "two id-1"}, "connection": {"host": "10.0.0.2", "user": "other"}, "secrets": []}
     "#);
     assert!(lab.plan().is_empty());
     // Before it goes, and all that stands on it before that.
@@ -59,7 +59,7 @@ fn steps_come_between_an_object_and_what_waits_for_it() {
     "#);
     lab.steps.clear();
     lab.run(&plan, |_| 0);
-    assert_snapshot!(lab.steps.join("\n"), @r#"lab_thing.a local-exec: {"config": {"command": "gone a"}, "connection": null}"#);
+    assert_snapshot!(lab.steps.join("\n"), @r#"lab_thing.a local-exec: {"config": {"command": "gone a"}, "connection": null, "secrets": []}"#);
 }
 
 #[test]

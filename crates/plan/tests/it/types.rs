@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use grappe_provider::{
-    AnyDataSource, AnyProvisioner, AnyResource, Change, Context, DataSource, Fault, Importable, Problem,
+    AnyDataSource, AnyEphemeral, AnyProvisioner, AnyResource, Change, Context, DataSource, EphemeralResource, Fault, Importable, Opened, Problem,
     Provider, Registry, Resource, Setup, StepContext, erased,
 };
 use grappe_value::{Attribute, Nesting, Schema, Type, Value};
@@ -143,6 +143,60 @@ impl DataSource for Lookup {
     }
 }
 
+/// `lab_vault`: keeps what it is told, and tells nobody.
+struct Vault;
+
+impl Resource for Vault {
+    type Client = ();
+    type Args = Nothing;
+    type State = Nothing;
+
+    fn name(&self) -> &'static str {
+        "lab_vault"
+    }
+
+    fn schema(&self) -> Schema {
+        Schema::new("")
+            .attr("secret_wo", Attribute::optional(Type::String, "").write_only())
+            .attr("secret_wo_version", Attribute::optional(Type::Number, ""))
+            .attr("name", Attribute::optional(Type::String, ""))
+            .attr("id", Attribute::computed(Type::String, ""))
+    }
+
+    async fn read(&self, _: &Context<()>, _: Nothing) -> Result<Option<Nothing>, Fault> {
+        never()
+    }
+    async fn create(&self, _: &Context<()>, _: Nothing) -> Result<Nothing, Fault> {
+        never()
+    }
+    async fn delete(&self, _: &Context<()>, _: Nothing) -> Result<(), Fault> {
+        never()
+    }
+}
+
+/// `ephemeral "lab_token"`
+struct Token;
+
+impl EphemeralResource for Token {
+    type Client = ();
+    type Args = Nothing;
+    type State = Nothing;
+
+    fn name(&self) -> &'static str {
+        "lab_token"
+    }
+
+    fn schema(&self) -> Schema {
+        Schema::new("")
+            .attr("role", Attribute::required(Type::String, ""))
+            .attr("token", Attribute::computed(Type::String, ""))
+    }
+
+    async fn open(&self, _: &Context<()>, _: Nothing) -> Result<Opened<Nothing>, Fault> {
+        never()
+    }
+}
+
 struct Lab;
 
 impl Provider for Lab {
@@ -158,11 +212,15 @@ impl Provider for Lab {
     }
 
     fn resources(&self) -> Vec<Box<dyn AnyResource>> {
-        vec![erased::resource(Thing), erased::resource(Place)]
+        vec![erased::resource(Thing), erased::resource(Place), erased::resource(Vault)]
     }
 
     fn data_sources(&self) -> Vec<Box<dyn AnyDataSource>> {
         vec![erased::data_source(Lookup)]
+    }
+
+    fn ephemerals(&self) -> Vec<Box<dyn AnyEphemeral>> {
+        vec![erased::ephemeral(Token)]
     }
 
     async fn configure(&self, _: &Setup, _: Nothing) -> Result<(), Fault> {
