@@ -73,6 +73,8 @@ def answers(case):
                     line += ["<- " + before] if before else []
                     line += [change["action_reason"]] if change.get("action_reason") else []
                     said.append("=> " + " ".join(line))
+                if change["change"].get("importing"):
+                    said.append(f"=> import {change['address']} {change['change']['importing']['id']}")
             said.sort()
             if terraform("apply", "-no-color", "-input=false", "p").returncode:
                 said.append("!> 1")

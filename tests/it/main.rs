@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod commands;
+mod ephemeral;
 mod imports;
 mod keys;
 mod kill;

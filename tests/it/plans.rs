@@ -89,6 +89,11 @@ fn answers(sandbox: &Sandbox, step: &Step) -> Vec<String> {
             said.push(line);
         }
     }
+    for change in shown["resource_changes"].as_array().unwrap() {
+        if let Some(id) = change["change"]["importing"]["id"].as_str() {
+            said.push(format!("=> import {} {id}", change["address"].as_str().unwrap()));
+        }
+    }
     said.sort();
     if sandbox.run(&["apply", "p"]).code != 0 {
         said.push("!> 1".into());

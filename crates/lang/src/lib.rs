@@ -37,9 +37,9 @@ mod vars;
 
 pub use body::Body;
 pub use config::{
-    Backend, Check, CheckBlock, Choice, Config, Defaults, Flag, IgnoreChanges, Import, Lifecycle, Local, Module,
-    ModuleCall, Moved, Output, ProviderBlock, ProviderRef, ProviderUse, Provisioner, Provisioners, Removed,
-    RequiredProvider, Resource, Settings, Variable, When, load,
+    Backend, Check, CheckBlock, Choice, Config, Defaults, Flag, IgnoreChanges, Import, Lifecycle, Local,
+    Module, ModuleCall, Moved, Output, ProviderBlock, ProviderRef, ProviderUse, Provisioner, Provisioners,
+    Removed, RequiredProvider, Resource, Settings, Variable, When, load,
 };
 pub use expr::Expr;
 pub use files::{Files, MemoryFiles};

@@ -56,6 +56,13 @@ pub trait Scope {
         key: Option<&InstanceKey>,
     ) -> Result<Value, Diagnostic>;
 
+    /// The type that an instance of a resource has, and whether there are several: asked where a conditional does not take the branch with it, so that
+    /// nothing is read. Where `None`, that branch does not count.
+    fn resource_type(&self, mode: Mode, ty: &str, name: &str) -> Option<(Type, bool)> {
+        let _ = (mode, ty, name);
+        None
+    }
+
     /// `module.call`, with the key where the expression gives one, and the output where it names one. Without an output, an object of all of them;
     /// without a key for a call with `count` or `for_each` (then there is no output either), all instances as for a resource.
     ///

@@ -484,7 +484,11 @@ fn empty(input: &Input<'_>, mut warnings: Diagnostics) -> Plan {
         outputs: BTreeMap::new(),
         drift: Vec::new(),
         providers: Vec::new(),
-        given_again: variables.iter().filter(|(_, v)| v.is_ephemeral_deep()).map(|(n, _)| n.clone()).collect(),
+        given_again: variables
+            .iter()
+            .filter(|(_, v)| v.is_ephemeral_deep())
+            .map(|(n, _)| n.clone())
+            .collect(),
         variables,
         data: Vec::new(),
         warnings,

@@ -96,9 +96,10 @@ impl Walk<'_> {
                     Some(Made { value: Some(value), deps, .. })
                         if value.is_ephemeral_deep() && !variable.ephemeral =>
                     {
-                        let found = not_allowed("This input variable is not declared as accepting ephemeral values")
-                            .span(span)
-                            .related(variable.span, "declared here");
+                        let found =
+                            not_allowed("This input variable is not declared as accepting ephemeral values")
+                                .span(span)
+                                .related(variable.span, "declared here");
                         Made { value: None, deps, found: found.into() }
                     }
                     Some(Made { value: Some(value), deps, .. }) => {

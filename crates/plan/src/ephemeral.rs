@@ -37,14 +37,18 @@ pub(crate) fn misused(body: &Body, schema: &Schema, config: &Value) -> Diagnosti
 
 /// That a value stands where none may that is good for one run only.
 pub(crate) fn not_allowed(what: &str) -> Diagnostic {
-    Diagnostic::error("Ephemeral value not allowed").detail(format!(
-        "{what}, so it cannot be set to a result derived from an ephemeral value."
-    ))
+    Diagnostic::error("Ephemeral value not allowed")
+        .detail(format!("{what}, so it cannot be set to a result derived from an ephemeral value."))
 }
 
 impl<'a> Planner<'a> {
     /// The instance of an `ephemeral` block: it is opened now where all that it is made of is known and stays, and while applying otherwise.
-    pub(crate) fn ephemeral(&mut self, walk: &Walk<'_>, at: &At<'_>, kind: &'a dyn AnyEphemeral) -> Made<Value> {
+    pub(crate) fn ephemeral(
+        &mut self,
+        walk: &Walk<'_>,
+        at: &At<'_>,
+        kind: &'a dyn AnyEphemeral,
+    ) -> Made<Value> {
         let Asked { config, timeouts, mut deps, mut found } = asked(walk, at, kind.schema());
         let Some(config) = config else { return Made { value: None, deps, found } };
         found.extend(kind.validate(&config).into_iter().map(|problem| blame(at, kind.name(), problem)));
@@ -80,7 +84,12 @@ impl<'a> Planner<'a> {
 }
 
 /// That an instance is to be opened.
-pub(crate) fn read(at: &At<'_>, provider: ProviderKey, config: Value, timeouts: grappe_state::Timeouts) -> DataRead {
+pub(crate) fn read(
+    at: &At<'_>,
+    provider: ProviderKey,
+    config: Value,
+    timeouts: grappe_state::Timeouts,
+) -> DataRead {
     DataRead {
         addr: at.addr.clone(),
         provider,

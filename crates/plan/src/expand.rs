@@ -217,9 +217,7 @@ pub(crate) fn each_keys(value: &Value) -> Result<Keys, String> {
         Kind::Null(_) => Err(unsuitable(
             "the given \"for_each\" argument value is null. A map, or set of strings is allowed".into(),
         )),
-        Kind::Unknown(u) if matches!(u.ty, Type::Map(_) | Type::Object(_)) => {
-            Err(unknown("map has keys"))
-        }
+        Kind::Unknown(u) if matches!(u.ty, Type::Map(_) | Type::Object(_)) => Err(unknown("map has keys")),
         Kind::Unknown(u) => match &u.ty {
             Type::Set(_) | Type::Any => Err(unknown("set has values")),
             other => Err(wrong(other.friendly())),

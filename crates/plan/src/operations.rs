@@ -564,7 +564,8 @@ impl First {
         standing: &BTreeSet<&InstanceAddr>,
         objects: &BTreeMap<InstanceAddr, Object>,
     ) -> Self {
-        let stands = || standing.iter().filter_map(|addr| objects.get(*addr)).filter(|o| o.create_before_destroy);
+        let stands =
+            || standing.iter().filter_map(|addr| objects.get(*addr)).filter(|o| o.create_before_destroy);
         let own: Vec<NodeId> = decided
             .iter()
             .filter(|d| d.managed().is_some_and(|m| m.create_before_destroy))
@@ -575,11 +576,11 @@ impl First {
         }
         let mut first = vec![false; walk.nodes.len()];
         spread(walk, &mut first, own, |_, _| ());
-        let stored = |d: &Decided<'_>| d.managed().and_then(|m| m.object).is_some_and(|(_, o)| o.create_before_destroy);
-        let configured: Vec<bool> = decided
-            .iter()
-            .map(|d| first[d.node as usize] || !standing.is_empty() && stored(d))
-            .collect();
+        let stored = |d: &Decided<'_>| {
+            d.managed().and_then(|m| m.object).is_some_and(|(_, o)| o.create_before_destroy)
+        };
+        let configured: Vec<bool> =
+            decided.iter().map(|d| first[d.node as usize] || !standing.is_empty() && stored(d)).collect();
 
         // The same again, along what the state says that objects depend on.
         let of_node: HashMap<NodeId, &Decided<'_>> = decided.iter().map(|d| (d.node, d)).collect();

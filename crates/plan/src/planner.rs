@@ -59,7 +59,13 @@ impl<'a> Planner<'a> {
         }
     }
 
-    pub(crate) fn keep(&mut self, at: &At<'_>, provider: ProviderKey, timeouts: Timeouts, what: Decision<'a>) {
+    pub(crate) fn keep(
+        &mut self,
+        at: &At<'_>,
+        provider: ProviderKey,
+        timeouts: Timeouts,
+        what: Decision<'a>,
+    ) {
         self.by_node.insert(at.node, self.decided.len());
         self.decided.push(Decided {
             addr: at.addr.clone(),

@@ -212,7 +212,10 @@ impl Walk<'_> {
         }
         let key = match convert(&value, &Type::String) {
             Ok(key) if key.is_unknown() => {
-                return Err(refuse(format!("Which configuration of {shown} this uses must be known while planning")).into());
+                return Err(refuse(format!(
+                    "Which configuration of {shown} this uses must be known while planning"
+                ))
+                .into());
             }
             Ok(key) if key.is_ephemeral_deep() || key.is_sensitive_deep() => {
                 return Err(refuse(format!("Which configuration of {shown} this uses is stored, so it can't be a sensitive or ephemeral value")).into());

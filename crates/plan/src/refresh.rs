@@ -208,7 +208,8 @@ impl<'w, 'a> ProviderFinder<'w, 'a> {
 
     /// Whether it can't be said which configurations there are: what says so is poisoned.
     fn is_poisoned(&self, key: &ProviderKey) -> bool {
-        let providers = self.block(key).and_then(|(holder, i)| self.walk.modules[holder].providers[i].as_ref());
+        let providers =
+            self.block(key).and_then(|(holder, i)| self.walk.modules[holder].providers[i].as_ref());
         providers.is_some_and(|p| p.keys.is_none())
     }
 

@@ -231,9 +231,11 @@ impl<'a> Resolver<'a> {
         if op.addr.resource.mode != Mode::Managed {
             return value;
         }
-        kind.schema().write_only().fold(value, |value, name| match config.get(name).filter(|v| !v.is_null()) {
-            Some(given) => value.with_attr(name, given.clone().with_marks(Marks::EPHEMERAL)),
-            None => value,
+        kind.schema().write_only().fold(value, |value, name| {
+            match config.get(name).filter(|v| !v.is_null()) {
+                Some(given) => value.with_attr(name, given.clone().with_marks(Marks::EPHEMERAL)),
+                None => value,
+            }
         })
     }
 
@@ -271,8 +273,15 @@ impl<'a> Resolver<'a> {
                 let Some((config, connection)) = values else { break };
                 let secrets = Value::tuple(self.secrets(&deps));
                 let connection = connection.unwrap_or(Value::NULL);
-                let value = Value::object([("config", config), ("connection", connection), ("secrets", secrets)]);
-                return if value.get("config").is_some_and(Value::is_wholly_known) && value.get("connection").is_some_and(Value::is_wholly_known) { Ok(value) } else { Err(self.unfinished(op)) };
+                let value =
+                    Value::object([("config", config), ("connection", connection), ("secrets", secrets)]);
+                return if value.get("config").is_some_and(Value::is_wholly_known)
+                    && value.get("connection").is_some_and(Value::is_wholly_known)
+                {
+                    Ok(value)
+                } else {
+                    Err(self.unfinished(op))
+                };
             }
             self.settle(stale)?;
         }
@@ -309,7 +318,12 @@ impl<'a> Resolver<'a> {
         let ignore = match self.resource(&op.addr) {
             // Conditions were known while planning, and are the same now.
             Some(resource) => Some(self.with_at(&op.addr, |walk, at, _| {
-                walk.choice(&resource.lifecycle.ignore_changes, "ignore_changes", &at.frame, &mut Diagnostics::new())
+                walk.choice(
+                    &resource.lifecycle.ignore_changes,
+                    "ignore_changes",
+                    &at.frame,
+                    &mut Diagnostics::new(),
+                )
             })?),
             None => None,
         };
@@ -371,7 +385,8 @@ impl<'a> Resolver<'a> {
         if !makes {
             return Ok(());
         }
-        let kind = self.registry.resource(&op.addr.resource.ty).filter(|_| op.addr.resource.mode == Mode::Managed);
+        let kind =
+            self.registry.resource(&op.addr.resource.ty).filter(|_| op.addr.resource.mode == Mode::Managed);
         let value = &kind.map_or_else(|| value.clone(), |kind| kind.schema().to_store(value.clone()));
         self.walk.nodes[node as usize].value = value.clone();
         self.settled[node as usize] = true;

@@ -197,6 +197,12 @@ impl Scope for EvalScope<'_> {
         }
     }
 
+    fn resource_type(&self, mode: Mode, ty: &str, name: &str) -> Option<(Type, bool)> {
+        let resource = self.config().resources.get(&ResourceKey(mode, ty, name))?;
+        let schema = self.walk.statics.registry.schema(mode, ty)?;
+        Some((schema.ty(), resource.count.is_some() || resource.for_each.is_some()))
+    }
+
     fn module(
         &self,
         call: &str,

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use grappe_diag::Diagnostics;
 use grappe_lang::{Config, Files, Resource};
 use grappe_provider::Registry;
-use grappe_value::{Marks, Value};
 use grappe_value::addr::{Mode, ModuleAddr, ResourceAddr};
+use grappe_value::{Marks, Value};
 
 use crate::assemble::said_once;
 use crate::decide::{creation, nothing_known, propose};
@@ -110,7 +110,9 @@ struct Validator<'r> {
 impl Driver for Validator<'_> {
     fn instance(&mut self, walk: &Walk<'_>, at: &At<'_>) -> Made<Value> {
         let managed = self.registry.resource(&at.resource.ty).filter(|_| at.resource.mode == Mode::Managed);
-        let Some(schema) = self.registry.schema(at.resource.mode, &at.resource.ty) else { return Made::default() };
+        let Some(schema) = self.registry.schema(at.resource.mode, &at.resource.ty) else {
+            return Made::default();
+        };
         let marks = if at.resource.mode == Mode::Ephemeral { Marks::EPHEMERAL } else { Marks::NONE };
         let mut asked = asked(walk, at, schema);
         // What is wrong with a block was said, and its type looks at whole ones only; what looks at it sees an object of its type.

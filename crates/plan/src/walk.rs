@@ -499,7 +499,9 @@ impl<'a> Walk<'a> {
         let holder = self.holder(mi, home.block.map_or(0, |(module, _)| module));
         // That of all instances; where they choose, each waits for its own.
         let provider = match (home.block, home.key) {
-            (Some((_, i)), None) => self.modules[holder].providers[i].as_ref().and_then(|p| p.nodes.first().copied()),
+            (Some((_, i)), None) => {
+                self.modules[holder].providers[i].as_ref().and_then(|p| p.nodes.first().copied())
+            }
             _ => None,
         };
         let (keys, mut deps) = match driver.resource_keys(&addr, resource) {

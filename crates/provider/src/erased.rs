@@ -16,8 +16,8 @@ use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Change, Context, DataSource, EphemeralResource, Fault, Importable, Limit, Opened, Problem, Provider, Resource,
-    Run, Setup, Timeouts,
+    Change, Context, DataSource, EphemeralResource, Fault, Importable, Limit, Opened, Problem, Provider,
+    Resource, Run, Setup, Timeouts,
 };
 
 /// A provider's client, whatever its type.

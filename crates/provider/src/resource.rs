@@ -9,7 +9,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-use crate::{AnyDataSource, AnyEphemeral, AnyResource, Change, Context, Fault, Importable, Imported, Problem};
+use crate::{
+    AnyDataSource, AnyEphemeral, AnyResource, Change, Context, Fault, Importable, Imported, Problem,
+};
 
 /// Where a run takes place.
 #[derive(Clone, Debug)]

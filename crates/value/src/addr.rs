@@ -243,9 +243,10 @@ impl FromStr for Target {
         }
         let (mode, ty) = match &*first {
             "data" => (Mode::Data, parts.next().ok_or_else(|| refuse("a data source's type is missing"))?.0),
-            "ephemeral" => {
-                (Mode::Ephemeral, parts.next().ok_or_else(|| refuse("an ephemeral resource's type is missing"))?.0)
-            }
+            "ephemeral" => (
+                Mode::Ephemeral,
+                parts.next().ok_or_else(|| refuse("an ephemeral resource's type is missing"))?.0,
+            ),
             _ => (Mode::Managed, first),
         };
         let (name, key) = parts.next().ok_or_else(|| refuse("it wants TYPE.NAME"))?;

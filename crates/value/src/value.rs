@@ -415,9 +415,15 @@ impl Value {
         if self.marks.contains(Marks::EPHEMERAL) {
             return instead(self.ty()).with_marks(marks);
         }
-        let each = |items: &[Value]| items.iter().map(|v| v.without_ephemeral(instead)).collect::<Arc<[Value]>>();
+        let each =
+            |items: &[Value]| items.iter().map(|v| v.without_ephemeral(instead)).collect::<Arc<[Value]>>();
         let pairs = |items: &BTreeMap<Arc<str>, Value>| {
-            Arc::new(items.iter().map(|(k, v)| (k.clone(), v.without_ephemeral(instead))).collect::<BTreeMap<_, _>>())
+            Arc::new(
+                items
+                    .iter()
+                    .map(|(k, v)| (k.clone(), v.without_ephemeral(instead)))
+                    .collect::<BTreeMap<_, _>>(),
+            )
         };
         let kind = match &self.kind {
             Kind::List(ty, items) => Kind::List(ty.clone(), each(items)),

@@ -300,9 +300,11 @@ mod tests {
             Just(Value::unknown(Type::Number)),
             Just(Value::unknown_not_null(Type::list(Type::String))),
             Just(Value::unknown_not_null(Type::String).within(Range::Prefix("web-".into()))),
-            (0usize..4).prop_map(|n| Value::unknown(Type::list(Type::Bool)).within(Range::Length(n, Some(n + 1)))),
-            any::<i64>()
-                .prop_map(|n| Value::unknown(Type::Number).within(Range::Between(Some((n.into(), true)), None))),
+            (0usize..4)
+                .prop_map(|n| Value::unknown(Type::list(Type::Bool)).within(Range::Length(n, Some(n + 1)))),
+            any::<i64>().prop_map(
+                |n| Value::unknown(Type::Number).within(Range::Between(Some((n.into(), true)), None))
+            ),
             (-1e9f64..1e9).prop_map(|f| Number::from_f64(f).map_or(Value::NULL, Value::from)),
             "[a-z]{1,6}".prop_map(|s| Value::from(s).sensitive()),
         ];

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::run::{cargo, go, root, say};
 
@@ -33,6 +33,17 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         .env("GRAPPE_UNKNOWN", at("unknown.txt"))
         .env("GRAPPE_FORMAT", at("format"));
     go(&mut tests).context("it differs: mend it, or list it in docs/language.md with its reason")
+}
+
+/// `cargo xtask record`: the tables that are kept get the answers that they lack.
+pub(crate) fn record_kept(what: &str, words: &[&str]) -> Result<()> {
+    let (script, first): (&str, &[&str]) = match what {
+        "expressions" => ("crates/lang/tests/record.py", &[]),
+        "format" => ("crates/lang/tests/record.py", &["--format"]),
+        "plans" => ("tests/record_plans.py", &[]),
+        other => bail!("there is no table of {other:?}: expressions, format or plans"),
+    };
+    go(Command::new("python3").arg(root().join(script)).args(first).args(words))
 }
 
 fn record(what: &str, seed: u64, count: u64, into: &Path) -> Result<()> {

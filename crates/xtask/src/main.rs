@@ -35,6 +35,8 @@ const HELP: &str = "cargo xtask COMMAND
                        otherwise); writes docs/kill-trial.md
   plan SHAPE SIZE DIR  write one of the plans of `bench`
   shapes DIR           write the plans of `bench shapes`
+  record expressions|format|plans [--all]
+                       ask terraform for what the kept tables lack (or for all of it again)
   differential [SEED [COUNT]]
                        the language beside terraform, with new expressions and files
 ";
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         ["differential", ref words @ ..] => differential::run(words),
         ["kill-trial", ref words @ ..] => kill_trial::run(words),
         ["plan", shape, size, dir] => growing::command(shape, size, dir),
+        ["record", what, ref words @ ..] => differential::record_kept(what, words),
         ["measure", limit, ref command @ ..] => measure::inside(limit, command),
         ["help" | "--help" | "-h"] => {
             say(HELP);

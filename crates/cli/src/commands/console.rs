@@ -98,9 +98,11 @@ fn names(job: &Job) -> BTreeSet<String> {
     names.extend(root.variables.keys().map(|name| format!("var.{name}")));
     names.extend(root.locals.keys().map(|name| format!("local.{name}")));
     names.extend(root.calls.keys().map(|name| format!("module.{name}")));
-    names.extend(root.resources.values().map(|resource| {
-        format!("{}{}.{}", resource.mode.prefix(), resource.ty, resource.name)
-    }));
+    names.extend(
+        root.resources
+            .values()
+            .map(|resource| format!("{}{}.{}", resource.mode.prefix(), resource.ty, resource.name)),
+    );
     names.extend(functions::names().map(|name| format!("{name}(")));
     names
 }

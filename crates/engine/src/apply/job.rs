@@ -207,9 +207,11 @@ impl Job {
         let unknown = || Stopped::not_begun(Failure::new(format!("there is no type {ty}")));
         if let Work::Open { config } = &self.work {
             let resource = self.shared.registry.ephemeral(ty).ok_or_else(unknown)?;
-            let opened = self.call(|n, stop| resource.open(self.context(&client, run, n, stop), config)).await?;
+            let opened =
+                self.call(|n, stop| resource.open(self.context(&client, run, n, stop), config)).await?;
             let ctx = self.context(&client, run, 1, CancellationToken::new());
-            let (open, value) = Open::keep(self.shared.registry.clone(), ctx, opened, self.shared.reporter.clone());
+            let (open, value) =
+                Open::keep(self.shared.registry.clone(), ctx, opened, self.shared.reporter.clone());
             self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).push(open);
             return Ok(Some(value));
         }

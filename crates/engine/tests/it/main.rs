@@ -2,6 +2,7 @@
 
 mod apply;
 mod crash;
+mod ephemeral;
 mod journal;
 mod planned;
 mod plans;

@@ -14,8 +14,8 @@ use crate::plans::{Bench, addr, names};
 use crate::world::{Act, provider};
 
 /// A plan folder in memory, and a bench to run it on.
-struct Desk {
-    bench: Bench,
+pub(crate) struct Desk {
+    pub(crate) bench: Bench,
     files: MemoryFiles,
     registry: Arc<Registry>,
     options: grappe_plan::Options,
@@ -23,7 +23,7 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut bench = Bench::new(dir.path());
         bench.options.retry.first = std::time::Duration::from_millis(1);
@@ -39,7 +39,7 @@ impl Desk {
         desk
     }
 
-    fn write(&mut self, text: &str) {
+    pub(crate) fn write(&mut self, text: &str) {
         self.files = MemoryFiles::new().with("main.tf", text);
     }
 
@@ -48,7 +48,7 @@ impl Desk {
         config.unwrap_or_else(|| panic!("{found}"))
     }
 
-    async fn plan(&self, session: &Session) -> Result<Plan, RunError> {
+    pub(crate) async fn plan(&self, session: &Session) -> Result<Plan, RunError> {
         let (config, variables) = (self.config(), Default::default());
         self.bench
             .engine()
@@ -79,14 +79,14 @@ impl Desk {
         self.bench.engine().apply(plan, resolver, session).await.unwrap()
     }
 
-    async fn apply(&self) -> Applied {
+    pub(crate) async fn apply(&self) -> Applied {
         let session = self.bench.session();
         let plan = self.plan(&session).await.unwrap();
         self.apply_plan(&plan, session).await
     }
 
     /// Applies, and says what was wrong where something was.
-    async fn works(&self) -> Applied {
+    pub(crate) async fn works(&self) -> Applied {
         let applied = self.apply().await;
         assert!(applied.summary.is_success(), "{:?}", applied.summary.errors);
         applied

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use grappe_provider::{
-    AnyProvider, Context, Fault, Limit, Provider, Resource, Setup, Stream, Timeouts, erased,
+    AnyEphemeral, AnyProvider, Context, EphemeralResource, Fault, Limit, Opened, Provider, Resource, Setup,
+    Stream, Timeouts, erased,
 };
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,8 @@ pub(crate) struct World {
     pub(crate) things: BTreeMap<String, Thing>,
     pub(crate) script: BTreeMap<String, VecDeque<Act>>,
     pub(crate) effects: Vec<Effect>,
+    /// What was done to leases.
+    pub(crate) leases: Vec<String>,
     /// Operations by name: seconds of their begin and end.
     pub(crate) spans: Vec<(String, u64, Option<u64>)>,
     pub(crate) reads: usize,
@@ -219,6 +222,7 @@ impl Resource for Kind {
             .attr("secs", Attribute::optional(Type::Number, "How long its operations take."))
             .attr("group", Attribute::optional(Type::String, "Two of a group at once."))
             .attr("password", Attribute::optional(Type::String, "Secret.").sensitive())
+            .attr("token_wo", Attribute::optional(Type::String, "Told, and not kept.").write_only())
             .attr("id", Attribute::computed(Type::String, "Its id."))
     }
 
@@ -365,6 +369,10 @@ impl Provider for TestProvider {
         ]
     }
 
+    fn ephemerals(&self) -> Vec<Box<dyn AnyEphemeral>> {
+        vec![erased::ephemeral(Lease)]
+    }
+
     fn notice(&self) -> Option<&'static str> {
         Some("nothing is real")
     }
@@ -375,6 +383,69 @@ impl Provider for TestProvider {
         }
         self.0.lock().unwrap().configured += 1;
         Ok(self.0.clone())
+    }
+}
+
+/// `ephemeral "t_lease"`: lasts so many seconds, and is renewed as often as its provider says.
+struct Lease;
+
+#[derive(Deserialize)]
+struct LeaseArgs {
+    secs: Option<u64>,
+    #[serde(default)]
+    broken: bool,
+}
+
+#[derive(Serialize)]
+struct LeaseState {
+    token: String,
+}
+
+impl EphemeralResource for Lease {
+    type Client = Shared;
+    type Args = LeaseArgs;
+    type State = LeaseState;
+
+    fn name(&self) -> &'static str {
+        "t_lease"
+    }
+
+    fn schema(&self) -> Schema {
+        Schema::new("A lease.")
+            .attr("secs", Attribute::optional(Type::Number, "How long until it is renewed."))
+            .attr("broken", Attribute::optional(Type::Bool, "Can't be opened."))
+            .attr("token", Attribute::computed(Type::String, "What it gives."))
+    }
+
+    async fn open(&self, ctx: &Context<Shared>, args: LeaseArgs) -> Result<Opened<LeaseState>, Fault> {
+        let mut world = ctx.client().lock().unwrap();
+        let n = world.leases.iter().filter(|l| l.starts_with("open")).count() + 1;
+        if args.broken {
+            return Err(Fault::permanent("no lease is left"));
+        }
+        world.leases.push(format!("open {n}"));
+        let renew_after = args.secs.map(Duration::from_secs);
+        Ok(Opened { state: LeaseState { token: format!("token-{n}") }, ticket: n.into(), renew_after })
+    }
+
+    async fn renew(
+        &self,
+        ctx: &Context<Shared>,
+        ticket: &serde_json::Value,
+    ) -> Result<Option<Duration>, Fault> {
+        let mut world = ctx.client().lock().unwrap();
+        world.leases.push(format!("renew {ticket}"));
+        let times = world.leases.iter().filter(|l| **l == format!("renew {ticket}")).count();
+        if times > 2 {
+            Err(Fault::permanent("it was renewed often enough"))
+        } else {
+            Ok(Some(Duration::from_secs(5)))
+        }
+    }
+
+    async fn close(&self, ctx: &Context<Shared>, ticket: &serde_json::Value) -> Result<(), Fault> {
+        ctx.client().lock().unwrap().leases.push(format!("close {ticket}"));
+        Ok(())
     }
 }
 

@@ -230,7 +230,9 @@ fn output(block: RawBlock, module: &mut Module, diags: &mut Diagnostics) {
     if ephemeral && module.path.is_empty() {
         diags.push(
             Diagnostic::error("Ephemeral output not allowed")
-                .detail("Ephemeral outputs are not allowed in context of a root module: its outputs are stored.")
+                .detail(
+                    "Ephemeral outputs are not allowed in context of a root module: its outputs are stored.",
+                )
                 .span(span),
         );
     }

@@ -30,8 +30,9 @@ pub(super) fn check(block: RawBlock, module: &mut Module, diags: &mut Diagnostic
         blocks::resource(data, Mode::Data, Some(&name), module, diags);
     }
     let asserts = fields.take_blocks("assert", diags);
-    let none = asserts.is_empty();
     let asserts = meta::checks(asserts, "assert", diags);
+    // One that checks nothing is none.
+    let none = asserts.iter().all(|assert| assert.condition.references().is_empty());
     fields.finish(&["data", "assert"], diags);
     if none {
         diags.push(

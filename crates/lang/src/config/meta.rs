@@ -46,7 +46,9 @@ fn provider_use(node: Node, diags: &mut Diagnostics) -> Option<ProviderUse> {
     let found = match node.kind {
         NodeKind::Name(name) => Some((ProviderRef { name, alias: None }, None)),
         NodeKind::Traverse(base, steps) => match (base.keyword().cloned(), &*steps) {
-            (Some(name), [Step::Attr(alias, _)]) => Some((ProviderRef { name, alias: Some(alias.clone()) }, None)),
+            (Some(name), [Step::Attr(alias, _)]) => {
+                Some((ProviderRef { name, alias: Some(alias.clone()) }, None))
+            }
             (Some(name), [Step::Attr(alias, _), Step::Index(key, _)]) => {
                 Some((ProviderRef { name, alias: Some(alias.clone()) }, Some(key.clone())))
             }
@@ -211,7 +213,7 @@ pub(super) fn of_variable(variable: &Variable, diags: &mut Diagnostics) {
     for check in &variable.validations {
         let own = |r: &Reference| r.subject == Subject::Variable(name.clone());
         let references = check.condition.references();
-        if !references.is_empty() && !references.iter().any(own) {
+        if !references.iter().any(own) {
             diags.push(
                 Diagnostic::error("Invalid variable validation condition")
                     .detail(format!("The condition for variable \"{name}\" must refer to var.{name} in order to test incoming values."))

@@ -187,7 +187,9 @@ impl Checker<'_> {
             let diagnostic = Diagnostic::error("Reference to undeclared resource")
                 .detail(format!("A {kind} resource \"{ty}\" \"{name}\" has not been declared in {place}."));
             let mut others = [Mode::Managed, Mode::Data, Mode::Ephemeral].into_iter();
-            if let Some(other) = others.find(|other| resources.contains_key(&(*other, ty.clone(), name.clone()))) {
+            if let Some(other) =
+                others.find(|other| resources.contains_key(&(*other, ty.clone(), name.clone())))
+            {
                 let subject = Subject::Resource { mode: other, ty: ty.clone(), name: name.clone() };
                 return Some(diagnostic.hint(format!("did you mean {subject}?")));
             }

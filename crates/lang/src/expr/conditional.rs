@@ -1,14 +1,14 @@
 //! `condition ? a : b`: only the branch taken is evaluated, so that only what it needs is read.
 //!
 //! The result has the type that both branches fit, as in Terraform: `true ? 1 : "a"` is `"1"`. The type of the branch not taken is found without
-//! reading resources, modules or locals; where that can't be, the value stays as it is.
+//! reading resources (their schemas tell), modules or locals; where that can't be, the value stays as it is.
 
 use grappe_diag::{Diagnostic, Span};
 use grappe_value::{Marks, Type, Value, convert, unify};
 
 use super::eval::Outcome;
-use super::refine::either;
-use super::{Binary, Eval, Node, NodeKind, Step, Unary};
+use super::refine::{either, settled};
+use super::{Binary, Eval, Node, NodeKind, Ref, Step, Unary, traverse};
 use crate::{Subject, functions};
 
 impl Eval<'_> {
@@ -35,11 +35,15 @@ impl Eval<'_> {
             let ty = common(&yes, &no.ty(), yes.is_null(), no.is_null(), true, span)?;
             let sure = |v: &Value| !v.is_null() && (!v.is_unknown() || not_null(v));
             let result = match ty {
+                Some(ty) if yes.is_null() && no.is_null() => Value::null(ty),
                 Some(ty) => {
                     let range = either(&yes, &no, &ty);
-                    let open =
-                        if sure(&yes) && sure(&no) { Value::unknown_not_null(ty) } else { Value::unknown(ty) };
-                    open.within(range)
+                    let open = if sure(&yes) && sure(&no) {
+                        Value::unknown_not_null(ty)
+                    } else {
+                        Value::unknown(ty)
+                    };
+                    settled(open.within(range))
                 }
                 None => Value::unknown(Type::Any),
             };
@@ -67,6 +71,11 @@ impl Eval<'_> {
         {
             return Some((ty, false, Marks::NONE));
         }
+        if let NodeKind::Ref(reference) = &node.kind
+            && let Subject::Resource { .. } = &reference.subject
+        {
+            return self.type_of_part(reference).map(|ty| (ty, false, Marks::NONE));
+        }
         if !reads(node) {
             // An error in a branch that is not taken is none.
             return self.node(node).ok().map(|v| (v.ty(), v.is_null(), v.marks()));
@@ -91,6 +100,32 @@ impl Eval<'_> {
             _ => return None,
         };
         Some((ty, false, Marks::NONE))
+    }
+}
+
+impl Eval<'_> {
+    /// The type of a part of an object, by what its type is like: no object is read for that. `None` where it is open.
+    fn type_of_part(&self, reference: &Ref) -> Option<Type> {
+        let Subject::Resource { mode, ty, name } = &reference.subject else { return None };
+        let (ty, repeated) = self.scope.resource_type(*mode, ty, name)?;
+        let mut steps = &*reference.steps;
+        if repeated {
+            // Which of them does not matter.
+            let [Step::Index(..), rest @ ..] = steps else { return None };
+            steps = rest;
+        }
+        let mut value = Value::unknown_not_null(ty);
+        for step in steps {
+            value = match step {
+                Step::Attr(name, span) => traverse::get_attr(&value, name, *span).ok()?,
+                Step::Index(key, span) => {
+                    let key = key.literal().cloned().unwrap_or_else(|| Value::unknown(Type::Any));
+                    traverse::get_index(&value, &key, *span).ok()?
+                }
+                Step::Splat(..) => return None,
+            };
+        }
+        Some(value.ty()).filter(|ty| !ty.has_any())
     }
 }
 

@@ -23,6 +23,23 @@ pub(crate) struct Eval<'s> {
     made: usize,
 }
 
+/// How many elements a value has in all, and 64 bytes of text for one each.
+fn weight(value: &Value) -> usize {
+    value.children().fold(1 + value.as_str().map_or(0, str::len) / 64, |sum, child| sum + weight(child))
+}
+
+/// Whether what a node gives is made by a call, or has such a thing in it.
+fn calls(node: &Node) -> bool {
+    match &node.kind {
+        NodeKind::Call(_) => true,
+        NodeKind::Parens(inner) | NodeKind::Wrap(inner) => calls(inner),
+        NodeKind::Tuple(items) => items.iter().any(calls),
+        NodeKind::Object(items) => items.iter().any(|(_, value)| calls(value)),
+        NodeKind::Conditional(parts) => calls(&parts[1]) || calls(&parts[2]),
+        _ => false,
+    }
+}
+
 /// What `for` expressions may make while one expression is evaluated: elements, and 64 bytes of text each. More fits into no memory, or is no plan.
 const MOST: usize = 2_000_000;
 
@@ -204,8 +221,10 @@ impl<'s> Eval<'s> {
     }
 
     /// Counts what was made.
-    fn spend(&mut self, value: &Value, span: grappe_diag::Span) -> Result<(), Diagnostics> {
-        self.made += 1 + value.as_str().map_or(0, str::len) / 64;
+    fn spend(&mut self, value: &Value, by: &Node) -> Result<(), Diagnostics> {
+        let span = by.span;
+        // What an inner `for` made was counted there; what a function made was not.
+        self.made += if calls(by) { weight(value) } else { 1 + value.as_str().map_or(0, str::len) / 64 };
         if self.made <= MOST {
             return Ok(());
         }
@@ -243,7 +262,7 @@ impl<'s> Eval<'s> {
         }
         let Some(key_node) = &each.key else {
             let value = self.node(&each.value)?;
-            self.spend(&value, each.value.span)?;
+            self.spend(&value, &each.value)?;
             results.items.push(value);
             return Ok(());
         };
@@ -254,7 +273,7 @@ impl<'s> Eval<'s> {
             return Ok(());
         };
         let value = self.node(&each.value)?;
-        self.spend(&value, each.value.span)?;
+        self.spend(&value, &each.value)?;
         if each.group {
             results.groups.entry(key).or_default().push(value);
             return Ok(());
@@ -396,7 +415,12 @@ impl<'s> Eval<'s> {
                     Type::List(element) | Type::Set(element) => {
                         self.steps(Value::unknown((**element).clone()), each)?;
                     }
-                    _ => drop(self.steps(value.clone(), each)?),
+                    _ => {
+                        let only = self.steps(value.clone(), each)?;
+                        if unknown.not_null {
+                            return Ok(Value::tuple([only]).with_marks(marks));
+                        }
+                    }
                 }
                 let ty = match &unknown.ty {
                     Type::List(_) | Type::Set(_) if each.is_empty() => unknown.ty.clone(),

@@ -150,8 +150,26 @@ pub(crate) fn equal(a: &Value, b: &Value) -> Option<bool> {
     }
 }
 
+/// That values of these types can't be equal, where that is so.
 fn different(a: &Type, b: &Type) -> Option<bool> {
-    (!a.has_any() && !b.has_any() && a != b).then_some(false)
+    (!may_be_same(a, b)).then_some(false)
+}
+
+fn may_be_same(a: &Type, b: &Type) -> bool {
+    match (a, b) {
+        (Type::Any, _) | (_, Type::Any) => true,
+        (Type::List(a), Type::List(b)) | (Type::Set(a), Type::Set(b)) | (Type::Map(a), Type::Map(b)) => {
+            may_be_same(a, b)
+        }
+        (Type::Tuple(a), Type::Tuple(b)) => {
+            a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| may_be_same(a, b))
+        }
+        (Type::Object(a), Type::Object(b)) => {
+            let (a, b) = (&a.attributes, &b.attributes);
+            a.keys().eq(b.keys()) && a.values().zip(b.values()).all(|(a, b)| may_be_same(a, b))
+        }
+        (a, b) => a == b,
+    }
 }
 
 fn sequences(a: &[Value], b: &[Value]) -> Option<bool> {

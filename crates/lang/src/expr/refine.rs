@@ -1,7 +1,9 @@
 //! What is known of a value that is not known yet: how a text begins, between which numbers a number is, how many elements a collection has. By the rules
 //! of cty, so that what Terraform knows while planning is known here too.
 
-use grappe_value::{Number, Range, Type, Value};
+use std::sync::Arc;
+
+use grappe_value::{Kind, Number, Range, Type, Value};
 
 /// A text that is not known yet and begins so. The last letter does not count: an accent that follows would change it.
 pub(crate) fn beginning(text: &str) -> Value {
@@ -22,8 +24,35 @@ pub(crate) fn beginning(text: &str) -> Value {
 fn is_delimiter(c: char) -> bool {
     matches!(
         c,
-        '-' | '_' | ':' | ';' | '/' | '\\' | ',' | '.' | '(' | ')' | '{' | '}' | '[' | ']' | '|' | '?' | '!' | '~' | ' '
-            | '\t' | '@' | '#' | '$' | '%' | '^' | '&' | '*' | '+' | '"' | '\''
+        '-' | '_'
+            | ':'
+            | ';'
+            | '/'
+            | '\\'
+            | ','
+            | '.'
+            | '('
+            | ')'
+            | '{'
+            | '}'
+            | '['
+            | ']'
+            | '|'
+            | '?'
+            | '!'
+            | '~'
+            | ' '
+            | '\t'
+            | '@'
+            | '#'
+            | '$'
+            | '%'
+            | '^'
+            | '&'
+            | '*'
+            | '+'
+            | '"'
+            | '\''
     )
 }
 
@@ -42,6 +71,26 @@ pub(crate) fn either(yes: &Value, no: &Value, ty: &Type) -> Range {
         return length(few.min(other_few), most);
     }
     Range::Open
+}
+
+/// What is narrowed down to one value is known: a number between two that are the same, a collection of known length as far as that goes.
+pub(crate) fn settled(value: Value) -> Value {
+    let Kind::Unknown(unknown) = value.kind() else { return value };
+    if !unknown.not_null {
+        return value;
+    }
+    let open = |element: &Type, n: usize| std::iter::repeat_n(Value::unknown(element.clone()), n);
+    match (&unknown.range, &unknown.ty) {
+        (Range::Between(Some((least, true)), Some((most, true))), _) if least == most => least.clone().into(),
+        (Range::Length(0, Some(0)), Type::Map(element)) => Value::map::<Arc<str>>((**element).clone(), []),
+        (Range::Length(n @ 0..=1, Some(most)), Type::Set(element)) if n == most => {
+            Value::set((**element).clone(), open(element, *n))
+        }
+        (Range::Length(n, Some(most)), Type::List(element)) if n == most => {
+            Value::list((**element).clone(), open(element, *n))
+        }
+        _ => value,
+    }
 }
 
 /// The bound that is further out; none where one side has none.

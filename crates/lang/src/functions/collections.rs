@@ -170,7 +170,9 @@ fn length(args: &[Value]) -> Outcome {
             Type::Tuple(types) => types.len(),
             Type::Object(object) => object.attributes.len(),
             Type::Bool | Type::Number => return not_countable(),
-            Type::String => return Ok(counted(strings::length(value.prefix()), None).with_marks(value.marks())),
+            Type::String => {
+                return Ok(counted(strings::length(value.prefix()), None).with_marks(value.marks()));
+            }
             Type::Any => return Ok(Value::unknown_not_null(Type::Number).with_marks(value.marks())),
             _ => {
                 let (least, most) = Range::of_length(value);

@@ -42,6 +42,9 @@ fn uuid(_: &[Value], scope: &dyn Scope) -> Outcome {
 /// Longer ones would be cut off silently.
 const MOST_BYTES: usize = 72;
 
+/// The greatest cost that a plan is kept waiting for.
+const MOST_COST: u32 = 20;
+
 fn bcrypt(args: &[Value], scope: &dyn Scope) -> Outcome {
     if args.len() > 2 {
         return refuse("bcrypt() takes no more than two arguments");
@@ -59,6 +62,10 @@ fn bcrypt(args: &[Value], scope: &dyn Scope) -> Outcome {
     let Some(bits) = u32::try_from(cost).ok().filter(|cost| *cost <= 31) else {
         return failed(&format!("crypto/bcrypt: cost {cost} is outside allowed range (4,31)"));
     };
+    // Each more is twice as long: that is a minute, and the most that there is, two days.
+    if bits > MOST_COST {
+        return failed(&format!("bcrypt: cost {bits} takes hours: {MOST_COST} at most"));
+    }
     let Some(salt) = scope.random() else { return Ok(Value::unknown_not_null(Type::String)) };
     let encode = |bytes: &[u8]| GeneralPurpose::new(&BCRYPT, NO_PAD).encode(bytes);
     let hash = blowfish_hash(text(args, 0).as_bytes(), bits, &salt);

@@ -457,6 +457,7 @@ fn fits(function: &str, at: usize, ty: &Type) -> bool {
     match function {
         "concat" | "setproduct" => sequence,
         "element" | "reverse" | "slice" if at == 0 => sequence,
+        "parseint" if at == 0 => matches!(ty, Type::Any | Type::String),
         "zipmap" if at == 1 => sequence,
         "lookup" | "values" if at == 0 => matches!(ty, Type::Any | Type::Map(_) | Type::Object(_)),
         _ => true,

@@ -84,7 +84,8 @@ fn compare(cases: &[Case]) -> (usize, usize) {
             }
             // Terraform's infinities, and `x % 0`.
             (Ok(_), Err(error))
-                if error.contains("Division by zero") || error.contains("the result is not a finite number") =>
+                if error.contains("Division by zero")
+                    || error.contains("the result is not a finite number") =>
             {
                 on_purpose += 1;
                 continue;

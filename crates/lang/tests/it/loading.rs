@@ -125,7 +125,10 @@ output "ids" {
     assert_eq!(node.provider.as_ref().unwrap().of.alias.as_deref(), Some("west"));
     let depends: Vec<String> = node.depends_on.iter().map(|r| r.subject.to_string()).collect();
     assert_eq!(depends, ["module.net", "data.cloud_image.os"]);
-    assert_eq!(node.lifecycle.replace_triggered_by.all().next().unwrap()[0].subject.to_string(), "cloud_key.k");
+    assert_eq!(
+        node.lifecycle.replace_triggered_by.all().next().unwrap()[0].subject.to_string(),
+        "cloud_key.k"
+    );
     assert_eq!((node.lifecycle.preconditions.len(), node.lifecycle.postconditions.len()), (1, 1));
     let key = &root.resources[&(Mode::Managed, "cloud_key".into(), "k".into())];
     assert!(matches!(key.lifecycle.ignore_changes, Choice::Is(IgnoreChanges::All)));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics, Sources, Style, render};
 use grappe_lang::{Config, Files, InstanceKey, MemoryFiles, Mode, Paths, Scope, load};
-use grappe_value::Value;
+use grappe_value::{Type, Value};
 
 /// A scope in which names stand for what was put in.
 #[derive(Default)]
@@ -57,6 +57,10 @@ impl Scope for TestScope {
         let shown = key.map_or_else(String::new, ToString::to_string);
         self.reads.borrow_mut().push(format!("{data}{ty}.{name}{shown}"));
         instance(find(&self.resources, &format!("{data}{ty}.{name}"))?, key)
+    }
+    fn resource_type(&self, mode: Mode, ty: &str, name: &str) -> Option<(Type, bool)> {
+        let value = self.resources.get(&format!("{}{ty}.{name}", mode.prefix()))?;
+        (mode != Mode::Data).then(|| (value.ty(), false))
     }
     fn module(
         &self,

@@ -157,7 +157,8 @@ fn what_is_known_of_the_unknown_is_what_terraform_knows() {
         ("b", Value::unknown_not_null(Type::Bool)),
         ("l", Value::unknown_not_null(Type::list(Type::String))),
     ];
-    let scope = TestScope { variables: variables.map(|(k, v)| (k.to_owned(), v)).into(), ..TestScope::default() };
+    let scope =
+        TestScope { variables: variables.map(|(k, v)| (k.to_owned(), v)).into(), ..TestScope::default() };
     let mut wrong = Vec::new();
     for line in include_str!("refined.txt").lines().filter(|line| !line.starts_with('#')) {
         let Some((text, expected)) = line.split_once("  =>  ") else { continue };
@@ -178,7 +179,8 @@ fn what_is_good_for_one_run_only_is_told_from_the_rest() {
         ("both", ephemeral(Value::from("x").sensitive())),
         ("mixed", Value::object([("a", Value::from(1i64)), ("b", ephemeral(Value::tuple(["x".into()])))])),
     ];
-    let scope = TestScope { variables: variables.map(|(k, v)| (k.to_owned(), v)).into(), ..TestScope::default() };
+    let scope =
+        TestScope { variables: variables.map(|(k, v)| (k.to_owned(), v)).into(), ..TestScope::default() };
     for (text, shown, is_ephemeral, is_sensitive) in [
         ("var.e", "(ephemeral value)", true, false),
         ("\"a-${var.e}\"", "(ephemeral value)", true, false),

@@ -89,7 +89,10 @@ fn a_plan_that_was_saved_is_given_its_variables_again() {
     let text = serde_json::to_string(&plan).unwrap();
     let mut read: grappe_plan::Plan = serde_json::from_str(&text).unwrap();
     assert!(!read.variables.contains_key("given"));
-    read.variables.insert("given".into(), grappe_value::Value::from("again").with_marks(grappe_value::Marks::EPHEMERAL));
+    read.variables.insert(
+        "given".into(),
+        grappe_value::Value::from("again").with_marks(grappe_value::Marks::EPHEMERAL),
+    );
     lab.steps.clear();
     lab.run_in_order(&read);
     assert!(lab.steps.iter().any(|step| step.contains("lab_vault.v local-exec")), "{:?}", lab.steps);

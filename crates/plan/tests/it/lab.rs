@@ -226,7 +226,10 @@ impl Lab {
     }
 
     /// Plans and applies, wave after wave, until nothing is open. Gives the plans.
-    pub(crate) fn run_waves(&mut self, mut choose: impl FnMut(usize) -> usize) -> Result<Vec<Plan>, Diagnostics> {
+    pub(crate) fn run_waves(
+        &mut self,
+        mut choose: impl FnMut(usize) -> usize,
+    ) -> Result<Vec<Plan>, Diagnostics> {
         let mut waves = Waves::default();
         let mut plans = vec![self.try_plan()?];
         while let Some(plan) = plans.last() {
@@ -323,7 +326,8 @@ impl Lab {
     fn opened(&mut self, addr: &InstanceAddr, config: &Value) -> Value {
         self.opens += 1;
         self.steps.push(format!("open {addr}"));
-        let token = format!("{}-{}", config.get("role").and_then(Value::as_str).unwrap_or_default(), self.opens);
+        let token =
+            format!("{}-{}", config.get("role").and_then(Value::as_str).unwrap_or_default(), self.opens);
         config.clone().with_attr("token", token.into()).with_marks(grappe_value::Marks::EPHEMERAL)
     }
 

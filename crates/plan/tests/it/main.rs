@@ -17,4 +17,5 @@ mod providers;
 mod provisioners;
 mod refuse;
 mod rules;
+mod seed;
 mod timeouts;

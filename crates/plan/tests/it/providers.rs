@@ -71,7 +71,10 @@ fn a_configuration_stays_as_long_as_objects_use_it() {
     assert_snapshot!(lab.refused(), @r#"Provider configuration not present: The state has objects that were made with the provider configuration lab.by["south"], and it is no longer in the configuration. (put the `provider` block back until they are destroyed)"#);
     // First the objects.
     let without = TEXT
-        .replace("for_each = toset(var.regions)\n      provider", "for_each = toset([\"north\"])\n      provider")
+        .replace(
+            "for_each = toset(var.regions)\n      provider",
+            "for_each = toset([\"north\"])\n      provider",
+        )
         .replace("for_each  = toset(var.regions)", "for_each  = toset([\"north\"])");
     lab.main(&without);
     let plan = lab.plan();

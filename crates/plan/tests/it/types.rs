@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use grappe_provider::{
-    AnyDataSource, AnyEphemeral, AnyProvisioner, AnyResource, Change, Context, DataSource, EphemeralResource, Fault, Importable, Opened, Problem,
-    Provider, Registry, Resource, Setup, StepContext, erased,
+    AnyDataSource, AnyEphemeral, AnyProvisioner, AnyResource, Change, Context, DataSource, EphemeralResource,
+    Fault, Importable, Opened, Problem, Provider, Registry, Resource, Setup, StepContext, erased,
 };
 use grappe_value::{Attribute, Nesting, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
@@ -229,7 +229,7 @@ impl Provider for Lab {
 }
 
 /// A step: its name, its arguments and those of its connection.
-struct Shout(&'static str, Schema, Option<Schema>);
+pub(crate) struct Shout(pub(crate) &'static str, pub(crate) Schema, pub(crate) Option<Schema>);
 
 fn shout() -> Schema {
     Schema::new("").attr("command", Attribute::required(Type::String, ""))

@@ -85,7 +85,9 @@ impl Resource for HostFile {
         if given != 1 {
             problems.push(Problem {
                 attribute: Default::default(),
-                message: format!("{given} of content, sensitive_content, content_base64 and content_wo are given"),
+                message: format!(
+                    "{given} of content, sensitive_content, content_base64 and content_wo are given"
+                ),
                 hint: Some("give exactly one of them; an empty file has content = \"\"".into()),
                 warning: false,
             });
@@ -114,7 +116,8 @@ impl Resource for HostFile {
         let stored_nowhere = change.config.get("content_wo").is_some_and(|value| !value.is_null());
         if stored_nowhere {
             // Of what is stored nowhere the sum may tell more than it should.
-            let before = change.prior.filter(|_| !change.changes("content_wo_version")).and_then(|p| p.get("sha256"));
+            let before =
+                change.prior.filter(|_| !change.changes("content_wo_version")).and_then(|p| p.get("sha256"));
             let sum = before.cloned().unwrap_or_else(|| Value::unknown_not_null(Type::String));
             change.set("sha256", sum.sensitive());
             return;
@@ -154,7 +157,17 @@ impl Resource for HostFile {
     }
 
     async fn import(&self, ctx: &Context<Hosts>, id: &str, args: Args) -> Result<Option<Imported>, Fault> {
-        let Args { host, content, sensitive_content, content_base64, content_wo_version, mode, owner, group, .. } = args;
+        let Args {
+            host,
+            content,
+            sensitive_content,
+            content_base64,
+            content_wo_version,
+            mode,
+            owner,
+            group,
+            ..
+        } = args;
         let path = id.to_owned();
         let state = State {
             host,

@@ -99,7 +99,9 @@ impl EphemeralResource for Ephemeral {
     }
 
     fn schema(&self) -> Schema {
-        schema("A key pair that is stored nowhere: another one each time that it is made, while planning and while applying.")
+        schema(
+            "A key pair that is stored nowhere: another one each time that it is made, while planning and while applying.",
+        )
     }
 
     fn validate(&self, config: &Value) -> Vec<Problem> {
@@ -122,10 +124,7 @@ fn schema(description: &'static str) -> Schema {
             Attribute::optional(Type::String, "P256, P384 or P521.").default("P256").replace(),
         )
         .attr("rsa_bits", Attribute::optional(Type::Number, "From 2048 to 8192.").default(2048).replace())
-        .attr(
-            "private_key_pem",
-            secret("The private key: PKCS #1 (RSA), SEC 1 (ECDSA), PKCS #8 (ED25519)."),
-        )
+        .attr("private_key_pem", secret("The private key: PKCS #1 (RSA), SEC 1 (ECDSA), PKCS #8 (ED25519)."))
         .attr("private_key_pem_pkcs8", secret("The private key in PKCS #8."))
         .attr("private_key_openssh", secret("The private key as OpenSSH writes it."))
         .attr("public_key_pem", shown("The public key in PEM."))
@@ -138,10 +137,7 @@ fn validate(config: &Value) -> Vec<Problem> {
     let text = |name| config.get(name).and_then(Value::as_str);
     let bits = config.get("rsa_bits").and_then(Value::as_number).and_then(grappe_value::Number::as_i64);
     let Some(algorithm) = text("algorithm") else { return Vec::new() };
-    parse(algorithm, text("ecdsa_curve").unwrap_or("P256"), bits.unwrap_or(2048))
-        .err()
-        .into_iter()
-        .collect()
+    parse(algorithm, text("ecdsa_curve").unwrap_or("P256"), bits.unwrap_or(2048)).err().into_iter().collect()
 }
 
 async fn make(ctx: &Context<()>, args: Args) -> Result<State, Fault> {

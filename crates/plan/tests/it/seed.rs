@@ -1,0 +1,176 @@
+//! The plan of the OpenStack text that this project began with, as written: it parses, evaluates and plans, with the schemas that the provider's types have
+//! there.
+
+use std::sync::Arc;
+
+use grappe_provider::{AnyResource, Context, Fault, Provider, Registry, Resource, Setup, erased};
+use grappe_value::{Attribute, Nesting, Schema, Type, Value};
+use insta::assert_snapshot;
+
+use crate::lab::{Lab, text};
+use crate::types::{Nothing, Shout};
+
+/// A type of which only the schema matters.
+struct Kind(&'static str, fn() -> Schema);
+
+impl Resource for Kind {
+    type Client = ();
+    type Args = Nothing;
+    type State = Nothing;
+
+    fn name(&self) -> &'static str {
+        self.0
+    }
+    fn schema(&self) -> Schema {
+        self.1()
+    }
+    async fn read(&self, _: &Context<()>, _: Nothing) -> Result<Option<Nothing>, Fault> {
+        Err(Fault::permanent("the planner does no I/O"))
+    }
+    async fn create(&self, _: &Context<()>, _: Nothing) -> Result<Nothing, Fault> {
+        Err(Fault::permanent("the planner does no I/O"))
+    }
+    async fn delete(&self, _: &Context<()>, _: Nothing) -> Result<(), Fault> {
+        Err(Fault::permanent("the planner does no I/O"))
+    }
+}
+
+fn port() -> Schema {
+    let fixed_ip = Schema::new("")
+        .attr("subnet_id", Attribute::optional_computed(Type::String, ""))
+        .attr("ip_address", Attribute::optional(Type::String, ""));
+    let pair = Schema::new("")
+        .attr("ip_address", Attribute::required(Type::String, ""))
+        .attr("mac_address", Attribute::optional(Type::String, ""));
+    Schema::new("")
+        .attr("network_id", Attribute::required(Type::String, "").replace())
+        .attr("admin_state_up", Attribute::optional_computed(Type::Bool, ""))
+        .attr("security_group_ids", Attribute::optional(Type::set(Type::String), ""))
+        .attr("id", Attribute::computed(Type::String, ""))
+        .block("fixed_ip", Nesting::List, fixed_ip)
+        .block("allowed_address_pairs", Nesting::Set, pair)
+}
+
+fn instance() -> Schema {
+    let network = Schema::new("")
+        .attr("port", Attribute::optional(Type::String, "").replace())
+        .attr("uuid", Attribute::optional_computed(Type::String, "").replace());
+    Schema::new("")
+        .attr("name", Attribute::required(Type::String, ""))
+        .attr("image_name", Attribute::optional_computed(Type::String, "").replace())
+        .attr("flavor_name", Attribute::optional_computed(Type::String, ""))
+        .attr("user_data", Attribute::optional(Type::String, "").replace())
+        .attr("metadata", Attribute::optional(Type::map(Type::String), ""))
+        .attr("access_ip_v4", Attribute::computed(Type::String, ""))
+        .attr("id", Attribute::computed(Type::String, ""))
+        .block("network", Nesting::List, network)
+}
+
+fn null() -> Schema {
+    Schema::new("")
+        .attr("triggers", Attribute::optional(Type::map(Type::String), "").replace())
+        .attr("id", Attribute::computed(Type::String, ""))
+}
+
+struct OpenStack;
+
+impl Provider for OpenStack {
+    type Client = ();
+    type Config = Nothing;
+
+    fn name(&self) -> &'static str {
+        "openstack"
+    }
+    fn schema(&self) -> Schema {
+        Schema::new("")
+            .attr("auth_url", Attribute::optional(Type::String, ""))
+            .attr("token", Attribute::optional(Type::String, "").sensitive())
+    }
+    fn resources(&self) -> Vec<Box<dyn AnyResource>> {
+        vec![
+            erased::resource(Kind("openstack_networking_port_v2", port)),
+            erased::resource(Kind("openstack_compute_instance_v2", instance)),
+        ]
+    }
+    async fn configure(&self, _: &Setup, _: Nothing) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+struct Null;
+
+impl Provider for Null {
+    type Client = ();
+    type Config = Nothing;
+
+    fn name(&self) -> &'static str {
+        "null"
+    }
+    fn resources(&self) -> Vec<Box<dyn AnyResource>> {
+        vec![erased::resource(Kind("null_resource", null))]
+    }
+    async fn configure(&self, _: &Setup, _: Nothing) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+fn lab() -> Lab {
+    let connection = Schema::new("")
+        .attr("host", Attribute::required(Type::String, ""))
+        .attr("user", Attribute::optional(Type::String, ""))
+        .attr("agent", Attribute::optional(Type::Bool, ""));
+    let exec = Schema::new("").attr("inline", Attribute::optional(Type::list(Type::String), ""));
+    let file = Schema::new("")
+        .attr("content", Attribute::optional(Type::String, ""))
+        .attr("destination", Attribute::required(Type::String, ""));
+    let mut lab = Lab::new();
+    lab.registry = Registry::default()
+        .with(erased::provider(OpenStack))
+        .with(erased::provider(Null))
+        .with_provisioner(Arc::new(Shout("remote-exec", exec, Some(connection.clone()))))
+        .with_provisioner(Arc::new(Shout("file", file, Some(connection))));
+    lab.file("templates/cloud-config.tpl", include_str!("seed/templates/cloud-config.tpl"));
+    lab.main(include_str!("seed/main.tf"));
+    lab.variables.insert("openstack_token".into(), "token".into());
+    lab
+}
+
+#[test]
+fn it_is_planned_as_it_is_written() {
+    let mut lab = lab();
+    let plan = lab.plan();
+    assert_snapshot!(text(&plan), @"");
+    let after = |addr: &str| {
+        let change = plan.changes.iter().find(|c| c.addr.to_string() == addr).unwrap();
+        change.after.clone().unwrap()
+    };
+    let port = after("openstack_networking_port_v2.k8s_port[2]");
+    assert_eq!(port.get("admin_state_up").unwrap().as_bool(), Some(true));
+    let pairs = port.get("allowed_address_pairs").unwrap().as_items().unwrap();
+    let pairs: Vec<&str> =
+        pairs.iter().map(|p| p.get("ip_address").and_then(Value::as_str).unwrap()).collect();
+    assert_eq!(pairs, ["10.233.0.0/18", "10.233.64.0/18"]);
+    let master = after("openstack_compute_instance_v2.k8s_node[1]");
+    assert_eq!(master.get("network").unwrap().as_items().unwrap().len(), 2, "two cards, one for the admins");
+    assert_eq!(
+        master.get("user_data").unwrap().as_str().unwrap(),
+        "#cloud-config\npackages:\n  - docker-ce=18.06*\nwrite_files:\n  - path: /etc/masters.d/0\n  - path: /etc/masters.d/1\n"
+    );
+    let worker = after("openstack_compute_instance_v2.k8s_node[2]");
+    assert_eq!(worker.get("metadata").unwrap().get("role").unwrap().as_str(), Some("worker"));
+    assert_eq!(worker.get("network").unwrap().as_items().unwrap().len(), 1);
+}
+
+#[test]
+fn it_is_applied_and_a_node_more_touches_what_it_must() {
+    let mut lab = lab();
+    let plan = lab.plan();
+    lab.run(&plan, |n| n - 1);
+    assert_snapshot!(lab.steps.join("\n"), @"");
+    assert!(lab.plan().is_empty(), "{}", text(&lab.plan()));
+    lab.variables.insert("nodes_count".into(), "4".into());
+    assert_snapshot!(text(&lab.plan()), @"");
+    // Without the network of administration.
+    lab.variables.insert("public".into(), "true".into());
+    assert_snapshot!(text(&lab.plan()), @"");
+}
