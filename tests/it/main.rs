@@ -1,6 +1,7 @@
 //! grappe as its users run it: a process, a plan folder, exit codes, what is printed and what is left on disk.
 
 mod bad_input;
+mod chaos;
 mod commands;
 mod ephemeral;
 mod imports;

@@ -39,6 +39,20 @@ impl Sandbox {
         Sandbox { root, plan }
     }
 
+    /// Another one that holds the same: what was made in this one too.
+    pub(crate) fn twin(&self) -> Self {
+        let twin = Self::empty();
+        copy_all(&self.root.path().join("home"), &twin.home());
+        copy_all(&self.dir(), &twin.dir());
+        twin
+    }
+
+    /// Leaves the plan folder on disk, to be looked at.
+    pub(crate) fn keep(self) -> PathBuf {
+        let _ = self.root.keep();
+        self.plan
+    }
+
     /// A copy of a plan folder of this repository.
     pub(crate) fn of_plan(name: &str) -> Self {
         let sandbox = Self::empty();
@@ -176,17 +190,25 @@ fn plans() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("plans")
 }
 
+/// What earlier runs left is no part of the plan.
 fn copy(from: &Path, to: &Path) {
+    copy_but(from, to, &["grappe.state", ".grappe"]);
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    copy_but(from, to, &[]);
+}
+
+fn copy_but(from: &Path, to: &Path, but: &[&str]) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let (name, path) = (entry.file_name(), entry.path());
-        // What earlier runs left is no part of the plan.
-        if matches!(name.to_str(), Some("grappe.state" | ".grappe")) {
+        if name.to_str().is_some_and(|name| but.contains(&name)) {
             continue;
         }
         if path.is_dir() {
-            copy(&path, &to.join(name));
+            copy_but(&path, &to.join(name), but);
         } else {
             std::fs::copy(&path, to.join(name)).unwrap();
         }

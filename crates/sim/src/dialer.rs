@@ -3,11 +3,13 @@
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt as _};
 use grappe_ssh::{Dialer, Stream};
 
 use crate::World;
+use crate::world::mishap::Asked;
 
 struct WorldDialer(Arc<World>);
 
@@ -34,6 +36,11 @@ impl Dialer for WorldDialer {
                 if port != 22 {
                     let text = format!("simulated machine: nothing listens on port {port}");
                     return Err(io::Error::new(io::ErrorKind::ConnectionRefused, text));
+                }
+                if world.mishap(Asked::Sshd).is_some() {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    let text = format!("simulated network: {ip} does not answer");
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, text));
                 }
                 let stream = world.dial_ssh(&machine).await?;
                 Ok(Box::new(stream) as Box<dyn Stream>)

@@ -12,10 +12,12 @@ use russh::keys::{Algorithm, HashAlg, PrivateKey};
 use russh::server::{Auth, Handle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, MethodKind, MethodSet};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use crate::shell::Shell;
 use crate::shell::io::{Fd, Input, Io};
-use crate::world::World;
+use crate::world::mishap::{Asked, Met};
+use crate::world::{Mishap, World};
 
 /// Listening machines.
 #[derive(Debug, Default)]
@@ -130,8 +132,15 @@ async fn accept(
         // Failing to switch Nagle off only costs time.
         let _ = socket.set_nodelay(true);
         let peer = socket.peer_addr().ok();
-        let client =
-            Client { world, machine: machine.clone(), peer, user: String::new(), channels: BTreeMap::new() };
+        let hang_up = Arc::new(Notify::new());
+        let client = Client {
+            world,
+            machine: machine.clone(),
+            peer,
+            user: String::new(),
+            channels: BTreeMap::new(),
+            hang_up: hang_up.clone(),
+        };
         let Ok((socket, twin)) = split_off(socket) else { continue };
         let (config, mut watch) = (config.clone(), watch.clone());
         tokio::spawn(async move {
@@ -143,6 +152,9 @@ async fn accept(
             };
             tokio::select! {
                 () = serve => {}
+                () = hang_up.notified() => {
+                    let _ = twin.shutdown(std::net::Shutdown::Both);
+                }
                 // An error means that the machine's entry is gone: cut as well.
                 _ = watch.wait_for(|cut| *cut) => {
                     let _ = twin.shutdown(std::net::Shutdown::Both);
@@ -166,6 +178,8 @@ struct Client {
     peer: Option<SocketAddr>,
     user: String,
     channels: BTreeMap<ChannelId, Running>,
+    /// Cuts this connection.
+    hang_up: Arc<Notify>,
 }
 
 struct Running {
@@ -227,6 +241,11 @@ impl Client {
         let Some(running) = self.channels.get_mut(&channel) else { return session.channel_failure(channel) };
         let Some(stdin) = running.pending.take() else { return session.channel_failure(channel) };
         session.channel_success(channel)?;
+        let met = self.world.mishap(Asked::Command);
+        if met.is_some_and(|met| met.mishap == Mishap::Drop) {
+            self.hang_up.notify_one();
+            return Ok(());
+        }
         let job = Job {
             world: self.world.clone(),
             machine: self.machine.clone(),
@@ -236,8 +255,10 @@ impl Client {
             cancelled: running.cancelled.clone(),
         };
         let (send, receive) = tokio::sync::mpsc::unbounded_channel();
-        tokio::spawn(pump(session.handle(), channel, receive, running.ended.clone()));
-        let latency = self.world.with(|s| s.knobs.latency_ms);
+        let lost = met.filter(|met| met.mishap == Mishap::Lost).map(|_| self.hang_up.clone());
+        tokio::spawn(pump(session.handle(), channel, receive, running.ended.clone(), lost));
+        let slow = met.filter(|met| met.mishap == Mishap::Slow).map_or(0, Met::delay_ms);
+        let latency = self.world.with(|s| s.knobs.latency_ms) + slow;
         tokio::spawn(async move {
             if latency > 0 {
                 tokio::time::sleep(Duration::from_millis(latency)).await;
@@ -263,12 +284,13 @@ enum Out {
     Exit(i32),
 }
 
-/// Carries a job's output to the client.
+/// Carries a job's output to the client. `lost` cuts the connection in the place of saying how it ended.
 async fn pump(
     handle: Handle,
     channel: ChannelId,
     mut receive: tokio::sync::mpsc::UnboundedReceiver<Out>,
     ended: Arc<AtomicBool>,
+    lost: Option<Arc<Notify>>,
 ) {
     while let Some(out) = receive.recv().await {
         // A client that is gone reads nothing more; the job then ends by its cancel flag.
@@ -277,6 +299,9 @@ async fn pump(
             Out::Stderr(bytes) => handle.extended_data(channel, 1, bytes).await.is_ok(),
             Out::Exit(status) => {
                 ended.store(true, Ordering::Relaxed);
+                if let Some(hang_up) = lost {
+                    return hang_up.notify_one();
+                }
                 let status = u32::try_from(status & 0xff).unwrap_or(255);
                 let _ = handle.exit_status_request(channel, status).await;
                 let _ = handle.eof(channel).await;

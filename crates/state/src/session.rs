@@ -31,7 +31,7 @@ pub struct Session {
 
 impl Session {
     pub(crate) fn new(store: Store, lock: Lock, loaded: Loaded) -> Self {
-        let Loaded { ledger, base, journal } = loaded;
+        let Loaded { ledger, base, journal, folded: _ } = loaded;
         Session { writer: None, lock, store, ledger, base, journal, lines: 0, queued: VecDeque::new() }
     }
 

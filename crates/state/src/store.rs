@@ -45,6 +45,8 @@ pub(crate) struct Loaded {
     pub(crate) base: u64,
     /// The good lines and bytes of a journal that is to be gone on with.
     pub(crate) journal: Option<(u64, u64)>,
+    /// Whether there is a journal that is in the snapshot already.
+    pub(crate) folded: bool,
 }
 
 impl Store {
@@ -141,8 +143,12 @@ impl Store {
     ///
     /// # Errors
     /// As of [`Store::load`].
-    pub fn session(&self, lock: Lock) -> Result<Session, StateError> {
+    pub fn session(&self, mut lock: Lock) -> Result<Session, StateError> {
         let loaded = self.read()?;
+        if loaded.folded {
+            // Its run was killed as it was about to remove it.
+            lock.0.drop_journal()?;
+        }
         Ok(Session::new(self.clone(), lock, loaded))
     }
 
@@ -152,7 +158,7 @@ impl Store {
         let mut ledger = snapshot.transpose()?.unwrap_or_default();
         let base = ledger.state.serial;
         let path = self.storage.journal_place();
-        let Some(bytes) = journal else { return Ok(Loaded { ledger, base, journal: None }) };
+        let Some(bytes) = journal else { return Ok(Loaded { ledger, base, journal: None, folded: false }) };
         let refuse = |source| StateError::Journal { path: path.clone(), source };
         let replay = journal::read(&bytes).map_err(refuse)?;
         let lines = replay.records.len();
@@ -162,7 +168,7 @@ impl Store {
             if let (0, Record::Begin { lineage, base: theirs, .. }) = (i, &record) {
                 let same = ledger.state.lineage.is_empty() || ledger.state.lineage == *lineage;
                 if same && *theirs < base {
-                    return Ok(Loaded { ledger, base, journal: None });
+                    return Ok(Loaded { ledger, base, journal: None, folded: true });
                 }
                 if !same || *theirs != base {
                     return Err(StateError::Mismatch {
@@ -180,7 +186,7 @@ impl Store {
                 .apply(record)
                 .map_err(|why| refuse(journal::JournalError::Impossible { line: i + 1, why }))?;
         }
-        Ok(Loaded { ledger, base, journal: Some((lines as u64, replay.good_bytes)) })
+        Ok(Loaded { ledger, base, journal: Some((lines as u64, replay.good_bytes)), folded: false })
     }
 
     /// A state in the form of a snapshot, as [`Store::text`] gives it. `path` is where it comes from, for messages.

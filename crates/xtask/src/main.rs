@@ -2,6 +2,7 @@
 
 mod bed;
 mod bench;
+mod chaos;
 mod check;
 mod differential;
 mod docs;
@@ -35,6 +36,9 @@ const HELP: &str = "cargo xtask COMMAND
                        otherwise); writes docs/kill-trial.md
   plan SHAPE SIZE DIR  write one of the plans of `bench`
   shapes DIR           write the plans of `bench shapes`
+  chaos [--kills N] [--seed S] [--only TRIAL]
+                       kills, full disks, mishaps of the cloud, clocks that jump: all of docs/chaos.md;
+                       with --only, one trial of a seed again
   record expressions|format|plans [--all]
                        ask terraform for what the kept tables lack (or for all of it again)
   differential [SEED [COUNT]]
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         ["bench", "shapes"] => shapes::run(),
         ["shapes", dir] => shapes::command(dir),
         ["bench", ref sizes @ ..] => bench::run(sizes),
+        ["chaos", ref flags @ ..] => chaos::run(flags),
         ["differential", ref words @ ..] => differential::run(words),
         ["kill-trial", ref words @ ..] => kill_trial::run(words),
         ["plan", shape, size, dir] => growing::command(shape, size, dir),

@@ -28,6 +28,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("runc", "runc"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("mke2fs", "e2fsprogs"),
+    ("strace", "strace"),
+    ("faketime", "faketime"),
 ];
 
 /// Installs what is missing where it can, and says what is missing where it can't.

@@ -9,13 +9,15 @@ mod port;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use grappe_provider::{AnyProvider, AnyResource, Context, Fault, Provider, Setup, erased};
 use grappe_ssh::Pool;
 use grappe_value::{Attribute, Schema, Type};
 use serde::Deserialize;
 
-use crate::{ApiError, Knobs, World};
+use crate::world::mishap::Asked;
+use crate::{ApiError, Knobs, Mishap, World};
 
 /// The world's file where the configuration names none: beside the state.
 pub const WORLD_FILE: &str = "world.json";
@@ -43,6 +45,8 @@ pub struct Config {
     boot_latency_ms: u64,
     latency_ms: u64,
     fail: BTreeMap<String, u32>,
+    faults: BTreeMap<Mishap, u32>,
+    fault_seed: u64,
 }
 
 /// An open world.
@@ -72,6 +76,16 @@ impl Provider for SimProvider {
                      `{ \"kubeadm join\" = 2 }`. Calls of the simulated cloud are `create sim_machine`, `delete sim_port` and so on.",
                 ),
             )
+            .attr(
+                "faults",
+                Attribute::optional(
+                    Type::map(Type::Number),
+                    "Mishaps by chance: how many of a hundred calls of the simulated cloud and commands on its hosts meet each, as in `{ \"429\" = 5, lost = 2 }`. \
+                     `429` (come back in a second) and `500` are the cloud's; with `timeout` no answer comes, and what was asked for may have been done; with `drop` \
+                     the connection ends before it is begun, with `lost` after it is done; `slow` takes up to a second longer.",
+                ),
+            )
+            .attr("fault_seed", Attribute::optional(Type::Number, "What the chance of `faults` begins with: the same calls in the same order meet the same.").default(0))
     }
 
     fn notice(&self) -> Option<&'static str> {
@@ -105,13 +119,13 @@ impl Provider for SimProvider {
 
 /// The configuration's faults and delays; the environment overrides them, for tests of whole runs.
 fn knobs(config: Config) -> Result<Knobs, Fault> {
-    let mut knobs =
-        Knobs { boot_latency_ms: config.boot_latency_ms, latency_ms: config.latency_ms, fail: config.fail };
+    let Config { boot_latency_ms, latency_ms, fail, faults, fault_seed, world: _ } = config;
+    let mut knobs = Knobs { boot_latency_ms, latency_ms, fail, faults, fault_seed };
     let bad =
         |name: &str| Fault::permanent(format!("the environment variable {name} is not what it should be"));
     let number = |name: &str, into: &mut u64| match std::env::var(name) {
         Ok(text) => {
-            text.parse().map(|n| *into = n).map_err(|_| bad(name).hint("it is a number of milliseconds"))
+            text.parse().map(|n| *into = n).map_err(|_| bad(name).hint("it is a whole number"))
         }
         Err(_) => Ok(()),
     };
@@ -152,7 +166,40 @@ async fn call<R: Send + 'static>(
     f: impl FnOnce(&Arc<World>) -> Result<R, ApiError> + Send + 'static,
 ) -> Result<R, Fault> {
     let world = ctx.client().world.clone();
-    blocking(move || world.maybe_fail(words).and_then(|()| f(&world)).map_err(|e| fault(&e))).await
+    let met = world.mishap(Asked::Cloud);
+    let cut = |when: &str| Fault::transient(format!("simulated cloud: {words}: the connection ended {when}"));
+    match met.map(|met| met.mishap) {
+        Some(Mishap::Busy) => {
+            return Err(Fault::transient(format!("simulated cloud: {words}: 429 Too Many Requests"))
+                .after(Duration::from_secs(1)));
+        }
+        Some(Mishap::Broken) => {
+            return Err(Fault::transient(format!("simulated cloud: {words}: 500 Internal Server Error")));
+        }
+        Some(Mishap::Drop) => return Err(cut("before it was asked for")),
+        _ => {}
+    }
+    let late = |ms| tokio::time::sleep(Duration::from_millis(ms));
+    let unanswered = || Fault::transient(format!("simulated cloud: {words}: no answer within a second"));
+    if let Some(met) = met {
+        match met.mishap {
+            Mishap::Slow => late(met.delay_ms()).await,
+            Mishap::Timeout if met.number % 2 == 0 => {
+                late(1_000).await;
+                return Err(unanswered());
+            }
+            _ => {}
+        }
+    }
+    let done = blocking(move || world.maybe_fail(words).and_then(|()| f(&world)).map_err(|e| fault(&e))).await;
+    match met.map(|met| met.mishap) {
+        Some(Mishap::Lost) => Err(cut("before the answer")),
+        Some(Mishap::Timeout) => {
+            late(1_000).await;
+            Err(unanswered())
+        }
+        _ => done,
+    }
 }
 
 /// Metadata with an idempotency key.

@@ -8,6 +8,7 @@ mod api;
 mod boot;
 mod cloud_init;
 mod exec;
+pub mod mishap;
 pub mod model;
 pub mod net;
 mod store;
@@ -23,6 +24,7 @@ pub(crate) use cloud_init::STACK;
 
 pub use api::{ApiError, NewMachine, NewPort};
 pub use exec::Output;
+pub use mishap::Mishap;
 pub use model::{Knobs, Machine, Network, Port, Quota, State};
 pub use store::StoreError;
 

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 
+use super::mishap::Mishap;
 use super::table::Table;
 use crate::cluster::Cluster;
 use crate::host::Host;
@@ -112,6 +113,10 @@ pub struct Knobs {
     /// How often commands that start with these words fail before they are let through: `{"kubeadm join": 2}`. The words of the provider
     /// part's own calls are `create sim_machine`, `delete sim_port` and so on.
     pub fail: BTreeMap<String, u32>,
+    /// How many of a hundred calls and commands meet each mishap, by chance.
+    pub faults: BTreeMap<Mishap, u32>,
+    /// What the chance of [`Knobs::faults`] begins with.
+    pub fault_seed: u64,
 }
 
 /// Everything, under one lock.
@@ -133,6 +138,10 @@ pub struct State {
     pub knobs: Knobs,
     /// How many failures of [`Knobs::fail`] are left, by its keys.
     pub fail_left: BTreeMap<String, u32>,
+    /// How often each mishap of [`Knobs::faults`] has come about.
+    pub mishaps: BTreeMap<Mishap, u64>,
+    /// How often chance was asked in this process.
+    pub(super) drawn: u64,
     /// Programs that run now, by machine and name, and how many of each. They die with this process, so they are not in the file.
     pub processes: BTreeMap<(String, String), u32>,
     /// Set by whoever changes one of the plain fields.
@@ -150,6 +159,8 @@ struct Stored {
     knobs: Knobs,
     #[serde(default)]
     fail_left: BTreeMap<String, u32>,
+    #[serde(default)]
+    mishaps: BTreeMap<Mishap, u64>,
     networks: BTreeMap<String, Network>,
     ports: BTreeMap<String, Port>,
     machines: BTreeMap<String, Machine>,
@@ -189,6 +200,8 @@ impl State {
             quota: stored.quota,
             knobs: stored.knobs,
             fail_left: stored.fail_left,
+            mishaps: stored.mishaps,
+            drawn: 0,
             processes: BTreeMap::new(),
             dirty: false,
         })
@@ -197,11 +210,12 @@ impl State {
     /// The world file's text. Items not touched since the last call are not serialised again.
     pub fn to_json(&mut self) -> Result<String, serde_json::Error> {
         let mut out = format!(
-            "{{\"version\":{VERSION},\"simulated\":true,\"clock_offset_ms\":{},\"quota\":{},\"knobs\":{},\"fail_left\":{}",
+            "{{\"version\":{VERSION},\"simulated\":true,\"clock_offset_ms\":{},\"quota\":{},\"knobs\":{},\"fail_left\":{},\"mishaps\":{}",
             self.clock_offset_ms,
             serde_json::to_string(&self.quota)?,
             serde_json::to_string(&self.knobs)?,
-            serde_json::to_string(&self.fail_left)?
+            serde_json::to_string(&self.fail_left)?,
+            serde_json::to_string(&self.mishaps)?
         );
         out.push_str(",\n\"networks\":");
         self.networks.write_json(&mut out)?;
