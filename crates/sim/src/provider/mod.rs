@@ -124,9 +124,7 @@ fn knobs(config: Config) -> Result<Knobs, Fault> {
     let bad =
         |name: &str| Fault::permanent(format!("the environment variable {name} is not what it should be"));
     let number = |name: &str, into: &mut u64| match std::env::var(name) {
-        Ok(text) => {
-            text.parse().map(|n| *into = n).map_err(|_| bad(name).hint("it is a whole number"))
-        }
+        Ok(text) => text.parse().map(|n| *into = n).map_err(|_| bad(name).hint("it is a whole number")),
         Err(_) => Ok(()),
     };
     number("GRAPPE_SIM_BOOT_LATENCY_MS", &mut knobs.boot_latency_ms)?;
@@ -134,6 +132,12 @@ fn knobs(config: Config) -> Result<Knobs, Fault> {
     if let Ok(text) = std::env::var("GRAPPE_SIM_FAIL") {
         knobs.fail = serde_json::from_str(&text)
             .map_err(|_| bad("GRAPPE_SIM_FAIL").hint("it is JSON such as {\"kubeadm join\": 2}"))?;
+    }
+    number("GRAPPE_SIM_FAULT_SEED", &mut knobs.fault_seed)?;
+    if let Ok(text) = std::env::var("GRAPPE_SIM_FAULTS") {
+        knobs.faults = serde_json::from_str(&text).map_err(|e| {
+            bad("GRAPPE_SIM_FAULTS").source(e).hint("it is JSON such as {\"429\": 5, \"lost\": 2}")
+        })?;
     }
     Ok(knobs)
 }
@@ -191,7 +195,8 @@ async fn call<R: Send + 'static>(
             _ => {}
         }
     }
-    let done = blocking(move || world.maybe_fail(words).and_then(|()| f(&world)).map_err(|e| fault(&e))).await;
+    let done =
+        blocking(move || world.maybe_fail(words).and_then(|()| f(&world)).map_err(|e| fault(&e))).await;
     match met.map(|met| met.mishap) {
         Some(Mishap::Lost) => Err(cut("before the answer")),
         Some(Mishap::Timeout) => {

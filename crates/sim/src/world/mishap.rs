@@ -112,8 +112,7 @@ mod tests {
             let mut state = State::default();
             state.knobs.fault_seed = seed;
             state.knobs.faults = [(Mishap::Busy, 10), (Mishap::Lost, 5)].into();
-            let met: Vec<_> =
-                (0..10_000).map(|_| state.mishap(Asked::Cloud).map(|met| met.mishap)).collect();
+            let met: Vec<_> = (0..10_000).map(|_| state.mishap(Asked::Cloud).map(|met| met.mishap)).collect();
             (met, state.mishaps)
         };
         let (met, counts) = drawn(7);

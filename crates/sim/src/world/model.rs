@@ -1,7 +1,8 @@
 //! What a world holds: networks, ports, machines, clusters, and its clock.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
@@ -152,6 +153,8 @@ pub struct State {
 struct Stored {
     version: u32,
     #[serde(default)]
+    saved_ms: i64,
+    #[serde(default)]
     clock_offset_ms: i64,
     #[serde(default)]
     quota: Quota,
@@ -191,6 +194,7 @@ impl State {
         }
         let stored: Stored = serde_json::from_str(text)?;
         debug_assert_eq!(stored.version, VERSION);
+        not_before(stored.saved_ms);
         Ok(State {
             clock_offset_ms: stored.clock_offset_ms,
             networks: stored.networks.into(),
@@ -210,7 +214,8 @@ impl State {
     /// The world file's text. Items not touched since the last call are not serialised again.
     pub fn to_json(&mut self) -> Result<String, serde_json::Error> {
         let mut out = format!(
-            "{{\"version\":{VERSION},\"simulated\":true,\"clock_offset_ms\":{},\"quota\":{},\"knobs\":{},\"fail_left\":{},\"mishaps\":{}",
+            "{{\"version\":{VERSION},\"simulated\":true,\"saved_ms\":{},\"clock_offset_ms\":{},\"quota\":{},\"knobs\":{},\"fail_left\":{},\"mishaps\":{}",
+            real_now(),
             self.clock_offset_ms,
             serde_json::to_string(&self.quota)?,
             serde_json::to_string(&self.knobs)?,
@@ -270,10 +275,28 @@ impl State {
     }
 }
 
-/// Milliseconds since 1970 by the real clock.
-pub fn real_now() -> i64 {
+/// The cloud's clock: it was read from this computer's when the process began, and goes on by itself.
+static CLOCK: LazyLock<Mutex<(Instant, i64)>> = LazyLock::new(|| {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    Mutex::new((Instant::now(), millis(since)))
+});
+
+/// Milliseconds since 1970. Somebody who sets this computer's clock does not set the cloud's.
+pub fn real_now() -> i64 {
+    let (begin, at) = *CLOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    at + millis(begin.elapsed())
+}
+
+/// A world that was saved then goes on from there: this computer's clock may have been set back since.
+fn not_before(then: i64) {
+    let late = then - real_now();
+    if late > 0 {
+        CLOCK.lock().unwrap_or_else(PoisonError::into_inner).1 += late;
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// `n` random hex digits.

@@ -2,7 +2,7 @@
 
 use grappe_provider_host::testing::{Action, Bench};
 use grappe_sim::provider::{WORLD_FILE, provider};
-use grappe_sim::{Knobs, World};
+use grappe_sim::{Knobs, Mishap, World};
 use grappe_ssh::Pool;
 use grappe_value::Value;
 use serde_json::json;
@@ -121,6 +121,23 @@ async fn planned_failures_are_transient() {
     let fault = cloud.bench.try_create("sim_network", &wanted).await.unwrap_err();
     assert!(fault.is_transient() && fault.summary.contains("simulated fault"), "{fault:?}");
     cloud.bench.create("sim_network", &wanted).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_while_its_answer_was_lost_is_not_made_twice() {
+    let cloud = cloud().await;
+    let wanted = json!({"name": "lan", "cidr": "10.0.0.0/24"});
+    let always = |mishap| Knobs { faults: [(mishap, 100)].into(), ..Knobs::default() };
+    for (mishap, made) in [(Mishap::Busy, 0), (Mishap::Broken, 0), (Mishap::Drop, 0), (Mishap::Lost, 1)] {
+        cloud.world.set_knobs(always(mishap)).unwrap();
+        let fault = cloud.bench.try_create("sim_network", &wanted).await.unwrap_err();
+        assert!(fault.is_transient(), "{fault:?}");
+        assert_eq!(cloud.world.networks().len(), made, "{mishap:?}");
+    }
+    cloud.world.set_knobs(always(Mishap::Slow)).unwrap();
+    cloud.bench.create("sim_network", &wanted).await;
+    assert_eq!(cloud.world.networks().len(), 1, "under the same key it is the same");
+    assert!(cloud.world.with(|state| state.mishaps.values().all(|n| *n == 1)), "each is counted");
 }
 
 #[tokio::test(flavor = "multi_thread")]

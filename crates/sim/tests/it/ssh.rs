@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
-use grappe_sim::NewMachine;
+use grappe_sim::{Knobs, Mishap, NewMachine};
 use grappe_ssh::{Auth, Endpoint, Exec, HostKeyCheck, Pool, WriteFile};
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
@@ -39,6 +39,22 @@ impl Reach {
     fn endpoint(&self, user: &str) -> Endpoint {
         let pinned = self.lab.world.host_public_key(&self.machine).unwrap();
         Endpoint::new(&self.address, user, Auth::key_file(&self.key), HostKeyCheck::Pinned(pinned))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_can_be_cut_before_a_command_and_after_it() {
+    let reach = reach();
+    let host = reach.pool.host(&reach.endpoint("root")).await.unwrap();
+    for (mishap, lines) in [(Mishap::Drop, ""), (Mishap::Lost, "did")] {
+        let knobs = Knobs { faults: [(mishap, 100)].into(), ..Knobs::default() };
+        reach.lab.world.set_knobs(knobs).unwrap();
+        let error = host.exec(Exec::new("echo did >> /root/it")).await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
+        reach.lab.world.set_knobs(Knobs::default()).unwrap();
+        let host = reach.pool.host(&reach.endpoint("root")).await.unwrap();
+        let read = host.exec(Exec::new("cat /root/it 2> /dev/null || true")).await.unwrap();
+        assert_eq!(read.stdout_str(), lines, "{mishap:?}");
     }
 }
 

@@ -64,6 +64,16 @@ fn a_kill_loses_nothing_that_was_acknowledged() {
 }
 
 #[test]
+fn its_clock_does_not_go_back() {
+    let later = grappe_sim::world::model::real_now() + 86_400_000;
+    let text = State::default().to_json().unwrap();
+    let (before, after) = text.split_once("\"saved_ms\":").unwrap();
+    let saved = format!("{before}\"saved_ms\":{later}{}", &after[after.find(',').unwrap()..]);
+    // Saved tomorrow: this computer's clock was set back since.
+    assert!(State::from_json(&saved).unwrap().now() >= later);
+}
+
+#[test]
 fn one_process_at_a_time_and_one_world_within_it() {
     let lab = Lab::new();
     let again = World::open(lab.world.path()).unwrap();
