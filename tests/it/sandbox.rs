@@ -105,7 +105,9 @@ impl Sandbox {
 
     /// A grappe that is about to run in the plan folder, with an environment of its own.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_grappe-e2e"));
+        // The released program, where what a run costs counts: cargo xtask chaos.
+        let program = std::env::var_os("GRAPPE_E2E_PROGRAM");
+        let mut command = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_grappe-e2e").into()));
         command
             .args(args)
             .current_dir(self.dir())

@@ -2,7 +2,7 @@
 //!
 //! The suite is the tests `chaos::` of package grappe-e2e; here they do all that they can, of which they do a share as tests.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -10,6 +10,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::bench::grappe;
 use crate::run::{cargo, say};
 use crate::setup;
 
@@ -35,11 +36,13 @@ pub(crate) fn run(flags: &[&str]) -> Result<()> {
         }
     }
     setup::ensure()?;
+    let grappe = grappe()?;
     say(format!("seed {seed} (again: cargo xtask chaos --kills {kills} --seed {seed})"));
     let mut tests = cargo();
-    tests.args(["test", "--release", "--quiet", "--package", "grappe-e2e", "--test", "it", "--"]);
+    tests.args(["test", "--quiet", "--package", "grappe-e2e", "--test", "it", "--"]);
     // Each part takes all processors.
     tests.args(["chaos::", "--nocapture", "--test-threads=1"]);
+    tests.env("GRAPPE_E2E_PROGRAM", grappe);
     tests.env("GRAPPE_CHAOS_KILLS", kills.to_string()).env("GRAPPE_CHAOS_SEED", seed.to_string());
     if let Some(only) = only {
         tests.env("GRAPPE_CHAOS_ONLY", only);
@@ -51,7 +54,8 @@ pub(crate) fn run(flags: &[&str]) -> Result<()> {
         let line = line?;
         match line.split('\t').collect::<Vec<_>>()[..] {
             ["chaos", row, column, n] => {
-                *counts.entry(row.to_owned()).or_default().entry(column.to_owned()).or_default() += number(n)?;
+                *counts.entry(row.to_owned()).or_default().entry(column.to_owned()).or_default() +=
+                    number(n)?;
             }
             _ => say(line),
         }
@@ -74,18 +78,51 @@ fn sum(counts: &Counts, column: &str) -> u64 {
     counts.values().filter_map(|row| row.get(column)).sum()
 }
 
-/// What was killed where; then all else, by part.
+/// Columns of the table of kills, each the sum of these counts.
+const PLACES: [(&str, &[&str]); 9] = [
+    ("kills", &["kills"]),
+    ("recovering", &["of them in a recovery"]),
+    ("journal", &["journal record", "journal written", "journal begun", "journal removed"]),
+    ("torn", &["torn journals"]),
+    ("snapshot", &["snapshot kept", "folder synced"]),
+    ("lock", &["lock"]),
+    ("file", &["file replaced"]),
+    ("world", &["world changed"]),
+    ("instant", &["random instant"]),
+];
+
+/// What was killed, how often and where; then all else that was counted.
 fn table(counts: &Counts) -> String {
-    let killed = |row: &&BTreeMap<String, u64>| row.contains_key("kills");
-    let of_kills = |name: &&String| !matches!(name.as_str(), "trials" | "lost");
-    let columns: BTreeSet<&String> = counts.values().filter(killed).flat_map(BTreeMap::keys).filter(of_kills).collect();
-    let mut out = String::from("\n");
-    for (row, counts) in counts {
-        let cells: Vec<String> =
-            columns.iter().filter_map(|c| Some(format!("{c} {}", counts.get(*c)?))).collect();
-        let rest = counts.iter().filter(|(name, _)| !columns.contains(name));
-        let rest: Vec<String> = rest.map(|(name, n)| format!("{name} {n}")).collect();
-        let _ = writeln!(out, "{row:20} {}", [cells, rest].concat().join(", "));
+    let mut out = format!("\n{:<18}", "killed");
+    for (name, _) in PLACES {
+        let _ = write!(out, "{name:>11}");
     }
+    let of = |row: &BTreeMap<String, u64>, columns: &[&str]| -> u64 {
+        columns.iter().filter_map(|column| row.get(*column)).sum()
+    };
+    let line = |out: &mut String, name: &str, cells: &mut dyn Iterator<Item = u64>| {
+        let _ = write!(out, "\n{name:<18}");
+        for n in cells {
+            let _ = write!(out, "{n:>11}");
+        }
+    };
+    for (name, row) in counts.iter().filter(|(_, row)| row.contains_key("kills")) {
+        line(&mut out, name, &mut PLACES.iter().map(|(_, columns)| of(row, columns)));
+    }
+    line(
+        &mut out,
+        "all",
+        &mut PLACES.iter().map(|(_, columns)| counts.values().map(|row| of(row, columns)).sum()),
+    );
+    out.push('\n');
+    for (name, row) in counts {
+        let rest =
+            row.iter().filter(|(column, _)| !PLACES.iter().any(|(_, of)| of.contains(&column.as_str())));
+        let rest: Vec<String> = rest.map(|(column, n)| format!("{column} {n}")).collect();
+        if !rest.is_empty() {
+            let _ = write!(out, "\n{name}: {}", rest.join(", "));
+        }
+    }
+    out.push('\n');
     out
 }

@@ -4,6 +4,7 @@
 //! state that it can leave (in the order that its threads happened to take). `strace` does it to the released program as it is: it sends SIGKILL as the
 //! n-th call of a thread begins, and the call does nothing any more.
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
@@ -16,7 +17,7 @@ use crate::sandbox::Sandbox;
 
 pub(super) const JOURNAL: &str = "grappe.state/grappe.journal";
 
-/// System calls on a file.
+/// System calls on a file, or on any where it is not named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Point {
     /// What it is in the table.
@@ -33,17 +34,20 @@ const fn point(name: &'static str, calls: &'static str, file: &'static str) -> P
 pub(super) const WRITTEN: Point = point("journal written", "fdatasync", JOURNAL);
 
 /// All that changes the files of a state or of a simulated world.
-pub(super) const POINTS: [Point; 10] = [
+pub(super) const POINTS: [Point; 11] = [
     point("journal record", "write", JOURNAL),
     WRITTEN,
     point("journal begun", "ftruncate,fsync", JOURNAL),
     point("journal removed", "unlink", JOURNAL),
     point("snapshot kept", "unlink,linkat", "grappe.state/grappe.state.json"),
-    point("snapshot replaced", "rename", "grappe.state/grappe.state.json"),
+    point("snapshot kept", "fsync", "grappe.state/backups"),
     point("folder synced", "fsync", "grappe.state"),
     point("lock", "ftruncate,write", "grappe.state/grappe.lock"),
-    point("world changed", "rename", "grappe.state/world.json"),
-    point("world changed", "rename", "world.json"),
+    // strace looks at the old name only.
+    point("world changed", "rename", "grappe.state/world.json.new"),
+    point("world changed", "rename", "world.json.new"),
+    // The snapshot, and objects that are files.
+    point("file replaced", "rename", ""),
 ];
 
 /// A run that is about to be.
@@ -113,8 +117,7 @@ impl Blow {
     /// it may be missing. Says what it did.
     pub(super) fn tear(self, sandbox: &Sandbox, rng: &mut StdRng) -> Option<String> {
         let Blow::Call(WRITTEN, _) = self else { return None };
-        let mut file =
-            std::fs::OpenOptions::new().read(true).write(true).open(sandbox.path(JOURNAL)).ok()?;
+        let mut file = std::fs::OpenOptions::new().read(true).write(true).open(sandbox.path(JOURNAL)).ok()?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).unwrap();
         let begin = last_write(&bytes)?;
@@ -145,15 +148,22 @@ pub(super) fn count(run: &Run<'_>) -> Vec<(Point, usize)> {
     let out = strace(run, &POINTS, &["--seccomp-bpf", "-y", "-o", log.to_str().unwrap()]).output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let log = std::fs::read_to_string(log).unwrap();
+    // strace counts the calls of each thread.
     let called = |point: &Point| {
-        let of = |line: &&str| {
-            let call = line.split_whitespace().nth(1).and_then(|rest| rest.split('(').next());
-            call.is_some_and(|call| point.calls.split(',').any(|c| c == call))
-                && names(point, run).iter().any(|name| {
-                    ["\"", "<"].iter().zip(["\"", ">"]).any(|(a, b)| line.contains(&format!("{a}{name}{b}")))
-                })
-        };
-        log.lines().filter(of).count()
+        let mut threads: BTreeMap<&str, usize> = BTreeMap::new();
+        for line in log.lines() {
+            let mut words = line.split_whitespace();
+            let (thread, call) = (words.next(), words.next().and_then(|rest| rest.split('(').next()));
+            let on = |name: &String| {
+                [('"', '"'), ('<', '>')].iter().any(|(a, b)| line.contains(&format!("{a}{name}{b}")))
+            };
+            if call.is_some_and(|call| point.calls.split(',').any(|c| c == call))
+                && (point.file.is_empty() || names(point, run).iter().any(on))
+            {
+                *threads.entry(thread.unwrap_or_default()).or_default() += 1;
+            }
+        }
+        threads.into_values().max().unwrap_or_default()
     };
     POINTS.iter().map(|point| (*point, called(point))).filter(|(_, n)| *n > 0).collect()
 }
@@ -166,7 +176,7 @@ fn strace(run: &Run<'_>, points: &[Point], flags: &[&str]) -> Command {
     command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
     let calls: Vec<&str> = points.iter().map(|point| point.calls).collect();
     command.args(["-e", &format!("trace={}", calls.join(","))]);
-    for point in points {
+    for point in points.iter().filter(|point| !point.file.is_empty() && points.len() == 1) {
         command.args(names(point, run).iter().flat_map(|name| ["-P", name]));
     }
     command.args(flags).arg("--").arg(plain.get_program()).args(plain.get_args());

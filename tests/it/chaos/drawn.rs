@@ -125,7 +125,8 @@ fn nodes(rng: &mut StdRng, size: usize) -> Vec<Node> {
 }
 
 fn drawn(nodes: &[Node], round: u32) -> Drawn {
-    let mut out = Drawn { text: "provider \"sim\" {\n  world = \"world.json\"\n}\n".into(), ..Drawn::default() };
+    let mut out =
+        Drawn { text: "provider \"sim\" {\n  world = \"world.json\"\n}\n".into(), ..Drawn::default() };
     let addr = |n: usize| {
         let ty = match nodes[n].kind {
             Kind::Data => "terraform_data",
