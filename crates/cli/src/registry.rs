@@ -12,7 +12,8 @@ pub fn registry() -> Registry {
 /// All of them. Those that work on hosts share one pool of connections: whatever is on a host goes through one.
 #[must_use]
 pub fn over(pool: Pool) -> Registry {
-    let core = grappe_provider_core::providers();
+    let mut core = grappe_provider_core::providers();
+    core.push(grappe_provider_openstack::provider());
     let provisioners = grappe_provisioners::provisioners(&pool);
     let hosts = [
         grappe_provider_host::provider(pool.clone()),

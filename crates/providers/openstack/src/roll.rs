@@ -1,0 +1,167 @@
+//! Waiting by list: whoever waits for a server, a volume or a load balancer looks at the same list, which is fetched once a second as long as somebody waits.
+//!
+//! Fifty servers that start cost one request a second, not fifty. Nova's list is limited to what has changed since the run logged in, by the cloud's own clock.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use grappe_http::Method;
+use grappe_provider::{Context, Fault};
+use serde_json::Value as Json;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::client::{Call, Client, Service};
+
+/// How often a list is fetched.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// A list at one moment: objects by their ids.
+struct Roll {
+    begun: Instant,
+    objects: HashMap<String, Json>,
+}
+
+type Place = Arc<Mutex<Option<Arc<Roll>>>>;
+
+/// The lists that somebody waits with.
+#[derive(Default)]
+pub(crate) struct Rolls(std::sync::Mutex<HashMap<(Service, Option<String>), Place>>);
+
+/// What a look at an object says.
+pub(crate) enum Look {
+    /// Not yet; what it does meanwhile.
+    Wait(String),
+    /// It is so far.
+    Done,
+}
+
+impl Rolls {
+    fn place(&self, service: Service, region: Option<&str>) -> Place {
+        let mut rolls = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        rolls.entry((service, region.map(str::to_owned))).or_default().clone()
+    }
+}
+
+/// The list of a service: its path, the key of its items.
+fn listed(service: Service) -> Option<(&'static str, &'static str)> {
+    match service {
+        Service::Compute => Some(("servers/detail", "servers")),
+        Service::Volume => Some(("volumes/detail", "volumes")),
+        Service::LoadBalancer => Some(("lbaas/loadbalancers", "loadbalancers")),
+        Service::Network | Service::Image => None,
+    }
+}
+
+impl Client {
+    /// A list that was asked for after `after`: fetched by one for all that wait.
+    async fn roll(&self, service: Service, region: Option<&str>, after: Instant) -> Result<Arc<Roll>, Fault> {
+        let region = self.region(region);
+        let region = region.as_deref();
+        let place = self.rolls.place(service, region);
+        let mut last = place.lock().await;
+        if let Some(roll) = last.as_ref().filter(|roll| roll.begun > after) {
+            return Ok(roll.clone());
+        }
+        if let Some(roll) = &*last {
+            tokio::time::sleep_until(roll.begun + EVERY).await;
+        }
+        let (path, key) =
+            listed(service).ok_or_else(|| Fault::permanent("nothing to wait with (a bug in grappe)"))?;
+        let mut call = Call::new(Method::GET, service, region, path);
+        if service == Service::Compute {
+            call = call
+                .query("changes-since", self.session().await?.body.issued_at.clone())
+                .version(crate::compute::READ);
+        }
+        let begun = Instant::now();
+        let items = self.list(call, key).await?;
+        let objects = items.into_iter().filter_map(|o| Some((o["id"].as_str()?.to_owned(), o))).collect();
+        let roll = Arc::new(Roll { begun, objects });
+        *last = Some(roll.clone());
+        Ok(roll)
+    }
+}
+
+/// Waits until `look` is content with an object of a service's list. It sees `None` where the object is not in the list.
+pub(crate) async fn wait(
+    ctx: &Context<Client>,
+    (service, region, id): (Service, Option<&str>, &str),
+    look: impl Fn(Option<&Json>) -> Result<Look, Fault>,
+) -> Result<Option<Json>, Fault> {
+    let client = ctx.client();
+    let mut after = Instant::now();
+    let mut missed = 0;
+    let mut said = String::new();
+    loop {
+        let roll = tokio::select! {
+            roll = client.roll(service, region, after) => roll,
+            () = ctx.cancelled() => return Err(stopped()),
+        };
+        // A list that can't be had now is one that was not looked at: the object goes its way meanwhile.
+        let roll = match roll {
+            Err(fault) if fault.is_transient() && missed < 30 => {
+                missed += 1;
+                after = Instant::now();
+                pause(ctx, EVERY).await?;
+                continue;
+            }
+            roll => roll?,
+        };
+        after = roll.begun;
+        let mut seen = roll.objects.get(id).cloned();
+        if seen.is_none() && service == Service::Compute {
+            // What has not changed is not listed: it may be long ready, or gone.
+            seen = crate::compute::server(client, region, id).await?;
+        }
+        match look(seen.as_ref())? {
+            Look::Done => return Ok(seen),
+            Look::Wait(doing) if doing != said => {
+                ctx.progress(&doing);
+                said = doing;
+            }
+            Look::Wait(_) => {}
+        }
+    }
+}
+
+/// Tries what is refused because something uses the object (409) until it is not, for a while: what holds it goes in the same run, as a rule.
+pub(crate) async fn patiently<T, F: Future<Output = Result<T, crate::client::Refused>>>(
+    ctx: &Context<Client>,
+    noun: &str,
+    what: impl Fn() -> F,
+) -> Result<T, Fault> {
+    const PATIENCE: Duration = Duration::from_secs(150);
+    let until = Instant::now() + PATIENCE;
+    let mut wait = Duration::from_millis(500);
+    loop {
+        let refused = match what().await {
+            Ok(done) => return Ok(done),
+            Err(refused) => refused,
+        };
+        if !refused.is_conflict() {
+            return Err(refused.fault());
+        }
+        if Instant::now() + wait > until {
+            let fault = refused.fault().context(format!("the {noun} is still in use"));
+            return Err(fault.hint("what uses it is not part of this run: take it away, and run again"));
+        }
+        ctx.progress(format!("waiting for what uses the {noun}: {}", refused.message()));
+        pause(ctx, wait).await?;
+        wait = (wait * 2).min(Duration::from_secs(5));
+    }
+}
+
+/// Sleeps, unless the user asks to stop.
+pub(crate) async fn pause(ctx: &Context<Client>, wait: Duration) -> Result<(), Fault> {
+    tokio::select! {
+        () = tokio::time::sleep(wait) => Ok(()),
+        () = ctx.cancelled() => Err(stopped()),
+    }
+}
+
+fn stopped() -> Fault {
+    Fault::transient("stopped while waiting")
+}
