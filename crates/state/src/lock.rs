@@ -24,6 +24,8 @@ pub struct Holder {
     pub host: String,
     /// The boot of that machine, where it can be told: process numbers start again at each.
     pub boot_id: String,
+    /// The namespace of its process number, where it can be told: containers of a machine count apart.
+    pub namespace: String,
     /// Its user.
     pub user: String,
     /// What it does: `apply`.
@@ -45,6 +47,9 @@ impl Holder {
                 .or_else(|| variable("HOSTNAME"))
                 .unwrap_or_else(|| "unknown".into()),
             boot_id: line("/proc/sys/kernel/random/boot_id").unwrap_or_default(),
+            namespace: std::fs::read_link("/proc/self/ns/pid")
+                .map(|name| name.display().to_string())
+                .unwrap_or_default(),
             user: variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_else(|| "unknown".into()),
             what: what.to_owned(),
             since: utc(SystemTime::now()),
@@ -142,7 +147,8 @@ impl Drop for FileLock {
 }
 
 /// A time as RFC 3339 writes it, to the second.
-pub(crate) fn utc(time: SystemTime) -> String {
+#[must_use]
+pub fn utc(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     // Days to a date, from Howard Hinnant's `civil_from_days`: years that start in March, in eras of 400 years.
