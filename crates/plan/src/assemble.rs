@@ -13,8 +13,8 @@ use crate::depends::Dependencies;
 use crate::input::{Input, Outcome, Reads};
 use crate::leaving::{Leaving, block, with_dependants};
 use crate::model::{
-    Action, Change, DataValue, Move, OpAction, Open, Operation, OutputChange, Plan, ProviderConfig, ProviderKey,
-    Reason, StateStamp,
+    Action, Change, DataValue, Move, OpAction, Open, Operation, OutputChange, Plan, ProviderConfig,
+    ProviderKey, Reason, StateStamp,
 };
 use crate::operations::{First, Parts, operations, records};
 use crate::planner::Planner;
@@ -76,35 +76,32 @@ pub(crate) fn normal<'a>(
     if let Some(touched) = &touched {
         decided.retain(|d| touched[d.node as usize]);
     }
-    let mut kept: BTreeSet<&InstanceAddr> = BTreeSet::new();
-    let mut standing: BTreeSet<&InstanceAddr> = BTreeSet::new();
     let waits_whole = |addr: &InstanceAddr| roots.iter().any(|root| root.what.matches(addr));
+    let mut standing: BTreeSet<&InstanceAddr> = BTreeSet::new();
+    let mut kept: BTreeSet<&InstanceAddr> = BTreeSet::new();
     if !input.options.excludes.is_empty() || !roots.is_empty() {
+        let excludes = !input.options.excludes.is_empty();
         // What was not evaluated is wanted all the same.
         let left: Vec<InstanceAddr> = walk.nodes.iter().filter_map(|n| walk.addr(n.what)).collect();
         claimed.extend(left.iter().filter_map(|addr| world.remembered_as(addr)).map(|(addr, _)| addr));
         wanted.extend(left);
-        let excludes = !input.options.excludes.is_empty();
         let open = |addr: &&InstanceAddr| waits_whole(addr) || excludes && is_open(&walk, addr);
         claimed.extend(world.objects().map(|(addr, _)| addr).filter(open));
-        // Nothing goes that something which stays as it is still stands on.
         let acts: BTreeSet<&InstanceAddr> =
             decided.iter().filter_map(|d| d.managed()?.object).map(|(addr, _)| addr).collect();
-        let left = input.state.objects.keys().filter(|addr| !acts.contains(addr));
-        standing = match excludes {
-            true => left.filter(|addr| claimed.contains(addr) || !targets.names(addr)).collect(),
-            false => {
-                let waiting: BTreeSet<&InstanceAddr> = walk
-                    .nodes
-                    .iter()
-                    .zip(&waits)
-                    .filter(|(_, waits)| waits.is_some())
-                    .filter_map(|(node, _)| world.remembered_as(&walk.addr(node.what)?))
-                    .map(|(addr, _)| addr)
-                    .collect();
-                left.filter(|addr| waits_whole(addr) || waiting.contains(addr)).collect()
-            }
+        let waiting: BTreeSet<&InstanceAddr> = walk
+            .nodes
+            .iter()
+            .zip(&waits)
+            .filter(|(_, waits)| waits.is_some())
+            .filter_map(|(node, _)| Some(world.remembered_as(&walk.addr(node.what)?)?.0))
+            .collect();
+        let stands = |addr: &&InstanceAddr| match excludes {
+            true => claimed.contains(addr) || !targets.names(addr),
+            false => waits_whole(addr) || waiting.contains(addr),
         };
+        standing = input.state.objects.keys().filter(|addr| !acts.contains(addr)).filter(stands).collect();
+        // Nothing goes that something which stays as it is still stands on.
         kept = foundations(&input.state.objects, standing.iter().copied());
         standing.extend(kept.iter().filter(|addr| !acts.contains(*addr)));
     }
@@ -147,13 +144,20 @@ pub(crate) fn normal<'a>(
         found.extend(walk.assertions(&|_| false));
     }
     let outputs = outputs(&walk, input, touched.as_deref())?;
-    finish(&walk, input, world, Made { decided, gone, outputs, standing, open, open_outputs, warnings: found })
+    finish(
+        &walk,
+        input,
+        world,
+        Made { decided, gone, outputs, standing, open, open_outputs, warnings: found },
+    )
 }
 
 /// That an object is deleted to be made anew while something that a later wave plans stands on it.
 fn undermined(addr: &InstanceAddr, standing: &BTreeSet<&InstanceAddr>, input: &Input<'_>) -> Diagnostic {
-    let on = |dep: &InstanceAddr| dep == addr || dep.key == InstanceKey::None && dep.resource == addr.resource;
-    let stands = |by: &&&InstanceAddr| input.state.objects.get(**by).is_some_and(|o| o.dependencies.iter().any(on));
+    let on =
+        |dep: &InstanceAddr| dep == addr || dep.key == InstanceKey::None && dep.resource == addr.resource;
+    let stands =
+        |by: &&&InstanceAddr| input.state.objects.get(**by).is_some_and(|o| o.dependencies.iter().any(on));
     let all: Vec<String> = standing.iter().filter(stands).map(ToString::to_string).collect();
     let (shown, more) = all.split_at(all.len().min(5));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
@@ -392,7 +396,9 @@ fn finish<'a>(
         decided.iter().enumerate().map(|(i, d)| records(d, &dependencies[i], first.configured[i])).collect();
     let mut plan = empty(input, warnings);
     for (decided, _) in decided.iter().zip(&first.now).filter(|(_, first)| !**first && !open.is_empty()) {
-        let Some(managed) = decided.managed().filter(|m| matches!(m.verdict, Verdict::Replace(_))) else { continue };
+        let Some(managed) = decided.managed().filter(|m| matches!(m.verdict, Verdict::Replace(_))) else {
+            continue;
+        };
         if let Some((from, _)) = managed.object.filter(|(from, _)| stood_on.contains(from)) {
             plan.warnings.push(undermined(from, &standing, input));
         }
@@ -430,7 +436,9 @@ fn finish<'a>(
     plan.imports = taken.cloned().collect();
     plan.drift = drift(input, world)?;
     plan.outputs = outputs;
-    let waits = |addr: &&InstanceAddr| open.iter().any(|open| waves::overlap(&open.what, &Target::Instance((*addr).clone())));
+    let waits = |addr: &&InstanceAddr| {
+        open.iter().any(|open| waves::overlap(&open.what, &Target::Instance((*addr).clone())))
+    };
     plan.open_replace = input.options.replace.iter().filter(waits).cloned().collect();
     (plan.open, plan.open_outputs) = (open, open_outputs);
     for (decided, first) in decided.into_iter().zip(first.now) {

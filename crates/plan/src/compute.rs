@@ -8,7 +8,7 @@ use grappe_value::{Marks, Type, Value};
 
 use crate::ephemeral::not_allowed;
 use crate::expand::Keys;
-use crate::walk::{Frame, Made, NodeId, Repeated, Walk, What};
+use crate::walk::{Frame, Made, ModuleInstance, NodeId, Repeated, Walk, What};
 
 /// Whether a checked condition holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,17 +194,24 @@ impl Walk<'_> {
     fn all(&self, mi: usize, call: usize) -> Made<Value> {
         let known = self.modules[mi].calls[call].as_ref().is_some_and(|c| c.keys.is_some());
         let mut deps = Vec::new();
-        let mut todo: Vec<usize> =
-            self.modules[mi].calls[call].iter().flat_map(|c| c.instances.clone()).collect();
-        while let Some(instance) = todo.pop() {
-            let module = &self.modules[instance];
+        for module in self.inside(mi, call) {
             deps.extend(
                 module.resources.iter().flatten().flat_map(|r| r.nodes.iter().copied().chain(r.whole)),
             );
             deps.extend(module.object.iter().chain(&module.gate));
-            todo.extend(module.calls.iter().flatten().flat_map(|c| c.instances.iter().copied()));
         }
         tidy(Made { value: known.then_some(Value::NULL), deps, found: Diagnostics::new() })
+    }
+
+    /// The instances of a call, and those of all calls in them.
+    pub(crate) fn inside(&self, mi: usize, call: usize) -> impl Iterator<Item = &ModuleInstance> {
+        let mut todo: Vec<usize> =
+            self.modules[mi].calls[call].iter().flat_map(|c| c.instances.clone()).collect();
+        std::iter::from_fn(move || {
+            let module = &self.modules[todo.pop()?];
+            todo.extend(module.calls.iter().flatten().flat_map(|c| c.instances.iter().copied()));
+            Some(module)
+        })
     }
 
     /// Evaluates a condition and, where it does not hold, what to say then. An unknown condition is not held against anybody: it is checked

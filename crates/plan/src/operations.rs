@@ -170,7 +170,9 @@ impl<'p> Draw<'p, '_> {
             // No key: all instances of the resource, or the only one. (Or none: it is gone.) Both are there where an earlier wave made the one
             // and the others are still to go.
             let several = || match (&dep.key, self.all_of.get(&*dep.resource)) {
-                (InstanceKey::None, Some((all, n))) if *n > 1 || !self.objects.contains_key(dep) => Some(*all),
+                (InstanceKey::None, Some((all, n))) if *n > 1 || !self.objects.contains_key(dep) => {
+                    Some(*all)
+                }
                 _ => None,
             };
             if let Some(before) = several().or_else(|| self.objects.get(dep).copied()) {

@@ -18,7 +18,7 @@ use crate::input::{DataRead, DataResult, ImportRead, Input};
 use crate::model::{OpenReason, ProviderConfig, ProviderKey, Reason, StepTime};
 use crate::providers::default_config;
 use crate::provision;
-use crate::walk::{At, Driver, Frame, Made, NodeId, OpenBlock, Walk};
+use crate::walk::{At, Driver, Frame, Made, NodeId, OpenBlock, Walk, What};
 use crate::waves::Held;
 use crate::world::{Prior, World};
 
@@ -311,7 +311,7 @@ impl<'a> Planner<'a> {
                 return Made { value: None, deps, found };
             }
         };
-        let waits = self.moves(walk, at.waits);
+        let waits = self.act(walk, at.waits);
         if waits || !config.is_wholly_known() || !provider.known() {
             let reason = if waits { Reason::DependenciesChange } else { Reason::ArgumentsUnknown };
             let value = propose(kind.schema(), None, &config);
@@ -367,6 +367,25 @@ impl<'a> Planner<'a> {
             }
         }
         found
+    }
+
+    /// Whether something will be done to what `depends_on` names: to an instance, or to one of a module. What those wait for themselves is not named:
+    /// where nothing is done to them, what is known of them is known.
+    fn act(&self, walk: &Walk<'_>, named: &[NodeId]) -> bool {
+        let mut todo = named.to_vec();
+        while let Some(id) = todo.pop() {
+            match walk.node(id).what {
+                What::Instance(..) if self.at_node(id).is_some_and(Decided::acts) => return true,
+                What::Whole(mi, i) => {
+                    todo.extend(walk.modules[mi].resources[i].iter().flat_map(|r| &r.nodes))
+                }
+                What::All(mi, call) => todo.extend(
+                    walk.inside(mi, call).flat_map(|m| m.resources.iter().flatten()).flat_map(|r| &r.nodes),
+                ),
+                _ => {}
+            }
+        }
+        false
     }
 
     /// Whether something will be done to an instance that these nodes are or are made of.

@@ -121,7 +121,10 @@ pub(crate) fn list(
                 [(_, root), ..] if waiting.len() == instances.nodes.len() => {
                     vec![(Target::Resource((*instances.addr).clone()), root)]
                 }
-                _ => waiting.iter().filter_map(|(n, root)| Some((Target::Instance(addr(*n)?), *root))).collect(),
+                _ => waiting
+                    .iter()
+                    .filter_map(|(n, root)| Some((Target::Instance(addr(*n)?), *root)))
+                    .collect(),
             };
             let own = |addr: &InstanceAddr| !planner.input.options.excludes.iter().any(|t| t.matches(addr));
             for (what, root) in whats {
@@ -139,8 +142,13 @@ pub(crate) fn list(
 /// The outputs of the root module that wait.
 pub(crate) fn outputs(walk: &Walk<'_>, waits: &[Option<usize>]) -> Vec<Arc<str>> {
     let names = walk.statics.modules[0].config.outputs.keys();
-    let waiting = |node: &Option<NodeId>| node.is_some_and(|n| waits.get(n as usize).is_some_and(Option::is_some));
-    names.zip(&walk.modules[0].outputs).filter(|(_, node)| waiting(node)).map(|(name, _)| name.clone()).collect()
+    let waiting =
+        |node: &Option<NodeId>| node.is_some_and(|n| waits.get(n as usize).is_some_and(Option::is_some));
+    names
+        .zip(&walk.modules[0].outputs)
+        .filter(|(_, node)| waiting(node))
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
 /// How many objects of it the state has.
@@ -172,7 +180,8 @@ pub(crate) fn overlap(a: &Target, b: &Target) -> bool {
     };
     let (of_a, of_b) = (module(a), module(b));
     let any = InstanceKey::None;
-    let alike = of_a.0.iter().zip(of_b.0.iter()).all(|((a, k), (b, l))| a == b && (k == l || *k == any || *l == any));
+    let alike =
+        of_a.0.iter().zip(of_b.0.iter()).all(|((a, k), (b, l))| a == b && (k == l || *k == any || *l == any));
     let own = |target: &Target| match target {
         Target::Module(_) => None,
         Target::Resource(r) => Some((r.mode, r.ty.clone(), r.name.clone())),

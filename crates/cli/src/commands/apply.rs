@@ -10,7 +10,7 @@ use grappe_state::{Session, State};
 use serde_json::json;
 
 use super::plan::show;
-use super::run::{How, Job, exit_of};
+use super::run::{How, Interrupted, Job, exit_of};
 use crate::Exit;
 use crate::args::{ApplyArgs, DestroyArgs, PlanningArgs, StateArgs};
 use crate::error::Explained;
@@ -67,7 +67,8 @@ async fn waves(
             job.ui.line(job.ui.style().paint(Tone::Strong, format!("Wave {number}: what was left open")));
             job.ui.event(&json!({ "type": "wave", "number": number }));
         }
-        let (plan, took) = job.plan(session.ledger(), &how).await?;
+        let between = |error| Interrupted::after(waves.count(), error);
+        let (plan, took) = job.plan(session.ledger(), &how).await.map_err(between)?;
         waves.next(&plan).map_err(|found| job.project.rejected(found))?;
         job.tell_about(&plan);
         show(job, &plan);
@@ -83,7 +84,8 @@ async fn waves(
         };
         // What only brings the state's records up to date needs no word.
         let asks = ui::plan::changes(&plan) || how.mode == PlanMode::RefreshOnly;
-        if asks && !approved && !job.approve(question).await? {
+        let between = |error| Interrupted::after(waves.count(), error);
+        if asks && !approved && !job.approve(question).await.map_err(between)? {
             job.ui.line(match number {
                 1 => "Not approved: nothing was changed.",
                 _ => "Not approved: what was applied before stays, and the rest is for the next apply.",
@@ -92,12 +94,13 @@ async fn waves(
         }
         let (summary, after) = apply(job, &plan, took, session).await?;
         done = done.plus(&summary.counts);
-        if plan.open.is_empty() || !summary.is_success() {
+        if plan.open.is_empty() || !summary.is_success() || summary.interrupted {
             if number > 1 {
                 job.ui.line(ui::summary::in_waves(number, &done));
             }
             tell_outputs(job, &after.close()?.state)?;
-            return Ok(exit_of(&summary));
+            let stopped = summary.interrupted && !plan.open.is_empty();
+            return Ok(if stopped { Exit::Interrupted } else { exit_of(&summary) });
         }
         waves.applied(&plan);
         how = How::after(&plan, how.refresh, &waves);

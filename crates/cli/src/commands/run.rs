@@ -238,7 +238,7 @@ impl Job {
                 self.project.rejected(found).into()
             }
             RunError::State(error) => error.into(),
-            RunError::Interrupted => Interrupted.into(),
+            RunError::Interrupted => Interrupted::Before.into(),
             other => {
                 let hint = other.hint();
                 let explained = Explained::new(other.to_string());
@@ -261,7 +261,7 @@ impl Job {
         let answer = tokio::task::spawn_blocking(move || ui.ask(&prompt));
         tokio::select! {
             answer = answer => Ok(answer.ok().flatten().as_deref() == Some("yes")),
-            () = self.cancel.soft.cancelled() => Err(Interrupted.into()),
+            () = self.cancel.soft.cancelled() => Err(Interrupted::Before.into()),
         }
     }
 }
@@ -272,10 +272,23 @@ impl Project {
     }
 }
 
-/// The user asked to stop before anything was changed.
+/// The user asked to stop while nothing was being changed.
 #[derive(Debug, thiserror::Error)]
-#[error("interrupted: nothing was changed")]
-pub(crate) struct Interrupted;
+pub(crate) enum Interrupted {
+    /// Before anything was.
+    #[error("interrupted: nothing was changed")]
+    Before,
+    /// After a wave.
+    #[error("interrupted: what was applied stays, and the rest is for the next apply")]
+    Between,
+}
+
+impl Interrupted {
+    /// The same error, where waves were applied already.
+    pub(super) fn after(waves: usize, error: anyhow::Error) -> anyhow::Error {
+        if waves > 0 && error.is::<Interrupted>() { Interrupted::Between.into() } else { error }
+    }
+}
 
 /// The first Ctrl-C (or SIGTERM) asks for a soft stop, the second for a hard one.
 fn listen(cancel: Cancel) -> anyhow::Result<impl Future<Output = ()>> {

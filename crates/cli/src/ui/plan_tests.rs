@@ -226,3 +226,40 @@ fn many_instances_are_cut_and_counted() {
         "Plan: 100 to add, 0 to change, 0 to destroy.".into()
     );
 }
+
+#[test]
+fn what_is_open_says_what_it_waits_for() {
+    let open = |what: &str, why, on: &[&str], objects| Open {
+        what: what.parse().unwrap(),
+        why,
+        on: on.iter().map(|o| o.parse().unwrap()).collect(),
+        objects,
+    };
+    let plan = Plan {
+        open: vec![
+            open("module.workers", OpenReason::ForEach, &["sim_machine.lb"], 0),
+            open("sim_port.p", OpenReason::Count, &["sim_machine.lb", "module.net.sim_network.n"], 3),
+            open("kube_manifest.m[\"a\"]", OpenReason::Provider, &["kubeadm_init.i"], 1),
+            open("sim_machine.old", OpenReason::Import, &["sim_machine.lb"], 0),
+            open("kubeadm_worker.w", OpenReason::Dependencies, &["module.workers"], 2),
+            open("data.sim_image.i", OpenReason::Dependencies, &["module.workers"], 0),
+            open("sim_port.q", OpenReason::Dependencies, &["sim_port.p"], 0),
+        ],
+        open_outputs: vec!["addresses".into(), "names".into()],
+        ..plan(Vec::new())
+    };
+    assert!(changes(&plan), "something is to be done");
+    insta::assert_snapshot!(left_open(&plan, Style::default()).join("\n"), @r#"
+    Still open:
+
+      ? module.workers: its for_each depends on sim_machine.lb
+      ? sim_port.p: its count depends on sim_machine.lb, module.net.sim_network.n;
+        its 3 objects stay as they are until then
+      ? kube_manifest.m["a"]: its provider is configured from kubeadm_init.i; its
+        object stays as it is until then
+      ? sim_machine.old: what is imported to it depends on sim_machine.lb
+      ? waiting for module.workers: kubeadm_worker.w (exists), data.sim_image.i
+      ? waiting for sim_port.p: sim_port.q
+      ? outputs addresses, names
+    "#);
+}

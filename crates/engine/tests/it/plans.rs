@@ -120,9 +120,9 @@ impl Plans {
             workspace: "default".into(),
             targets: Vec::new(),
             excludes: Vec::new(),
-        open: Vec::new(),
-        open_outputs: Vec::new(),
-        open_replace: Vec::new(),
+            open: Vec::new(),
+            open_outputs: Vec::new(),
+            open_replace: Vec::new(),
         }
     }
 }

@@ -201,3 +201,56 @@ fn a_promise_that_is_not_kept_stops_the_apply() {
     let message = failure.downcast_ref::<String>().unwrap();
     assert!(message.contains("name came out different from what the plan said"), "{message}");
 }
+
+#[test]
+fn depending_on_a_module_orders_and_hides_nothing() {
+    let mut lab = Lab::new();
+    lab.file(
+        "m/main.tf",
+        r#"
+        variable "size" {}
+        resource "lab_thing" "a" { size = var.size }
+        resource "lab_thing" "b" { input = lab_thing.a.id }
+        output "name" { value = "fixed" }
+        "#,
+    );
+    let main = |size: u8| {
+        format!(
+            r#"
+            module "m" {{
+              source = "./m"
+              size   = {size}
+            }}
+            module "n" {{
+              source     = "./m"
+              size       = length(module.m.name)
+              depends_on = [module.m]
+            }}
+            resource "lab_thing" "r" {{
+              name       = module.n.name
+              depends_on = [module.m]
+            }}
+            data "lab_lookup" "d" {{
+              key        = lab_thing.r.name
+              depends_on = [module.n]
+            }}
+            resource "lab_thing" "per" {{
+              for_each = toset([module.n.name, data.lab_lookup.d.value])
+            }}
+            output "seen" {{ value = [module.n.name, data.lab_lookup.d.value] }}
+            "#
+        )
+    };
+    lab.main(&main(1));
+    lab.run_waves(|n| n - 1).unwrap();
+    lab.looked_up.clear();
+    // What `n` waits for changes; nothing in `n` does, and all that is known of it stays so.
+    lab.main(&main(2));
+    let plan = lab.plan();
+    assert_snapshot!(text(&plan), @r"
+    ~ module.m.lab_thing.a address size
+    = 7
+    0 update module.m.lab_thing.a
+    ");
+    assert_eq!(lab.looked_up, ["data.lab_lookup.d"], "it is read while planning");
+}

@@ -181,7 +181,11 @@ fn what_a_wave_did_is_not_done_again_by_the_next() {
         lab.options.replace = ["lab_thing.always".parse().unwrap()].into();
         let plans = waves_of(&mut lab);
         assert_eq!(plans.len(), 2);
-        assert!(!done(&plans[1]).iter().any(|d| d.contains("always") || d.contains(" a")), "{}", text(&plans[1]));
+        assert!(
+            !done(&plans[1]).iter().any(|d| d.contains("always") || d.contains(" a")),
+            "{}",
+            text(&plans[1])
+        );
     }
 }
 
@@ -551,7 +555,8 @@ fn end(lab: &Lab) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
     let objects = lab.state.objects.iter().map(|(addr, o)| {
         let a = &o.attributes;
         let inputs = a["input"].to_string().matches("id-").count();
-        let what = format!("{} {} {inputs} {:?} {}", a["image"], a["size"], o.dependencies, o.create_before_destroy);
+        let what =
+            format!("{} {} {inputs} {:?} {}", a["image"], a["size"], o.dependencies, o.create_before_destroy);
         (addr.to_string(), what)
     });
     let outputs = lab.state.outputs.iter().map(|(name, o)| (name.clone(), o.value.to_string()));
