@@ -76,7 +76,8 @@ pub(crate) fn normal<'a>(
     if let Some(touched) = &touched {
         decided.retain(|d| touched[d.node as usize]);
     }
-    let waits_whole = |addr: &InstanceAddr| roots.iter().any(|root| root.what.matches(addr));
+    let waiting = waves::Among::new(roots.iter().map(|root| &root.what));
+    let waits_whole = |addr: &InstanceAddr| waiting.has(addr);
     let mut standing: BTreeSet<&InstanceAddr> = BTreeSet::new();
     let mut kept: BTreeSet<&InstanceAddr> = BTreeSet::new();
     if !input.options.excludes.is_empty() || !roots.is_empty() {

@@ -149,6 +149,7 @@ impl Walk<'_> {
 pub(crate) fn is_open(by: Repeated, value: &Value) -> bool {
     let any_unknown = |items: &[Value]| items.iter().any(Value::is_unknown);
     match by {
+        _ if value.is_ephemeral_deep() => false,
         Repeated::No => false,
         Repeated::Count => convert(value, &Type::Number).is_ok_and(|number| number.is_unknown()),
         Repeated::ForEach if value.marks().contains(Marks::SENSITIVE) => false,

@@ -98,9 +98,8 @@ impl<'a> Planner<'a> {
             Some(Importing::Asked(id)) => Some((id, false)),
             Some(Importing::By(id)) => Some((id, true)),
         };
-        let provider_node = at.home.block.and_then(|(_, i)| walk.modules[at.holder].providers[i]);
         // A provider that is only known when something is done: what exists can be read then, and not before.
-        let unreachable = provider_node.filter(|node| {
+        let unreachable = at.provider.node.filter(|node| {
             let node = walk.node(*node);
             !node.poisoned && !node.value.is_wholly_known()
         });

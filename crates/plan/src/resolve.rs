@@ -25,6 +25,7 @@ use crate::refresh::ProviderFinder;
 use crate::statics::Statics;
 use crate::targets::Targets;
 use crate::walk::{At, Driver, Env, Frame, Made, NodeId, OpenBlock, Walk, What};
+use crate::waves::Among;
 
 /// What instances are worth of which the plan says nothing: those to which nothing is done.
 pub trait InstanceValues {
@@ -74,8 +75,10 @@ struct Planned<'p> {
     operations: HashMap<&'p InstanceAddr, &'p Operation>,
     data: HashMap<&'p InstanceAddr, &'p Value>,
     keys: HashMap<&'p ResourceAddr, Vec<&'p InstanceKey>>,
-    /// What the plan leaves alone or open: it is worth nothing here, as it was while planning.
-    left: Vec<&'p Target>,
+    /// What the plan leaves alone: it is worth nothing here, as it was while planning.
+    excludes: &'p [Target],
+    /// What it leaves open: the same.
+    open: Among<'p>,
     /// Whether the state says which instances there are, and not the configuration.
     from_state: bool,
     /// What each instance's node is, and whether its value is final.
@@ -84,7 +87,7 @@ struct Planned<'p> {
 
 impl Driver for Planned<'_> {
     fn instance(&mut self, _: &Walk<'_>, at: &At<'_>) -> Made<Value> {
-        if self.left.iter().any(|t| t.matches(&at.addr)) {
+        if self.open.has(&at.addr) || self.excludes.iter().any(|t| t.matches(&at.addr)) {
             return Made::default();
         }
         let ty = self.registry.schema(at.resource.mode, &at.resource.ty).map(Schema::ty);
@@ -578,10 +581,8 @@ impl<'p> Planned<'p> {
             operations: plan.operations.iter().filter(makes).map(|op| (&op.addr, op)).collect(),
             data: plan.data.iter().map(|d| (&d.addr, &d.value)).collect(),
             keys,
-            left: match plan.mode {
-                PlanMode::Normal => plan.excludes.iter().chain(plan.open.iter().map(|o| &o.what)).collect(),
-                _ => Vec::new(),
-            },
+            excludes: if plan.mode == PlanMode::Normal { &plan.excludes } else { &[] },
+            open: Among::new(plan.open.iter().map(|o| &o.what)),
             from_state: plan.mode != PlanMode::Normal,
             seen: Vec::new(),
         }

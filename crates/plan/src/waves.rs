@@ -5,7 +5,7 @@
 //! stay as they are, and so does what they stand on. When the plan is applied the next one is made, of the state that came of it; what was open
 //! is known then. [`Waves`] holds what one plan leaves to the next: what was done already is not done again, and each wave must get on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics};
@@ -16,7 +16,6 @@ use crate::model::{Action, Open, OpenReason, Plan};
 use crate::planner::Planner;
 use crate::statics::Block;
 use crate::walk::{NodeId, OpenBlock, Repeated, Walk};
-use crate::world::World;
 
 /// What earlier waves of the same apply did to an instance.
 #[derive(Clone, Debug)]
@@ -100,14 +99,22 @@ pub(crate) fn list(
     waits: &[Option<usize>],
     asked: &dyn Fn(NodeId) -> bool,
 ) -> Vec<Open> {
-    let world = planner.world;
     let mut out = Vec::new();
     if roots.is_empty() {
         return out;
     }
+    let mut of_resource: HashMap<&ResourceAddr, usize> = HashMap::new();
+    for (addr, _) in planner.world.objects() {
+        *of_resource.entry(&addr.resource).or_default() += 1;
+    }
+    let objects = |what: &Target| match what {
+        Target::Module(_) => planner.world.objects().filter(|(addr, _)| what.matches(addr)).count(),
+        Target::Resource(resource) => of_resource.get(resource).copied().unwrap_or(0),
+        Target::Instance(addr) => usize::from(planner.input.state.objects.contains_key(addr)),
+    };
     for root in roots.iter().filter(|root| asked(root.node)) {
         let on = compact(planner.acting(walk, &root.deps));
-        out.push(Open { objects: objects(world, &root.what), what: root.what.clone(), why: root.why, on });
+        out.push(Open { objects: objects(&root.what), what: root.what.clone(), why: root.why, on });
     }
     for module in &walk.modules {
         for instances in module.resources.iter().flatten().filter(|r| r.keys.is_some()) {
@@ -132,7 +139,7 @@ pub(crate) fn list(
                     continue;
                 }
                 let on = vec![roots[root].what.clone()];
-                out.push(Open { objects: objects(world, &what), what, why: OpenReason::Dependencies, on });
+                out.push(Open { objects: objects(&what), what, why: OpenReason::Dependencies, on });
             }
         }
     }
@@ -151,9 +158,31 @@ pub(crate) fn outputs(walk: &Walk<'_>, waits: &[Option<usize>]) -> Vec<Arc<str>>
         .collect()
 }
 
-/// How many objects of it the state has.
-fn objects(world: &World<'_>, what: &Target) -> usize {
-    world.objects().filter(|(addr, _)| what.matches(addr)).count()
+/// Says quickly whether an instance belongs to one of many things, each as the walk names it.
+pub(crate) struct Among<'t> {
+    modules: Vec<&'t Target>,
+    resources: HashSet<&'t ResourceAddr>,
+    instances: HashSet<&'t InstanceAddr>,
+}
+
+impl<'t> Among<'t> {
+    pub(crate) fn new(all: impl Iterator<Item = &'t Target>) -> Self {
+        let mut among = Among { modules: Vec::new(), resources: HashSet::new(), instances: HashSet::new() };
+        for what in all {
+            match what {
+                Target::Module(_) => among.modules.push(what),
+                Target::Resource(resource) => drop(among.resources.insert(resource)),
+                Target::Instance(instance) => drop(among.instances.insert(instance)),
+            }
+        }
+        among
+    }
+
+    pub(crate) fn has(&self, addr: &InstanceAddr) -> bool {
+        self.resources.contains(&*addr.resource)
+            || self.instances.contains(addr)
+            || self.modules.iter().any(|module| module.matches(addr))
+    }
 }
 
 /// Several instances of a resource as one.
