@@ -113,6 +113,7 @@ impl Plans {
                 })
                 .collect(),
             variables: BTreeMap::new(),
+            given_again: Vec::new(),
             data: Vec::new(),
             warnings: Diagnostics::new(),
             base: StateStamp { lineage: base.lineage.clone(), serial: base.serial },

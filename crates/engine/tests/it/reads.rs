@@ -41,6 +41,7 @@ async fn plan_with(
             Ok(Outcome::NeedReads(Reads {
                 objects: objects.collect(),
                 data: Vec::new(),
+                ephemeral: Vec::new(),
                 imports: Vec::new(),
                 left: Vec::new(),
                 providers: vec![ProviderConfig {

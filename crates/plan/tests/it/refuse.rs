@@ -115,8 +115,8 @@ fn conditions_are_checked_when_they_are_known() {
         resource "lab_thing" "a" {
           lifecycle {
             precondition {
-              condition     = 1 == 2
-              error_message = "One is not two."
+              condition     = path.module == "elsewhere"
+              error_message = "It is not there."
             }
           }
         }
@@ -134,7 +134,7 @@ fn conditions_are_checked_when_they_are_known() {
     );
     assert_snapshot!(lab.refused(), @r"
     Invalid value for variable: Too many: 3.
-    Resource precondition failed: One is not two.
+    Resource precondition failed: It is not there.
     Resource postcondition failed: It is b.
     ");
     // Known only while applying.

@@ -139,7 +139,42 @@ fn lab() -> Lab {
 fn it_is_planned_as_it_is_written() {
     let mut lab = lab();
     let plan = lab.plan();
-    assert_snapshot!(text(&plan), @"");
+    assert_snapshot!(text(&plan), @r"
+    + null_resource.certificates[0]
+    + null_resource.certificates[1]
+    + null_resource.workers[0]
+    + openstack_compute_instance_v2.k8s_node[0]
+    + openstack_compute_instance_v2.k8s_node[1]
+    + openstack_compute_instance_v2.k8s_node[2]
+    + openstack_networking_port_v2.admin_port[0]
+    + openstack_networking_port_v2.admin_port[1]
+    + openstack_networking_port_v2.k8s_port[0]
+    + openstack_networking_port_v2.k8s_port[1]
+    + openstack_networking_port_v2.k8s_port[2]
+    output masters Create: None -> Some([[(known after apply), (known after apply)]])
+    0 create openstack_networking_port_v2.k8s_port[0]
+    1 create openstack_networking_port_v2.k8s_port[1]
+    2 create openstack_networking_port_v2.k8s_port[2]
+    3 join openstack_networking_port_v2.k8s_port[0] <- 0 1 2
+    4 create openstack_networking_port_v2.admin_port[0]
+    5 create openstack_networking_port_v2.admin_port[1]
+    6 join openstack_networking_port_v2.admin_port[0] <- 4 5
+    7 create openstack_compute_instance_v2.k8s_node[0] <- 3 6
+    8 provision openstack_compute_instance_v2.k8s_node[0] <- 7
+    9 create openstack_compute_instance_v2.k8s_node[1] <- 3 6
+    10 provision openstack_compute_instance_v2.k8s_node[1] <- 9
+    11 create openstack_compute_instance_v2.k8s_node[2] <- 3 6
+    12 provision openstack_compute_instance_v2.k8s_node[2] <- 11
+    13 join openstack_compute_instance_v2.k8s_node[0] <- 8 10 12
+    14 create null_resource.certificates[0] <- 13
+    15 provision null_resource.certificates[0] <- 14
+    16 provision null_resource.certificates[0] <- 15
+    17 create null_resource.certificates[1] <- 13
+    18 provision null_resource.certificates[1] <- 17
+    19 provision null_resource.certificates[1] <- 18
+    20 create null_resource.workers[0] <- 13 16 19
+    21 provision null_resource.workers[0] <- 20
+    ");
     let after = |addr: &str| {
         let change = plan.changes.iter().find(|c| c.addr.to_string() == addr).unwrap();
         change.after.clone().unwrap()
