@@ -467,7 +467,7 @@ impl Lab {
             let decided = match &*name {
                 _ if !value.is_unknown() => value,
                 "id" => format!("id-{n}").into(),
-                "address" => format!("10.0.0.{n}").into(),
+                "address" | "access_ip_v4" => format!("10.0.0.{n}").into(),
                 "zone" => "zone-a".into(),
                 _ => Value::null(value.ty()),
             };

@@ -201,11 +201,77 @@ fn it_is_applied_and_a_node_more_touches_what_it_must() {
     let mut lab = lab();
     let plan = lab.plan();
     lab.run(&plan, |n| n - 1);
-    assert_snapshot!(lab.steps.join("\n"), @"");
+    assert_snapshot!(lab.steps.join("\n"), @r#"
+    openstack_compute_instance_v2.k8s_node[2] remote-exec: {"config": {"inline": ["set -e", "while [ ! -f /var/lib/cloud/instance/boot-finished ]; do sleep 1; done"]}, "connection": {"agent": true, "host": "10.0.0.6", "user": "debian"}, "secrets": []}
+    openstack_compute_instance_v2.k8s_node[1] remote-exec: {"config": {"inline": ["set -e", "while [ ! -f /var/lib/cloud/instance/boot-finished ]; do sleep 1; done"]}, "connection": {"agent": true, "host": "10.0.0.7", "user": "debian"}, "secrets": []}
+    openstack_compute_instance_v2.k8s_node[0] remote-exec: {"config": {"inline": ["set -e", "while [ ! -f /var/lib/cloud/instance/boot-finished ]; do sleep 1; done"]}, "connection": {"agent": true, "host": "10.0.0.8", "user": "debian"}, "secrets": []}
+    null_resource.certificates[1] file: {"config": {"content": "apiVersion: kubeadm.k8s.io/v1beta1\nkind: ClusterConfiguration\nnetworking:\n  podSubnet: \"10.233.64.0/18\"\netcd:\n  local:\n    serverCertSANs:\n              - \"10.0.0.8\"\n              - \"10.0.0.7\"\n    ", "destination": "/home/debian/kubeadm.yml"}, "connection": {"agent": null, "host": "10.0.0.7", "user": "debian"}, "secrets": [{"auth_url": "https://api.r1.nxs.enix.io/v3", "token": (sensitive value)}]}
+    null_resource.certificates[1] remote-exec: {"config": {"inline": ["set -e", "sudo kubeadm init phase certs all --config /home/debian/kubeadm.yml"]}, "connection": {"agent": null, "host": "10.0.0.7", "user": "debian"}, "secrets": [{"auth_url": "https://api.r1.nxs.enix.io/v3", "token": (sensitive value)}]}
+    null_resource.certificates[0] file: {"config": {"content": "apiVersion: kubeadm.k8s.io/v1beta1\nkind: ClusterConfiguration\nnetworking:\n  podSubnet: \"10.233.64.0/18\"\netcd:\n  local:\n    serverCertSANs:\n              - \"10.0.0.8\"\n              - \"10.0.0.7\"\n    ", "destination": "/home/debian/kubeadm.yml"}, "connection": {"agent": null, "host": "10.0.0.8", "user": "debian"}, "secrets": [{"auth_url": "https://api.r1.nxs.enix.io/v3", "token": (sensitive value)}]}
+    null_resource.certificates[0] remote-exec: {"config": {"inline": ["set -e", "sudo kubeadm init phase certs all --config /home/debian/kubeadm.yml"]}, "connection": {"agent": null, "host": "10.0.0.8", "user": "debian"}, "secrets": [{"auth_url": "https://api.r1.nxs.enix.io/v3", "token": (sensitive value)}]}
+    null_resource.workers[0] remote-exec: {"config": {"inline": ["set -e", "sudo kubeadm join 10.0.0.8:6443"]}, "connection": {"agent": null, "host": "10.0.0.6", "user": "debian"}, "secrets": [{"auth_url": "https://api.r1.nxs.enix.io/v3", "token": (sensitive value)}]}
+    "#);
     assert!(lab.plan().is_empty(), "{}", text(&lab.plan()));
     lab.variables.insert("nodes_count".into(), "4".into());
-    assert_snapshot!(text(&lab.plan()), @"");
+    assert_snapshot!(text(&lab.plan()), @r#"
+    -/+ null_resource.certificates[0] id triggers["nodes"] [Attributes([Path([Attr("triggers"), Key("nodes")])])]
+    -/+ null_resource.certificates[1] id triggers["nodes"] [Attributes([Path([Attr("triggers"), Key("nodes")])])]
+    + null_resource.workers[1]
+    + openstack_compute_instance_v2.k8s_node[3]
+    + openstack_networking_port_v2.k8s_port[3]
+    = 9
+    0 create openstack_networking_port_v2.k8s_port[3]
+    1 create openstack_compute_instance_v2.k8s_node[3] <- 0
+    2 provision openstack_compute_instance_v2.k8s_node[3] <- 1
+    3 join openstack_networking_port_v2.k8s_port[3] <- 0 2
+    4 delete null_resource.certificates[0]
+    5 create null_resource.certificates[0] <- 3 4
+    6 provision null_resource.certificates[0] <- 5
+    7 provision null_resource.certificates[0] <- 6
+    8 delete null_resource.certificates[1]
+    9 create null_resource.certificates[1] <- 3 8
+    10 provision null_resource.certificates[1] <- 9
+    11 provision null_resource.certificates[1] <- 10
+    12 create null_resource.workers[1] <- 3 7 11
+    13 provision null_resource.workers[1] <- 12
+    "#);
     // Without the network of administration.
     lab.variables.insert("public".into(), "true".into());
-    assert_snapshot!(text(&lab.plan()), @"");
+    assert_snapshot!(text(&lab.plan()), @r#"
+    -/+ null_resource.certificates[0] id triggers["nodes"] [Attributes([Path([Attr("triggers"), Key("nodes")])])]
+    -/+ null_resource.certificates[1] id triggers["nodes"] [Attributes([Path([Attr("triggers"), Key("nodes")])])]
+    + null_resource.workers[1]
+    -/+ openstack_compute_instance_v2.k8s_node[0] access_ip_v4 id network[0].port network[0].uuid network[1] [Attributes([Path([Attr("network")])])]
+    -/+ openstack_compute_instance_v2.k8s_node[1] access_ip_v4 id network[0].port network[0].uuid network[1] [Attributes([Path([Attr("network")])])]
+    + openstack_compute_instance_v2.k8s_node[3]
+    - openstack_networking_port_v2.admin_port[0] [IndexOutOfCount]
+    - openstack_networking_port_v2.admin_port[1] [IndexOutOfCount]
+    + openstack_networking_port_v2.k8s_port[3]
+    = 5
+    output masters Update: Some([["10.0.0.8", "10.0.0.7"]]) -> Some([[(known after apply), (known after apply)]])
+    0 create openstack_networking_port_v2.k8s_port[3]
+    1 create openstack_compute_instance_v2.k8s_node[3] <- 0
+    2 provision openstack_compute_instance_v2.k8s_node[3] <- 1
+    3 delete null_resource.certificates[0]
+    4 delete null_resource.certificates[1]
+    5 join null_resource.certificates[0] <- 3 4
+    6 delete openstack_compute_instance_v2.k8s_node[0] <- 5
+    7 create openstack_compute_instance_v2.k8s_node[0] <- 0 6
+    8 provision openstack_compute_instance_v2.k8s_node[0] <- 7
+    9 delete openstack_compute_instance_v2.k8s_node[1] <- 5
+    10 create openstack_compute_instance_v2.k8s_node[1] <- 0 9
+    11 provision openstack_compute_instance_v2.k8s_node[1] <- 10
+    12 join openstack_networking_port_v2.k8s_port[3] <- 0 2 8 11
+    13 create null_resource.certificates[0] <- 3 12
+    14 provision null_resource.certificates[0] <- 13
+    15 provision null_resource.certificates[0] <- 14
+    16 create null_resource.certificates[1] <- 4 12
+    17 provision null_resource.certificates[1] <- 16
+    18 provision null_resource.certificates[1] <- 17
+    19 create null_resource.workers[1] <- 12 15 18
+    20 provision null_resource.workers[1] <- 19
+    21 join null_resource.certificates[0] <- 5 6 9
+    22 delete openstack_networking_port_v2.admin_port[0] <- 21
+    23 delete openstack_networking_port_v2.admin_port[1] <- 21
+    "#);
 }
