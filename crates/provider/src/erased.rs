@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use grappe_value::addr::InstanceAddr;
-use grappe_value::{Kind, Marks, Schema, Type, Value, json};
+use grappe_value::{Kind, Marks, OnChange, Schema, Type, Value, json};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
@@ -191,7 +191,11 @@ pub fn data_source<D: DataSource>(inner: D) -> Box<dyn AnyDataSource> {
 
 /// Takes the types away from an ephemeral resource.
 pub fn ephemeral<E: EphemeralResource>(inner: E) -> Box<dyn AnyEphemeral> {
-    let schema = inner.schema();
+    let mut schema = inner.schema();
+    // Nothing of it is there to be changed or replaced.
+    for attribute in schema.attributes.values_mut() {
+        attribute.on_change = OnChange::Update;
+    }
     Box::new(ErasedEphemeral { inner, schema })
 }
 
