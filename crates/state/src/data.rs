@@ -101,6 +101,9 @@ pub struct Object {
     /// How long its creation took, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
+    /// When the world last was as this says, in seconds since 1970: when it was written, or read and found like that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<u64>,
     /// A replacement is created before this one is deleted.
     #[serde(skip_serializing_if = "is_default")]
     pub create_before_destroy: bool,

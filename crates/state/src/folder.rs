@@ -158,8 +158,9 @@ impl Hold for Held {
     fn replace(&mut self, snapshot: &[u8], old: u64) -> Result<(), StoreError> {
         self.folder.back_up(old)?;
         files::write_atomic(&self.folder.snapshot_path(), snapshot, files::PRIVATE)?;
-        // A crash before this leaves a journal that is older than the snapshot, which is then known to be in it already.
-        self.drop_journal()
+        // A crash before this leaves a journal that is older than the snapshot, which is then known to be in it already: so is one that can't be removed.
+        let _ = self.drop_journal();
+        Ok(())
     }
 
     fn drop_journal(&mut self) -> Result<(), StoreError> {

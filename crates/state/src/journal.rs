@@ -241,6 +241,15 @@ impl Writer {
         durable.load(Ordering::Acquire)
     }
 
+    /// Waits, blocking the thread, until all that was queued is durable.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub fn flush(&self) -> Result<(), Arc<StoreError>> {
+        // A message without a record: it is answered with those before it.
+        self.append(Vec::new()).wait()
+    }
+
     /// Queues a record, given as JSON, for somebody who waits for it.
     pub fn append(&self, record: Vec<u8>) -> Durable {
         let (done, durable) = oneshot::channel();
@@ -319,7 +328,7 @@ impl Log {
 
     fn write(&mut self, batch: &[Message]) {
         let group = self.durable.load(Ordering::Acquire) + 1;
-        for message in batch {
+        for message in batch.iter().filter(|message| !message.record.is_empty()) {
             self.lines += 1;
             let (line, sum) = (self.lines, sum(self.lines, group, &message.record));
             self.kept.extend_from_slice(

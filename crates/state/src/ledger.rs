@@ -1,15 +1,26 @@
 //! The state machine that a journal is a log of: what exists, what was begun, and how each record moves them.
 //!
-//! The same [`Ledger::apply`] serves the running engine and the replay after a crash, so the two can't differ. It refuses what can't happen (a
-//! checkpoint of an operation that was never begun): such a journal is damaged, such an engine has a bug.
+//! The same [`Ledger::apply`] serves the running engine and the replay after a crash, so the two can't differ. It refuses what can't happen: such a
+//! journal is damaged, such an engine has a bug.
+//!
+//! | record | what must be so | what is then |
+//! |---|---|---|
+//! | `Begin` | the same lineage, a later serial | what is pending is left by earlier runs |
+//! | `Intent` | this run is not at it; an earlier one that was began the same. An update, a delete: that very object is there (what a create finds in the state is gone outside, or deposed now) | pending, with the checkpoint that an earlier run left |
+//! | `Checkpoint` | pending | pending, with this |
+//! | `Done` of what is pending | a create puts an object (one that is swept, or what was found of it), an update puts it, a delete removes it | over |
+//! | `Done` of what is not | – | the state alone changes: imports, steps, what was found |
+//! | `Failed` | pending | over |
+//! | each change | what is removed, deposed or restored is there, and nothing is in the way; steps come one after another | |
+//! | `Moved` | each object once, each place once, none on top of another | |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use grappe_value::addr::InstanceAddr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::data::{Object, OutputValue, Pending, State, one_addr};
+use crate::data::{Action, Object, OutputValue, Pending, State, one_addr};
 
 /// What an operation is about: an object by address, deposed key and idempotency key. No two operations of a run are about the same one at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -119,18 +130,28 @@ pub enum Record {
 pub struct Impossible(String);
 
 /// What exists and what was begun.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Ledger {
     /// What exists.
     pub state: State,
     pending: BTreeMap<Subject, Pending>,
+    /// Those of them that the run at hand began; the others are what earlier ones left.
+    begun: HashSet<Subject>,
+}
+
+/// What is known; not which run it is from.
+impl PartialEq for Ledger {
+    fn eq(&self, other: &Self) -> bool {
+        self.state == other.state && self.pending == other.pending
+    }
 }
 
 impl Ledger {
     /// From what a snapshot holds.
     #[must_use]
     pub fn new(state: State, pending: Vec<Pending>) -> Self {
-        Ledger { state, pending: pending.into_iter().map(|p| (p.subject(), p)).collect() }
+        let pending = pending.into_iter().map(|p| (p.subject(), p)).collect();
+        Ledger { state, pending, begun: HashSet::new() }
     }
 
     /// The operations that were begun and of whose end nothing is known.
@@ -150,44 +171,153 @@ impl Ledger {
     /// Where the record can't follow what was before. Nothing is changed then.
     pub fn apply(&mut self, record: Record) -> Result<(), Impossible> {
         match record {
-            Record::Begin { lineage, serial, .. } => {
-                if !self.state.lineage.is_empty() && self.state.lineage != lineage {
-                    return Err(Impossible(format!("it begins a run on another state ({lineage})")));
-                }
-                self.state.lineage = lineage;
-                self.state.serial = serial;
-            }
-            Record::Intent { mut pending, deposes } => {
-                let subject = pending.subject();
-                if let Some(key) = deposes {
-                    self.change(&subject.addr, Change::Depose(key))?;
-                }
-                if let Some(earlier) = self.pending.remove(&subject)
-                    && pending.checkpoint.is_none()
-                {
-                    pending.checkpoint = earlier.checkpoint;
-                }
-                self.pending.insert(subject, *pending);
-            }
+            Record::Begin { lineage, serial, .. } => self.begin(lineage, serial),
+            Record::Intent { pending, deposes } => self.intend(*pending, deposes),
             Record::Checkpoint { of, state } => match self.pending.get_mut(&of) {
-                Some(pending) => pending.checkpoint = Some(state),
-                None => {
-                    return Err(Impossible(format!(
-                        "it is a checkpoint of {}, which was not begun",
-                        of.addr
-                    )));
+                Some(pending) => {
+                    pending.checkpoint = Some(state);
+                    Ok(())
                 }
+                None => refuse(format_args!("it is a checkpoint of {}, which was not begun", of.addr)),
             },
-            Record::Done { of, changes } | Record::Failed { of, changes } => {
-                for change in changes {
-                    self.change(&of.addr, change)?;
-                }
-                self.pending.remove(&of);
+            Record::Done { of, changes } => {
+                self.may_be_done(&of, &changes)?;
+                self.end(&of, changes)
             }
-            Record::Moved(moves) => self.move_all(&moves)?,
-            Record::Outputs(outputs) => self.state.outputs = outputs,
+            Record::Failed { of, changes } => {
+                if !self.pending.contains_key(&of) {
+                    return refuse(format_args!("it ends {} as failed, which was not begun", of.addr));
+                }
+                self.end(&of, changes)
+            }
+            Record::Moved(moves) => self.move_all(&moves),
+            Record::Outputs(outputs) => {
+                self.state.outputs = outputs;
+                Ok(())
+            }
         }
+    }
+
+    fn begin(&mut self, lineage: String, serial: u64) -> Result<(), Impossible> {
+        if !self.state.lineage.is_empty() && self.state.lineage != lineage {
+            return refuse(format_args!("it begins a run on another state ({lineage})"));
+        }
+        if serial <= self.state.serial {
+            let at = self.state.serial;
+            return refuse(format_args!(
+                "it begins a run as serial {serial}, and the state is at {at} already"
+            ));
+        }
+        (self.state.lineage, self.state.serial) = (lineage, serial);
+        self.begun.clear();
         Ok(())
+    }
+
+    /// An operation begins: about something that is as it says, and that nothing else of this run is about.
+    fn intend(&mut self, mut pending: Pending, deposes: Option<String>) -> Result<(), Impossible> {
+        let (subject, addr) = (pending.subject(), &pending.addr);
+        let earlier = self.pending.get(&subject);
+        if self.begun.contains(&subject) {
+            return refuse(format_args!("it begins {addr}, which this run is at already"));
+        }
+        if let Some(earlier) = earlier.filter(|earlier| earlier.action != pending.action) {
+            let (before, now) = (earlier.action, pending.action);
+            return refuse(format_args!(
+                "it begins to {now:?} {addr}, which an earlier run began to {before:?}"
+            ));
+        }
+        let there = self.state.get(addr, subject.deposed.as_deref());
+        match (pending.action, there) {
+            (Action::Update | Action::Delete, None) => {
+                let now = pending.action;
+                return refuse(format_args!("it begins to {now:?} {addr}, which does not exist"));
+            }
+            (Action::Update | Action::Delete, Some(object)) if object.key != subject.key => {
+                return refuse(format_args!("it is about another object than {addr} is"));
+            }
+            (Action::Update | Action::Delete, Some(_)) if deposes.is_some() => {
+                return refuse(format_args!("it deposes {addr}, and creates nothing in its place"));
+            }
+            _ => {}
+        }
+        if pending.checkpoint.is_none() {
+            pending.checkpoint = earlier.and_then(|earlier| earlier.checkpoint.clone());
+        }
+        if let Some(key) = deposes {
+            self.change(&subject.addr, Change::Depose(key))?;
+        }
+        self.begun.insert(subject.clone());
+        self.pending.insert(subject, pending);
+        Ok(())
+    }
+
+    /// What was begun ends as what it was begun as; what was not begun changes the state alone.
+    fn may_be_done(&self, of: &Subject, changes: &[Change]) -> Result<(), Impossible> {
+        let Some(pending) = self.pending.get(of) else { return Ok(()) };
+        let puts = |c: &Change| matches!(c, Change::Put { .. });
+        let is = match pending.action {
+            // What an interrupted one left may be nothing.
+            Action::Create => changes.iter().any(puts) || (changes.is_empty() && !self.begun.contains(of)),
+            Action::Update => {
+                changes.iter().any(|c| matches!(c, Change::Put { deposed, .. } if *deposed == of.deposed))
+            }
+            Action::Delete => {
+                changes.iter().any(|c| matches!(c, Change::Remove { deposed } if *deposed == of.deposed))
+            }
+        };
+        if is {
+            return Ok(());
+        }
+        let what = pending.action;
+        refuse(format_args!("it ends a {what:?} of {} with something else", of.addr))
+    }
+
+    fn end(&mut self, of: &Subject, changes: Vec<Change>) -> Result<(), Impossible> {
+        // All or nothing: several changes are of one address.
+        let before = (changes.len() > 1).then(|| self.at(&of.addr));
+        for change in changes {
+            if let Err(impossible) = self.change(&of.addr, change) {
+                if let Some((current, deposed)) = before {
+                    self.put_back(&of.addr, current, deposed);
+                }
+                return Err(impossible);
+            }
+        }
+        self.pending.remove(of);
+        self.begun.remove(of);
+        Ok(())
+    }
+
+    /// All objects of an address.
+    fn at(&self, addr: &InstanceAddr) -> (Option<Object>, Vec<(String, Object)>) {
+        let from = (addr.clone(), String::new());
+        let deposed = self.state.deposed.range(from..).take_while(|((at, _), _)| at == addr);
+        let deposed = deposed.map(|((_, key), object)| (key.clone(), object.clone())).collect();
+        (self.state.objects.get(addr).cloned(), deposed)
+    }
+
+    fn put_back(&mut self, addr: &InstanceAddr, current: Option<Object>, deposed: Vec<(String, Object)>) {
+        for (key, _) in self.at(addr).1 {
+            self.state.remove(addr, Some(&key));
+        }
+        for (key, object) in deposed {
+            self.state.put(addr.clone(), Some(key), object);
+        }
+        match current {
+            Some(object) => self.state.put(addr.clone(), None, object),
+            None => {
+                self.state.remove(addr, None);
+            }
+        }
+    }
+
+    /// Notes that these objects were read at a time, and found as the state has them. It is in no record: what is lost of it costs a reading.
+    pub fn saw<'a>(&mut self, objects: impl IntoIterator<Item = (&'a InstanceAddr, u64)>) {
+        for (addr, at) in objects {
+            if let Some(object) = self.state.objects.get_mut(addr) {
+                object.seen = object.seen.max(Some(at));
+            }
+        }
     }
 
     /// Shows the dependencies of each object, deposed ones and what was begun too, to be changed.
@@ -203,7 +333,17 @@ impl Ledger {
         let new = |addr: &InstanceAddr| to.get(addr).map_or_else(|| addr.clone(), |to| (*to).clone());
         let stays = |addr: &&InstanceAddr| !to.contains_key(*addr) && self.state.objects.contains_key(addr);
         if let Some(taken) = moves.iter().map(|m| &m.to).find(stays) {
-            return Err(Impossible(format!("it moves an object to {taken}, where there is one")));
+            return refuse(format_args!("it moves an object to {taken}, where there is one"));
+        }
+        if to.len() != moves.len() || to.values().collect::<HashSet<_>>().len() != moves.len() {
+            return refuse(format_args!("it moves one object twice, or two to one place"));
+        }
+        // Deposed objects and what was begun go along, and must not meet others there.
+        let subject = |of: &Subject| Subject { addr: new(&of.addr), ..of.clone() };
+        let deposed: HashSet<_> = self.state.deposed.keys().map(|(addr, key)| (new(addr), key)).collect();
+        let pending: HashSet<_> = self.pending.keys().map(subject).collect();
+        if deposed.len() < self.state.deposed.len() || pending.len() < self.pending.len() {
+            return refuse(format_args!("it moves two to one place"));
         }
         let rename = |mut object: Object| {
             object.dependencies.iter_mut().for_each(|d| *d = new(d));
@@ -213,6 +353,7 @@ impl Ledger {
         self.state.objects = objects.into_iter().map(|(a, o)| (new(&a), rename(o))).collect();
         let deposed = std::mem::take(&mut self.state.deposed);
         self.state.deposed = deposed.into_iter().map(|((a, k), o)| ((new(&a), k), rename(o))).collect();
+        self.begun = self.begun.iter().map(subject).collect();
         let pending = std::mem::take(&mut self.pending).into_values().map(|mut pending| {
             pending.addr = new(&pending.addr);
             pending.dependencies.iter_mut().for_each(|d| *d = new(d));
@@ -224,28 +365,60 @@ impl Ledger {
 
     fn change(&mut self, addr: &InstanceAddr, change: Change) -> Result<(), Impossible> {
         match change {
-            Change::Put { deposed, object } => self.state.put(addr.clone(), deposed, *object),
+            Change::Put { deposed, object } => {
+                if let Some(before) = self.state.get(addr, deposed.as_deref()) {
+                    steps_follow(addr, before, &object)?;
+                }
+                self.state.put(addr.clone(), deposed, *object);
+            }
             Change::Remove { deposed } => {
-                self.state.remove(addr, deposed.as_deref());
+                if self.state.remove(addr, deposed.as_deref()).is_none() {
+                    return refuse(format_args!("it removes {addr}, which does not exist"));
+                }
             }
             Change::Depose(key) => {
-                let object = self.state.remove(addr, None);
-                let object =
-                    object.ok_or_else(|| Impossible(format!("it deposes {addr}, which does not exist")))?;
+                if self.state.get(addr, Some(&key)).is_some() {
+                    return refuse(format_args!("it deposes {addr} as {key}, which there is already"));
+                }
+                let Some(object) = self.state.remove(addr, None) else {
+                    return refuse(format_args!("it deposes {addr}, which does not exist"));
+                };
                 self.state.put(addr.clone(), Some(key), object);
             }
             Change::Restore(key) => {
                 if self.state.objects.contains_key(addr) {
-                    return Err(Impossible(format!("it restores {addr}, which has a newer object")));
+                    return refuse(format_args!("it restores {addr}, which has a newer object"));
                 }
-                let object = self.state.remove(addr, Some(&key));
-                let object = object
-                    .ok_or_else(|| Impossible(format!("it restores {addr} ({key}), which does not exist")))?;
+                let Some(object) = self.state.remove(addr, Some(&key)) else {
+                    return refuse(format_args!("it restores {addr} ({key}), which does not exist"));
+                };
                 self.state.put(addr.clone(), None, object);
             }
         }
         Ok(())
     }
+}
+
+fn refuse<T>(why: std::fmt::Arguments<'_>) -> Result<T, Impossible> {
+    Err(Impossible(why.to_string()))
+}
+
+/// Steps are done one after another: none is left out, none is undone.
+fn steps_follow(addr: &InstanceAddr, before: &Object, after: &Object) -> Result<(), Impossible> {
+    if before.key != after.key {
+        return Ok(());
+    }
+    let created = match (before.steps_done, after.steps_done) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(before), Some(after)) => after == before || after == before + 1,
+    };
+    // An object that is changed instead of deleted begins again.
+    let destroyed = after.undone == 0 || after.undone == before.undone || after.undone == before.undone + 1;
+    if created && destroyed {
+        return Ok(());
+    }
+    refuse(format_args!("it leaves out a step of {addr}"))
 }
 
 impl Pending {

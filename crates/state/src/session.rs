@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use grappe_value::addr::InstanceAddr;
+
 use crate::data::{self, State};
 use crate::error::StateError;
 use crate::journal::{self, Durable, Writer};
@@ -27,12 +29,20 @@ pub struct Session {
     lines: u64,
     /// What the lines that were not yet durable say the end of, by their numbers.
     queued: VecDeque<(u64, String)>,
+    /// How many bytes this run has put into the journal.
+    size: usize,
+    /// With how many it is folded in the middle of the run.
+    bound: usize,
 }
+
+/// How long a journal may be that goes with a small snapshot.
+const SHORT: usize = 16 << 20;
 
 impl Session {
     pub(crate) fn new(store: Store, lock: Lock, loaded: Loaded) -> Self {
         let Loaded { ledger, base, journal, folded: _ } = loaded;
-        Session { writer: None, lock, store, ledger, base, journal, lines: 0, queued: VecDeque::new() }
+        let (lines, queued) = (0, VecDeque::new());
+        Session { writer: None, lock, store, ledger, base, journal, lines, queued, size: 0, bound: SHORT }
     }
 
     /// What exists and what was begun.
@@ -89,21 +99,61 @@ impl Session {
         Ok(())
     }
 
+    /// Folds the journal whenever it has this many bytes; by itself, that is 16 MB, or twice the snapshot where that is more.
+    pub fn fold_at(&mut self, bytes: usize) {
+        self.bound = bytes;
+    }
+
+    /// Folds a journal that has grown long into a snapshot, and goes on with a new one. What it costs is the state's size, so it waits for as much to be in the
+    /// journal as would be written anew: all folds of a run together cost no more than its records do.
+    fn compact(&mut self) -> Result<(), StateError> {
+        // What can't be written is told to who waits for it.
+        if self.size < self.bound || self.writer.as_ref().is_none_or(|writer| writer.flush().is_err()) {
+            return Ok(());
+        }
+        let snapshot = self.store.snapshot_of(&self.ledger)?;
+        self.bound = self.bound.max(2 * snapshot.len());
+        match self.lock.0.replace(&snapshot, self.base) {
+            Ok(()) => {
+                (self.writer, self.journal, self.size) = (None, None, 0);
+                self.base = self.ledger.state.serial;
+                self.queued.clear();
+            }
+            // There may be no room for a snapshot: the journal is as good as before, and there may be room for that.
+            Err(_) => self.bound *= 2,
+        }
+        Ok(())
+    }
+
     fn advance(&mut self, record: Record) -> Result<Vec<u8>, StateError> {
+        self.compact()?;
         if self.writer.is_none() {
             self.begin()?;
         }
         let bytes = self.encode(&record)?;
+        let of = match &record {
+            Record::Done { of, .. } | Record::Failed { of, .. } | Record::Checkpoint { of, .. } => {
+                Some(of.addr.to_string())
+            }
+            _ => None,
+        };
+        self.ledger.apply(record)?;
         self.lines += 1;
+        self.size += bytes.len();
         let durable = self.writer.as_ref().map_or(0, Writer::durable);
         while self.queued.front().is_some_and(|(line, _)| *line <= durable) {
             self.queued.pop_front();
         }
-        if let Record::Done { of, .. } | Record::Failed { of, .. } | Record::Checkpoint { of, .. } = &record {
-            self.queued.push_back((self.lines, of.addr.to_string()));
-        }
-        self.ledger.apply(record)?;
+        self.queued.extend(of.map(|addr| (self.lines, addr)));
         Ok(bytes)
+    }
+
+    /// Notes that these objects were read at a time, and found as the state has them: in the next snapshot, where there is to be one. For this alone none
+    /// is written.
+    pub fn saw<'a>(&mut self, objects: impl IntoIterator<Item = (&'a InstanceAddr, u64)>) {
+        if self.writer.is_some() {
+            self.ledger.saw(objects);
+        }
     }
 
     /// Writes a new snapshot where anything changed, removes the journal, and gives back the lock and what exists.
@@ -165,6 +215,7 @@ impl Session {
             }
         })?;
         self.base = self.ledger.state.serial;
+        self.size = 0;
         self.journal = None;
         Ok(())
     }

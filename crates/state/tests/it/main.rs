@@ -2,6 +2,7 @@
 
 mod formats;
 mod kill;
+mod machine;
 mod store;
 
 use grappe_state::{Change, Folder, Object, Record, Sealer, Session, Store, Subject};

@@ -98,7 +98,9 @@ fn what_was_begun_is_pending_until_it_ends() {
     let mut run = session(&store);
     drop(run.append(intent("t.a", "k1")).unwrap());
     assert!(run.ledger().pending_of(&of("t.a", "k1")).unwrap().checkpoint.is_some());
-    drop(run.append(Record::Done { of: of("t.a", "k1"), changes: vec![] }).unwrap());
+    let done = put("t.a", json!({"id": 1}));
+    let Record::Done { changes, .. } = done else { panic!("{done:?}") };
+    drop(run.append(Record::Done { of: of("t.a", "k1"), changes }).unwrap());
     assert_eq!(run.close().unwrap().pending().count(), 0);
 }
 
