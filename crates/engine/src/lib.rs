@@ -29,13 +29,15 @@ mod resolve;
 mod retry;
 pub mod summary;
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use grappe_diag::Diagnostics;
-use grappe_plan::{Outcome, Plan, PlanMode, StateStamp};
+use grappe_plan::{Outcome, Plan, PlanMode, Reading, StateStamp};
 use grappe_provider::{Registry, Setup};
 use grappe_state::{Ledger, Lock, LockError, Session, StateError, Store};
+use grappe_value::addr::InstanceAddr;
 use tokio_util::sync::CancellationToken;
 
 pub use apply::Applied;
@@ -150,6 +152,8 @@ pub struct Engine {
     options: Options,
     limits: Limits,
     pools: Pools,
+    /// What planning found to be as the state has it, and when: for the snapshot that applying writes.
+    seen: Mutex<BTreeMap<InstanceAddr, u64>>,
     cancel: Cancel,
     sink: Sink,
 }
@@ -160,7 +164,16 @@ impl Engine {
     pub fn new(registry: Arc<Registry>, setup: Setup, options: Options, cancel: Cancel, sink: Sink) -> Self {
         let clients = Clients::new(registry.clone(), setup, options.retry, cancel.hard.clone());
         let (limits, pools) = (Limits(options.limits.clone()), Pools::default());
-        Engine { registry, clients, options, limits, pools, cancel, sink }
+        Engine { registry, clients, options, limits, pools, seen: Mutex::default(), cancel, sink }
+    }
+
+    /// Remembers what was read and is as the state has it: nothing is done to it, and nothing was found different.
+    fn note_seen(&self, plan: &Plan, read: &BTreeMap<InstanceAddr, Reading>, at: u64) {
+        let touched: HashSet<&InstanceAddr> =
+            plan.operations.iter().map(|op| &op.addr).chain(plan.drift.iter().map(|d| &d.addr)).collect();
+        let same = read.iter().filter(|(addr, r)| matches!(r, Reading::Found(_)) && !touched.contains(addr));
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.extend(same.map(|(addr, _)| (addr.clone(), at)));
     }
 
     fn reporter(&self) -> Reporter {

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::event::{EventKind, Phase};
 use crate::open::Open;
 use crate::reading::{Answers, read, unanswered};
-use crate::report::millis;
+use crate::report::{millis, unix_seconds};
 use crate::{Engine, Failure, RunError};
 
 /// What a planner is given of the world, for [`grappe_plan::Input`].
@@ -68,6 +68,7 @@ async fn rounds(
     let (mut refreshed, mut data_reads) = (BTreeMap::new(), BTreeMap::new());
     let (mut imported, mut left, mut opened) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let (mut rounds, mut thinking) = (0, Duration::ZERO);
+    let begun = unix_seconds();
     let mut unread = BTreeMap::new();
     loop {
         let start = Instant::now();
@@ -106,6 +107,7 @@ async fn rounds(
                 if !unread.is_empty() {
                     return Err(unanswered(unread));
                 }
+                engine.note_seen(&plan, &refreshed, begun);
                 reporter.say(EventKind::Planned { elapsed: millis(thinking), rounds });
                 return Ok(*plan);
             }
@@ -158,6 +160,7 @@ pub fn imported_object(import: &Import, registry: &Registry) -> Option<Object> {
         schema_version: resource.schema().version,
         attributes: wire::encode(&import.value, resource.ty()),
         key: import.key.clone(),
+        seen: Some(unix_seconds()),
         ..Object::default()
     })
 }

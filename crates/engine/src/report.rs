@@ -1,6 +1,6 @@
 //! Events with their times.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
@@ -39,6 +39,11 @@ impl Reporter {
     pub(crate) fn elapsed(&self) -> u64 {
         millis(self.start.elapsed())
     }
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
 pub(crate) fn millis(duration: Duration) -> u64 {

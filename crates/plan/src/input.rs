@@ -49,6 +49,8 @@ pub struct Options {
     pub mode: PlanMode,
     /// Whether objects are read before planning.
     pub refresh: bool,
+    /// What the state knows from this time on (in seconds since 1970) is taken as it is, and not read.
+    pub fresh_since: Option<u64>,
     /// `-target`: nothing else is touched, but for what these depend on. Empty: everything.
     pub targets: Vec<Target>,
     /// `-exclude`: these are left alone, and all that depends on them. Never together with [`Options::targets`].
@@ -77,6 +79,7 @@ impl Default for Options {
         Options {
             mode: PlanMode::Normal,
             refresh: true,
+            fresh_since: None,
             targets: Vec::new(),
             excludes: Vec::new(),
             replace: BTreeSet::new(),

@@ -247,9 +247,12 @@ pub(crate) fn reads(
     world: &World<'_>,
     in_scope: &dyn Fn(&InstanceAddr) -> bool,
 ) -> Result<Reads, Diagnostics> {
-    let unread = |(addr, _): &(&InstanceAddr, &Object)| {
+    let fresh = |object: &Object| {
+        object.seen.zip(input.options.fresh_since).is_some_and(|(seen, since)| seen >= since)
+    };
+    let unread = |(addr, object): &(&InstanceAddr, &Object)| {
         let reads = input.registry.resource(&addr.resource.ty).is_some_and(|kind| kind.reads());
-        reads && !input.refreshed.contains_key(*addr) && in_scope(addr)
+        reads && !fresh(object) && !input.refreshed.contains_key(*addr) && in_scope(addr)
     };
     let objects: Vec<_> = world.objects().filter(unread).collect();
     let begun: Vec<&Pending> =

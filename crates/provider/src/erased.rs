@@ -16,15 +16,12 @@ use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Change, Context, DataSource, EphemeralResource, Fault, Importable, Limit, Opened, Problem, Provider,
-    Resource, Run, Setup, Timeouts,
+    Change, Context, DataSource, EphemeralResource, Fault, Importable, Limit, Many, Opened, Problem,
+    Provider, Resource, Run, Setup, Timeouts,
 };
 
 /// A provider's client, whatever its type.
 pub type Client = Arc<dyn Any + Send + Sync>;
-
-/// What reading many objects gave, each with its own answer: the object, `None` where it is gone, or why it can't be told.
-pub type ManyRead = Vec<Result<Option<Value>, Fault>>;
 
 /// What one operation gets from the engine.
 #[derive(Clone)]
@@ -87,7 +84,7 @@ pub trait AnyResource: Send + Sync {
         &'a self,
         ctx: AnyContext,
         states: &'a [Value],
-    ) -> BoxFuture<'a, Result<ManyRead, Fault>>;
+    ) -> BoxFuture<'a, Result<Many<Value>, Fault>>;
     /// Creates `planned`, wholly known but for what the provider decides.
     fn create<'a>(&'a self, ctx: AnyContext, planned: &'a Value) -> BoxFuture<'a, Result<Value, Fault>>;
     /// Changes `prior` to `planned`.
@@ -341,7 +338,7 @@ impl<R: Resource> AnyResource for ErasedResource<R> {
         &'a self,
         ctx: AnyContext,
         states: &'a [Value],
-    ) -> BoxFuture<'a, Result<ManyRead, Fault>> {
+    ) -> BoxFuture<'a, Result<Many<Value>, Fault>> {
         async move {
             let typed: Vec<R::State> =
                 states.iter().map(|state| args(self.name(), state)).collect::<Result<_, _>>()?;
@@ -562,11 +559,7 @@ mod tests {
         fn read_group(&self, _: &Value) -> Option<String> {
             Some(String::new())
         }
-        async fn read_many(
-            &self,
-            _: &Context<String>,
-            states: Vec<State>,
-        ) -> Result<Vec<Result<Option<State>, Fault>>, Fault> {
+        async fn read_many(&self, _: &Context<String>, states: Vec<State>) -> Result<Many<State>, Fault> {
             let short = states.iter().any(|s| s.id == "lost");
             let states = states.into_iter().filter(|s| !short || s.id != "lost");
             Ok(states

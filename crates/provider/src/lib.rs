@@ -27,9 +27,9 @@ mod resource;
 
 pub use change::{Change, Problem};
 pub use context::{Context, Run, Stream};
-pub use erased::{AnyContext, AnyDataSource, AnyEphemeral, AnyProvider, AnyResource, Client, ManyRead};
+pub use erased::{AnyContext, AnyDataSource, AnyEphemeral, AnyProvider, AnyResource, Client};
 pub use fault::{Fault, FaultKind};
 pub use import::{Importable, Imported};
 pub use provisioner::{AnyProvisioner, StepContext};
 pub use registry::Registry;
-pub use resource::{DataSource, EphemeralResource, Limit, Opened, Provider, Resource, Setup, Timeouts};
+pub use resource::{DataSource, EphemeralResource, Limit, Many, Opened, Provider, Resource, Setup, Timeouts};

@@ -31,6 +31,9 @@ pub struct Limit {
     pub max: usize,
 }
 
+/// What reading many objects gave, each with its own answer: the object, `None` where it is gone, or why that can't be told.
+pub type Many<T> = Vec<Result<Option<T>, Fault>>;
+
 /// How long each operation may take before the engine gives it up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
@@ -132,7 +135,7 @@ pub trait Resource: Send + Sync + 'static {
         &self,
         ctx: &Context<Self::Client>,
         states: Vec<Self::State>,
-    ) -> impl Future<Output = Result<Vec<Result<Option<Self::State>, Fault>>, Fault>> + Send {
+    ) -> impl Future<Output = Result<Many<Self::State>, Fault>> + Send {
         let _ = (ctx, states);
         async { Err(Fault::permanent(format!("{} can't be read many at once", self.name()))) }
     }

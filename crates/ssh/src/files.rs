@@ -3,7 +3,10 @@
 use crate::error::{Cause, SshError};
 use crate::exec::{Exec, Output, quote};
 use crate::host::Host;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::fmt;
 
 /// A file to put on a host.
@@ -82,6 +85,47 @@ impl Host {
         let content = output.stdout.get(end + 1..).unwrap_or_default().to_vec();
         let sha256 = hex_sha256(&content);
         Ok(Some(RemoteFile { content, mode, owner, group, sha256 }))
+    }
+
+    /// Reads many files by one command: of each what [`Host::read_file`] would say, in their order.
+    ///
+    /// # Errors
+    /// The host cannot be reached. What is wrong with one file is said in its place.
+    pub async fn read_files(
+        &self,
+        paths: &[String],
+    ) -> Result<Vec<Result<Option<RemoteFile>, SshError>>, SshError> {
+        let (good, words): (Vec<&String>, Vec<String>) =
+            paths.iter().filter(|path| self.check_path(path).is_ok()).map(|path| (path, quote(path))).unzip();
+        // A line a file, its content in base64: no content can be taken for the next file's line.
+        let script = format!(
+            "for p in {}; do\n\
+             if [ ! -e \"$p\" ]; then echo absent\n\
+             elif [ ! -f \"$p\" ]; then echo other\n\
+             elif s=$(stat -L -c '%a %U %G %s' \"$p\" 2>&1) && b=$(base64 -w0 \"$p\" 2>&1); then printf 'file %s %s\\n' \"$s\" \"$b\"\n\
+             else printf 'error %s %s\\n' \"$s\" \"$b\" | tr '\\n' ' '; echo; fi; b=\n\
+             done",
+            words.join(" ")
+        );
+        let context = |path: &str| format!("{}: read {path}", self.endpoint());
+        let mut answers = HashMap::new();
+        if !good.is_empty() {
+            let output = self.exec(Exec::new(script)).await?;
+            let text = String::from_utf8_lossy(&output.stdout);
+            let lines: Vec<&str> = text.lines().collect();
+            if lines.len() != good.len() {
+                let complaint = output.stderr_str();
+                let why = if complaint.is_empty() { output.status.to_string() } else { complaint };
+                return Err(SshError::new(context("files"), Cause::Remote(why)));
+            }
+            answers.extend(good.into_iter().zip(lines.into_iter().map(listed)));
+        }
+        let answer = |path: &String| {
+            self.check_path(path)?;
+            let remote = |why| SshError::new(context(path), Cause::Remote(why));
+            answers.get(path).cloned().unwrap_or_else(|| Err("no answer".into())).map_err(remote)
+        };
+        Ok(paths.iter().map(answer).collect())
     }
 
     /// What `stat` and `sha256sum` say about a file; `None` if there is none.
@@ -188,6 +232,24 @@ fn look(path: &str) -> String {
     )
 }
 
+/// One file's line of [`Host::read_files`].
+fn listed(line: &str) -> Result<Option<RemoteFile>, String> {
+    let odd = || format!("the host answered {:?}", line.chars().take(80).collect::<String>());
+    match line.split_once(' ') {
+        None if line == "absent" => Ok(None),
+        None if line == "other" => Err("it is not a regular file".into()),
+        Some(("error", why)) => Err(why.trim().to_owned()),
+        Some(("file", rest)) => {
+            let (stat, text) = rest.rsplit_once(' ').ok_or_else(odd)?;
+            let (mode, owner, group, _) = parse_stat(stat).ok_or_else(odd)?;
+            let content = BASE64.decode(text).map_err(|_| odd())?;
+            let sha256 = hex_sha256(&content);
+            Ok(Some(RemoteFile { content, mode, owner, group, sha256 }))
+        }
+        _ => Err(odd()),
+    }
+}
+
 /// `644 root root 12`. Names that do not exist print as UNKNOWN.
 fn parse_stat(line: &str) -> Option<(u32, String, String, u64)> {
     let mut words = line.split_whitespace();
@@ -208,6 +270,22 @@ mod tests {
     fn stat_lines_are_read() {
         assert_eq!(parse_stat("4755 root wheel 12\n"), Some((0o4755, "root".into(), "wheel".into(), 12)));
         assert_eq!(parse_stat("stat: not found"), None);
+    }
+
+    #[test]
+    fn lines_of_many_files_are_read() {
+        assert_eq!(listed("absent"), Ok(None));
+        let file = listed("file 640 root adm 3 YQpi").unwrap().unwrap();
+        assert_eq!(
+            (file.content, file.mode, file.owner, file.group),
+            (b"a\nb".to_vec(), 0o640, "root".into(), "adm".into())
+        );
+        assert_eq!(listed("file 644 root root 0 ").unwrap().unwrap().content, b"");
+        assert_eq!(listed("error stat: no ").unwrap_err(), "stat: no");
+        assert!(listed("other").unwrap_err().contains("not a regular file"));
+        for odd in ["", "file", "file 644", "file x y z 1 YQ==", "file 644 root root 1 =", "else"] {
+            assert!(listed(odd).unwrap_err().contains("answered"), "{odd}");
+        }
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub(super) fn object(
         tainted,
         key: stored.map(|o| o.key.clone()).unwrap_or_default(),
         duration_ms: stored.and_then(|o| o.duration_ms),
+        seen: Some(crate::report::unix_seconds()),
         create_before_destroy: op.create_before_destroy,
         // One that is new has all its steps before it; one that stays, those that it had.
         steps_done: match op.action {

@@ -254,6 +254,8 @@ impl<R: Resolve> Run<'_, R> {
         self.summary.retries = self.shared.retries.load(Ordering::Relaxed) as usize;
         self.summary.critical_path = steps(self.plan, graph, &self.durations);
         let mut session = self.session;
+        let seen = self.engine.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        session.saw(seen.iter().map(|(addr, at)| (addr, *at)));
         let (session, folded) = tokio::task::spawn_blocking(move || {
             let folded = session.fold();
             (session, folded)

@@ -228,7 +228,7 @@ async fn readings_keep_to_the_limits_of_their_provider_and_slow_down_with_it() {
     assert!(bench.apply(&plans).await.summary.is_success());
     tokio::time::pause();
     bench.world.lock().unwrap().read_secs = 1;
-    let mut most = async |bench: &Bench| {
+    let most = async |bench: &Bench| {
         bench.world.lock().unwrap().reading = (0, 0);
         let start = tokio::time::Instant::now();
         let (_, read) = plan(bench, PlanMode::Normal).await.unwrap();

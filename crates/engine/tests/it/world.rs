@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use grappe_provider::{
-    AnyEphemeral, AnyProvider, Context, EphemeralResource, Fault, Limit, Opened, Provider, Resource, Setup,
-    Stream, Timeouts, erased,
+    AnyEphemeral, AnyProvider, Context, EphemeralResource, Fault, Limit, Many, Opened, Provider, Resource,
+    Setup, Stream, Timeouts, erased,
 };
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
@@ -244,11 +244,7 @@ impl Resource for Kind {
         (self.0 == "t_many").then(|| group.to_owned())
     }
 
-    async fn read_many(
-        &self,
-        ctx: &Context<Shared>,
-        states: Vec<State>,
-    ) -> Result<Vec<Result<Option<State>, Fault>>, Fault> {
+    async fn read_many(&self, ctx: &Context<Shared>, states: Vec<State>) -> Result<Many<State>, Fault> {
         ctx.client().lock().unwrap().many.push(states.len());
         read_act(ctx, "read many").await?;
         let mut world = ctx.client().lock().unwrap();

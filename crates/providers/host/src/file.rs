@@ -2,9 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use grappe_provider::{Change, Context, Fault, Importable, Imported, Problem, Resource};
+use grappe_provider::{Change, Context, Fault, Importable, Imported, Many, Problem, Resource};
 use grappe_ssh::{RemoteFile, WriteFile};
-use grappe_value::{Attribute, Schema, Type, Value};
+use grappe_value::{Attribute, Schema, Type, Value, json};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -47,6 +47,9 @@ pub struct State {
     group: Option<String>,
     sha256: Option<String>,
 }
+
+/// How many files one command reads: a command has the time of one, however many there are.
+const AT_ONCE: usize = 50;
 
 /// The arguments of which exactly one gives the content.
 const CONTENTS: [&str; 4] = ["content", "sensitive_content", "content_base64", "content_wo"];
@@ -141,6 +144,23 @@ impl Resource for HostFile {
     async fn read(&self, ctx: &Context<Hosts>, state: State) -> Result<Option<State>, Fault> {
         let session = ctx.client().session(ctx, &state.host).await?;
         Ok(session.read_file(&state.path).await?.map(|file| found(state, &file)))
+    }
+
+    fn read_group(&self, state: &Value) -> Option<String> {
+        state.get("host").map(|host| json::to_args(host).to_string())
+    }
+
+    async fn read_many(&self, ctx: &Context<Hosts>, states: Vec<State>) -> Result<Many<State>, Fault> {
+        let Some(first) = states.first() else { return Ok(Vec::new()) };
+        let session = ctx.client().session(ctx, &first.host).await?;
+        let mut files = Vec::with_capacity(states.len());
+        let paths: Vec<String> = states.iter().map(|state| state.path.clone()).collect();
+        for paths in paths.chunks(AT_ONCE) {
+            files.extend(session.read_files(paths).await?);
+        }
+        let found =
+            states.into_iter().zip(files).map(|(state, file)| Ok(file?.map(|file| found(state, &file))));
+        Ok(found.collect())
     }
 
     async fn create(&self, ctx: &Context<Hosts>, args: Args) -> Result<State, Fault> {

@@ -86,6 +86,18 @@ impl Session {
         self.until_stopped(self.host.read_file(path)).await
     }
 
+    /// Reads many files by one command.
+    ///
+    /// # Errors
+    /// As [`Host::read_files`].
+    pub async fn read_files(
+        &self,
+        paths: &[String],
+    ) -> Result<Vec<Result<Option<RemoteFile>, Fault>>, Fault> {
+        let read = self.until_stopped(self.host.read_files(paths)).await?;
+        Ok(read.into_iter().map(|file| file.map_err(fault)).collect())
+    }
+
     /// Puts a file in its place in one step.
     ///
     /// # Errors

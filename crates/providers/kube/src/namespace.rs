@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use grappe_provider::{Context, Fault, Importable, Imported, Problem, Resource};
+use grappe_provider::{Context, Fault, Importable, Imported, Many, Problem, Resource};
 use grappe_provider_kubeadm::access::{ClusterRef, Kubectl};
 use grappe_provider_kubeadm::client::Client;
 use grappe_provider_kubeadm::cluster::cluster_attribute;
 use grappe_ssh::quote;
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 /// The annotation with the idempotency key of the resource that made a namespace.
 const KEY: &str = "grappe.dev/key";
@@ -82,14 +82,28 @@ impl Resource for KubeNamespace {
             Err(none) if none.gone => return Ok(None),
             Err(none) => return Err(none.fault()),
         };
-        let Some(found) = kubectl.get(&reference(&state.name)).await? else { return Ok(None) };
-        let labels = state.labels.as_ref().map(|ours| {
-            let value = |key: &String| {
-                Some((key.clone(), found["metadata"]["labels"].get(key)?.as_str()?.to_owned()))
-            };
-            ours.keys().filter_map(value).collect()
-        });
-        Ok(Some(State { labels, ..state }))
+        let found = kubectl.get(&reference(&state.name)).await?;
+        Ok(found.map(|found| state.found(&found)))
+    }
+
+    fn read_group(&self, state: &Value) -> Option<String> {
+        state.get("cluster")?.get("id")?.as_str().map(str::to_owned)
+    }
+
+    async fn read_many(&self, ctx: &Context<Client>, states: Vec<State>) -> Result<Many<State>, Fault> {
+        let Some(first) = states.first() else { return Ok(Vec::new()) };
+        let kubectl = match first.cluster.kubectl(ctx).await {
+            Ok(kubectl) => kubectl,
+            Err(none) if none.gone => return Ok(states.iter().map(|_| Ok(None)).collect()),
+            Err(none) => return Err(none.fault()),
+        };
+        let all = kubectl.get("namespaces").await?.unwrap_or_default();
+        let all = all["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let named = |state: State| {
+            let found = all.iter().find(|namespace| namespace["metadata"]["name"] == *state.name);
+            Ok(found.map(|found| state.found(found)))
+        };
+        Ok(states.into_iter().map(named).collect())
     }
 
     async fn create(&self, ctx: &Context<Client>, args: Args) -> Result<State, Fault> {
@@ -155,6 +169,19 @@ impl Resource for KubeNamespace {
 
 fn reference(name: &str) -> String {
     format!("namespace {}", quote(name))
+}
+
+impl State {
+    /// As the cluster has it.
+    fn found(self, found: &Json) -> State {
+        let labels = self.labels.as_ref().map(|ours| {
+            let value = |key: &String| {
+                Some((key.clone(), found["metadata"]["labels"].get(key)?.as_str()?.to_owned()))
+            };
+            ours.keys().filter_map(value).collect()
+        });
+        State { labels, ..self }
+    }
 }
 
 impl Args {

@@ -1,6 +1,6 @@
 //! `sim_machine`: a machine that boots Debian and answers SSH.
 
-use grappe_provider::{Context, Fault, Importable, Imported, Problem, Resource};
+use grappe_provider::{Context, Fault, Importable, Imported, Many, Problem, Resource};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
@@ -161,6 +161,20 @@ impl Resource for SimMachine {
     async fn read(&self, ctx: &Context<Client>, state: State) -> Result<Option<State>, Fault> {
         call(ctx, "read sim_machine", move |world| Ok(world.machine(&state.id).map(|m| state_of(world, m))))
             .await
+    }
+
+    fn read_group(&self, _: &Value) -> Option<String> {
+        Some(String::new())
+    }
+
+    async fn read_many(&self, ctx: &Context<Client>, states: Vec<State>) -> Result<Many<State>, Fault> {
+        call(ctx, "list sim_machine", move |world| {
+            Ok(states
+                .into_iter()
+                .map(|state| Ok(world.machine(&state.id).map(|m| state_of(world, m))))
+                .collect())
+        })
+        .await
     }
 
     async fn create(&self, ctx: &Context<Client>, args: Args) -> Result<State, Fault> {

@@ -1,6 +1,6 @@
 //! `sim_network`: a layer-2 network with one IPv4 range.
 
-use grappe_provider::{Context, Fault, Importable, Imported, Problem, Resource};
+use grappe_provider::{Context, Fault, Importable, Imported, Many, Problem, Resource};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +76,17 @@ impl Resource for SimNetwork {
 
     async fn read(&self, ctx: &Context<Client>, state: State) -> Result<Option<State>, Fault> {
         call(ctx, "read sim_network", move |world| Ok(world.network(&state.id).map(State::from))).await
+    }
+
+    fn read_group(&self, _: &Value) -> Option<String> {
+        Some(String::new())
+    }
+
+    async fn read_many(&self, ctx: &Context<Client>, states: Vec<State>) -> Result<Many<State>, Fault> {
+        call(ctx, "list sim_network", move |world| {
+            Ok(states.into_iter().map(|state| Ok(world.network(&state.id).map(State::from))).collect())
+        })
+        .await
     }
 
     async fn create(&self, ctx: &Context<Client>, args: Args) -> Result<State, Fault> {

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use grappe_provider::{Context, Fault, Importable, Imported, Problem, Resource};
+use grappe_provider::{Context, Fault, Importable, Imported, Many, Problem, Resource};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +89,17 @@ impl Resource for SimPort {
 
     async fn read(&self, ctx: &Context<Client>, state: State) -> Result<Option<State>, Fault> {
         call(ctx, "read sim_port", move |world| Ok(world.port(&state.id).map(State::from))).await
+    }
+
+    fn read_group(&self, _: &Value) -> Option<String> {
+        Some(String::new())
+    }
+
+    async fn read_many(&self, ctx: &Context<Client>, states: Vec<State>) -> Result<Many<State>, Fault> {
+        call(ctx, "list sim_port", move |world| {
+            Ok(states.into_iter().map(|state| Ok(world.port(&state.id).map(State::from))).collect())
+        })
+        .await
     }
 
     async fn create(&self, ctx: &Context<Client>, args: Args) -> Result<State, Fault> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
@@ -123,8 +123,15 @@ impl World {
         })
     }
 
-    /// Fails if a failure of these words is planned.
+    /// How often the cloud was called under these words (`list sim_machine`) since the world was opened.
+    #[must_use]
+    pub fn calls(&self, words: &str) -> u64 {
+        self.called.lock().unwrap_or_else(PoisonError::into_inner).get(words).copied().unwrap_or(0)
+    }
+
+    /// Counts a call, and fails if a failure of these words is planned.
     pub fn maybe_fail(&self, words: &str) -> Result<(), ApiError> {
+        *self.called.lock().unwrap_or_else(PoisonError::into_inner).entry(words.to_owned()).or_default() += 1;
         match self.with(|s| s.planned_failure(words)) {
             Some(text) => Err(ApiError::Planned(text)),
             None => Ok(()),

@@ -38,6 +38,8 @@ pub struct World {
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
     /// Private host keys by machine id, in OpenSSH's format: kept beside the world, never shown.
     keys: Mutex<BTreeMap<String, String>>,
+    /// How often the cloud was called, by words.
+    called: Mutex<BTreeMap<String, u64>>,
     pub(crate) listeners: Listeners,
     _lock: File,
 }
@@ -109,6 +111,7 @@ impl World {
             saved,
             writer: Mutex::new(Some(writer)),
             keys: Mutex::new(keys),
+            called: Mutex::default(),
             listeners: Listeners::default(),
             _lock: lock,
         };

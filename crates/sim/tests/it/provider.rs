@@ -150,3 +150,36 @@ async fn nonsense_is_told_before_anything_is_made() {
         1
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_objects_are_read_by_one_list_call() {
+    let mut cloud = cloud().await;
+    let (network, port, machine) = cloud.machine().await;
+    let mut ports = vec![port];
+    for n in 0..9 {
+        cloud.bench.key = format!("port {n}");
+        ports.push(cloud.bench.create("sim_port", &json!({"network_id": text(&network, "id")})).await);
+    }
+    let gone = ports[4].clone();
+    cloud.bench.delete("sim_port", &gone).await;
+    let port = cloud.bench.resource("sim_port");
+    assert_eq!(port.read_group(&ports[0]), port.read_group(&ports[9]), "one list has them all");
+    let before = cloud.world.calls("read sim_port");
+    let read = port.read_many(cloud.bench.context(), &ports).await.unwrap();
+    assert_eq!((cloud.world.calls("list sim_port"), cloud.world.calls("read sim_port")), (1, before));
+    for (n, (was, answer)) in ports.iter().zip(read).enumerate() {
+        let now = answer.unwrap();
+        assert_eq!(now.is_none(), n == 4);
+        assert!(now.is_none_or(|now| now.same(was)), "as each by itself is read");
+    }
+    let machines = [machine];
+    let read = cloud.bench.resource("sim_machine").read_many(cloud.bench.context(), &machines).await.unwrap();
+    assert!(read[0].as_ref().unwrap().as_ref().unwrap().same(&machines[0]));
+    let mut knobs = Knobs::default();
+    knobs.fail.insert("list sim_network".into(), 1);
+    cloud.world.set_knobs(knobs).unwrap();
+    let networks = [network];
+    let ty = cloud.bench.resource("sim_network");
+    assert!(ty.read_many(cloud.bench.context(), &networks).await.unwrap_err().is_transient());
+    assert!(ty.read_many(cloud.bench.context(), &networks).await.unwrap()[0].is_ok());
+}

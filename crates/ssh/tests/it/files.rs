@@ -141,3 +141,34 @@ fn leftover(sshd: &Sshd) -> Option<std::ffi::OsString> {
 fn leftovers(sshd: &Sshd) {
     assert_eq!(leftover(sshd), None);
 }
+
+#[tokio::test]
+async fn many_files_are_read_by_one_command() {
+    let sshd = Sshd::start();
+    let host = host(&sshd).await;
+    let mut paths = Vec::new();
+    let contents = [
+        b"hello\n".to_vec(),
+        vec![],
+        b"\0\r\n\xff'\n\n absent\nfile".to_vec(),
+        (0..300_000_u32).map(|n| (n % 251) as u8).collect(),
+    ];
+    for (n, content) in contents.iter().enumerate() {
+        let written = file(&sshd.dir().join(format!("it's {n}")), content.clone());
+        host.write_file(&written).await.unwrap();
+        paths.push(written.path);
+    }
+    paths.push(sshd.dir().join("nothing").to_str().unwrap().to_owned());
+    paths.push("relative".into());
+    paths.push(paths[0].clone());
+    let all = host.read_files(&paths).await.unwrap();
+    for (path, together) in paths.iter().zip(all) {
+        match (together, host.read_file(path).await) {
+            (Ok(together), Ok(alone)) => assert_eq!(together, alone, "{path}"),
+            (together, alone) => {
+                assert_eq!(together.unwrap_err().to_string(), alone.unwrap_err().to_string(), "{path}");
+            }
+        }
+    }
+    assert_eq!(host.read_files(&[]).await.unwrap().len(), 0);
+}

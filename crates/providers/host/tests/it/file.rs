@@ -108,3 +108,36 @@ async fn a_host_that_does_not_answer_is_a_fault_and_its_files_are_not_gone() {
     let fault = bench.try_create("host_file", &config).await.unwrap_err();
     assert!(!fault.is_transient() && fault.summary.contains("/proc/nowhere"), "{fault:?}");
 }
+
+#[tokio::test]
+async fn the_files_of_a_host_are_read_together() {
+    let sshd = Sshd::start();
+    let bench = bench(&sshd).await;
+    let file = |name: &str, content: &str| {
+        let path = sshd.dir().join(name);
+        json!({"host": connection(&sshd), "path": path.to_str(), "content": content, "mode": "0640"})
+    };
+    let names = ["plain", "it's \"odd\" $HOME", "empty", "gone", "folder", "changed"];
+    let mut made = Vec::new();
+    for name in names {
+        let content = if name == "empty" { String::new() } else { format!("{name}\nline two\n\n") };
+        made.push(bench.create("host_file", &file(name, &content)).await);
+    }
+    let ty = bench.resource("host_file");
+    assert!(made.iter().all(|state| ty.read_group(state) == ty.read_group(&made[0])));
+    let mut elsewhere = file("plain", "x");
+    elsewhere["host"]["address"] = json!("192.0.2.1");
+    assert_ne!(ty.read_group(&bench.config("host_file", &elsewhere)), ty.read_group(&made[0]));
+    fs::remove_file(sshd.dir().join("gone")).unwrap();
+    fs::remove_file(sshd.dir().join("folder")).unwrap();
+    fs::create_dir(sshd.dir().join("folder")).unwrap();
+    grappe_ssh::testing::write(&sshd.dir().join("changed"), "by hand");
+    let read = ty.read_many(bench.context(), &made).await.unwrap();
+    for ((name, state), together) in names.into_iter().zip(&made).zip(read) {
+        match (together, bench.try_read("host_file", state).await) {
+            (Ok(together), Ok(alone)) => assert_eq!(together, alone, "{name}"),
+            (Err(together), Err(alone)) => assert_eq!(together.summary, alone.summary, "{name}"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+}

@@ -86,6 +86,19 @@ async fn namespaces_are_ours_or_refused() {
     assert_eq!(lab.make("kube_namespace", "team", given.clone()).await.get("id"), state.get("id"));
     let fault = lab.try_make("kube_namespace", "other", given).await.expect_err("it exists");
     assert!(fault.summary.contains("exists already"), "{fault:#?}");
+    // Those of a cluster are read by one call, and say what each by itself does.
+    let others = json!({"cluster": cluster, "name": "others"});
+    let others = lab.make("kube_namespace", "others", others).await;
+    lab.kubectl(&machine, "label namespace team a=changed --overwrite");
+    lab.kubectl(&machine, "delete namespace others");
+    let bench = lab.bench("kube_namespace", "team").await;
+    let ty = bench.resource("kube_namespace");
+    let all = [state.clone(), others];
+    assert_eq!(ty.read_group(&all[0]), ty.read_group(&all[1]));
+    let read = ty.read_many(bench.context(), &all).await.expect("read");
+    for (state, together) in all.iter().zip(read) {
+        assert_eq!(together.expect("read"), bench.read("kube_namespace", state).await);
+    }
     lab.unmake("kube_namespace", "team", &state).await;
     assert_eq!(lab.kubectl(&machine, "get namespace team --ignore-not-found"), "");
 }
