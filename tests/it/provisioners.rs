@@ -4,6 +4,62 @@ use grappe_ssh::testing::Sshd;
 
 use crate::sandbox::Sandbox;
 
+/// What a command starts, it starts twice: as its own child, and in the background.
+const LEFT: &str = r#"
+resource "terraform_data" "a" {
+  provisioner "local-exec" {
+    command = <<-SH
+      sleep 301 &
+      echo $! > "${path.module}/child"
+      echo $$ > "${path.module}/shell"
+      COMMAND
+    SH
+  }
+}
+"#;
+
+fn lives(sandbox: &Sandbox, file: &str) -> bool {
+    let pid = sandbox.read(file);
+    // One that has ended and was not yet waited for is over, too.
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    !stat.is_empty() && !stat.rsplit(')').next().unwrap().trim_start().starts_with('Z')
+}
+
+fn within(secs: u64, what: impl Fn() -> bool) -> bool {
+    let begin = std::time::Instant::now();
+    while begin.elapsed().as_secs() < secs {
+        if what() {
+            return true;
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(10));
+    }
+    false
+}
+
+#[test]
+fn a_command_does_not_outlive_a_killed_run_and_what_a_whole_one_leaves_does() {
+    let sandbox = Sandbox::new(&LEFT.replace("COMMAND", "sleep 302; true"));
+    let mut child = sandbox
+        .command(&["apply", "-auto-approve"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let said = |file: &str| std::fs::read_to_string(sandbox.path(file)).is_ok_and(|pid| pid.ends_with('\n'));
+    assert!(within(60, || said("shell")), "the command did not begin");
+    assert!(lives(&sandbox, "child") && lives(&sandbox, "shell"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(within(10, || !lives(&sandbox, "child") && !lives(&sandbox, "shell")), "it goes on");
+
+    let sandbox =
+        Sandbox::new(&LEFT.replace("COMMAND", "true").replace("sleep 301 &", "sleep 301 > /dev/null 2>&1 &"));
+    sandbox.expect(0, &["apply", "-auto-approve"]);
+    assert!(!within(1, || !lives(&sandbox, "child")), "what was left in the background on purpose is gone");
+    let pid = nix::unistd::Pid::from_raw(sandbox.read("child").trim().parse().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
 const SIMULATED: &str = r#"
 resource "tls_private_key" "k" {
   algorithm = "ED25519"

@@ -1,6 +1,14 @@
 //! `local-exec`: a command on this computer.
+//!
+//! A command does not outlive this program: beside it, in its process group, a watcher reads from a pipe that this program holds open. Where that ends
+//! without a word, this program is gone, however it went, and the watcher ends the group. (A parent-death signal would reach the command alone and none
+//! of what it has started, and it comes when the *thread* that forked ends: threads of a pool end while the program lives on.)
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,11 +20,15 @@ use grappe_value::{Attribute, Schema, Type, Value};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde::Deserialize;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 
 use crate::{arguments, stopped};
 
+/// Runs what follows, with nothing as its input, beside a watcher on what is the input here. The watcher is no child of the command, which may wait for all
+/// that it has.
+const GUARDED: &str =
+    r#"exec 3<&0; ( { read -r _ <&3 || kill -KILL 0; } >/dev/null 2>&1 & ); exec "$@" 3<&- </dev/null"#;
 /// How long a command that is told to end has before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long output may stay open after the command has ended: what it left running in the background is not waited for.
@@ -106,21 +118,28 @@ async fn run(ctx: &StepContext, args: Arguments) -> Result<(), Fault> {
         let first = args.command.lines().next().unwrap_or_default();
         ctx.run.progress(&format!("local-exec: {first}"));
     }
-    let mut child = Command::new(program)
+    let not_started =
+        |e: io::Error| Fault::permanent(format!("{program} can't be started in {}", dir.display())).source(e);
+    let path = args.environment.get("PATH").cloned().flatten().map(Into::into);
+    if !is_there(program, &dir, path.or_else(|| std::env::var_os("PATH"))) {
+        return Err(not_started(io::Error::from(io::ErrorKind::NotFound)));
+    }
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", GUARDED, "sh", program])
         .args(rest)
         .arg(&args.command)
         .current_dir(&dir)
         .envs(args.environment.into_iter().filter_map(|(name, value)| Some((name, value?))))
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // A group of its own: a Ctrl-C is for this program, which ends the command when it is time.
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
-        .map_err(|e| {
-            Fault::permanent(format!("{program} can't be started in {}", dir.display())).source(e)
-        })?;
+        .map_err(not_started)?;
+    // Held until the command has ended: waiting for it would close it.
+    let watched = child.stdin.take();
     let last = Arc::new(Mutex::new(Vec::new()));
     let listen = |stream, kind| listen(stream, kind, ctx.run.clone(), last.clone());
     let output = futures::future::join(
@@ -140,6 +159,10 @@ async fn run(ctx: &StepContext, args: Arguments) -> Result<(), Fault> {
             }
         }
     };
+    if let Some(mut watched) = watched {
+        // What it leaves running in the background stays.
+        let _ = watched.write_all(b"\n").await;
+    }
     if !heard {
         let _ = tokio::time::timeout(QUIET, output).await;
     }
@@ -148,6 +171,15 @@ async fn run(ctx: &StepContext, args: Arguments) -> Result<(), Fault> {
     }
     let last = last.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
     Err(Fault::permanent(format!("the command of local-exec failed: {status}")).details(last))
+}
+
+/// Whether there is such a program: a path from `dir`, or a name in one of the folders of `path`.
+fn is_there(program: &str, dir: &Path, path: Option<OsString>) -> bool {
+    let runs = |at: &Path| at.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
+    match program.contains('/') {
+        true => runs(&dir.join(program)),
+        false => std::env::split_paths(&path.unwrap_or_default()).any(|folder| runs(&folder.join(program))),
+    }
 }
 
 /// Ends the command with all that it has started.
