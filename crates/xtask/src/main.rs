@@ -2,6 +2,7 @@
 
 mod bed;
 mod bench;
+mod chain;
 mod chaos;
 mod check;
 mod differential;
@@ -31,6 +32,8 @@ const HELP: &str = "cargo xtask COMMAND
                        step); takes 18 minutes at most and writes docs/benchmarks.md
   bench shapes         plans of 10,000 instances, of 500 modules and of 1.1 MB, beside terraform;
                        writes docs/benchmarks-plans.md
+  bench chain-beside-tasks
+                       a chain of six beside six single ones by two hands, beside terraform
   kill-trial [TRIALS [SEED]]
                        what a SIGKILL during an apply leaves, beside terraform (29 trials with each
                        otherwise); writes docs/kill-trial.md
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         ["docs"] => docs::write(false),
         ["docs", "--check"] => docs::write(true),
         ["bench", "shapes"] => shapes::run(),
+        ["bench", "chain-beside-tasks"] => chain::run(),
         ["shapes", dir] => shapes::command(dir),
         ["bench", ref sizes @ ..] => bench::run(sizes),
         ["chaos", ref flags @ ..] => chaos::run(flags),
