@@ -165,3 +165,23 @@ fn a_second_interrupt_ends_what_does_not_end_and_the_next_run_goes_on() {
     sandbox.expect(0, &["destroy", "-auto-approve"]);
     assert!(sandbox.state().is_empty());
 }
+
+#[test]
+fn a_plan_beside_a_run_says_that_it_is_at_work() {
+    let sandbox = Sandbox::new(&SLOW.replace("count     = 30", "count     = 12"));
+    let mut first = sandbox
+        .command(&["apply", "-auto-approve", "-parallelism=1"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lock = sandbox.path("grappe.state/grappe.lock");
+    until("the first run's lock", || std::fs::read_to_string(&lock).is_ok_and(|t| t.contains("apply")));
+    let plan = sandbox.expect(0, &["plan"]).all();
+    assert!(plan.contains("Another run is at work: apply by tester"), "{plan}");
+    assert!(!plan.contains("interrupted run"), "{plan}");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let plan = sandbox.expect(0, &["plan"]).all();
+    assert!(!plan.contains("at work"), "{plan}");
+}

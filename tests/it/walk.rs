@@ -131,3 +131,145 @@ fn what_an_interrupted_run_left_is_found_by_the_plan() {
     sandbox.expect(0, &["plan", "-detailed-exitcode"]);
     assert_eq!(sandbox.state(), ["local_file.f"]);
 }
+
+const FILES: &str = r#"
+resource "local_file" "f" {
+  count    = 3
+  filename = "out/${count.index}"
+  content  = "file ${count.index}"
+}
+
+resource "local_file" "of_first" {
+  filename = "out/of"
+  content  = local_file.f[0].content_sha256
+}
+"#;
+
+/// What a plan reads.
+fn refreshed(sandbox: &Sandbox, args: &[&str]) -> Vec<String> {
+    let ran = sandbox.run(&[&["plan", "-json"], args].concat());
+    let mut read: Vec<String> =
+        ran.events_of("refreshed").iter().map(|e| e["addr"].as_str().unwrap().to_owned()).collect();
+    read.sort();
+    read
+}
+
+#[test]
+fn only_what_the_plan_needs_is_read_and_what_is_not_has_an_age() {
+    let sandbox = Sandbox::new(FILES);
+    sandbox.expect(0, &["apply", "-auto-approve"]);
+    let all = ["local_file.f[0]", "local_file.f[1]", "local_file.f[2]", "local_file.of_first"];
+    assert_eq!(refreshed(&sandbox, &[]), all);
+    assert_eq!(refreshed(&sandbox, &["-target=local_file.f[1]"]), all[1..2]);
+    assert_eq!(
+        refreshed(&sandbox, &["-target=local_file.of_first"]),
+        [all[0], all[3]],
+        "and what it stands on"
+    );
+    assert_eq!(refreshed(&sandbox, &["-exclude=local_file.f[0]"]), all[1..3]);
+    assert_eq!(refreshed(&sandbox, &["-refresh=false"]), [""; 0]);
+    assert_eq!(refreshed(&sandbox, &["-refresh-age=1h"]), [""; 0], "it was written just now");
+    std::thread::park_timeout(std::time::Duration::from_millis(1_100));
+    assert_eq!(refreshed(&sandbox, &["-refresh-age=1s"]), all);
+
+    // Two of them were last seen long ago.
+    let mut state: Json = serde_json::from_str(&sandbox.expect(0, &["state", "pull"]).stdout).unwrap();
+    let now = state["objects"][all[0]]["seen"].as_u64().unwrap();
+    state["objects"][all[1]]["seen"] = (now - 3 * 3_600).into();
+    state["objects"][all[2]].as_object_mut().unwrap().remove("seen");
+    sandbox.write("state.json", &state.to_string());
+    sandbox.expect(0, &["state", "push", "-force", "state.json"]);
+    assert_eq!(refreshed(&sandbox, &["-refresh-age=1h"]), all[1..3]);
+    let plan = sandbox.expect(0, &["plan", "-refresh=false", "-detailed-exitcode"]).stdout;
+    assert!(plan.contains("Not refreshed, state of 3 hours ago: local_file.f[1]."), "{plan}");
+    assert!(plan.contains("Not refreshed, state of unknown age: local_file.f[2]."), "{plan}");
+    assert!(plan.contains("seconds ago: local_file.f[0], local_file.of_first."), "{plan}");
+    let ran = sandbox.expect(0, &["plan", "-refresh=false", "-json"]);
+    let told = &ran.events_of("not_refreshed")[0]["objects"];
+    assert!(told[1]["age"].as_u64().unwrap() >= 3 * 3_600 && told[2]["age"].is_null(), "{told}");
+
+    // What was read and found the same is as young as that, once something is written anyway.
+    sandbox.write("main.tf", &FILES.replace("count    = 3", "count    = 4"));
+    sandbox.expect(0, &["apply", "-auto-approve"]);
+    assert_eq!(refreshed(&sandbox, &["-refresh-age=1h"]), [""; 0]);
+    let before = sandbox.read("grappe.state/grappe.state.json");
+    sandbox.expect(0, &["apply", "-auto-approve"]);
+    assert_eq!(sandbox.read("grappe.state/grappe.state.json"), before, "for that alone nothing is written");
+}
+
+#[test]
+fn a_refresh_records_and_does_nothing_and_without_one_nothing_is_found_out() {
+    let sandbox = Sandbox::new(FILES);
+    sandbox.expect(0, &["apply", "-auto-approve"]);
+    std::fs::remove_file(sandbox.path("out/1")).unwrap();
+    sandbox.expect(0, &["plan", "-refresh=false", "-detailed-exitcode"]);
+    sandbox.expect(2, &["plan", "-detailed-exitcode"]);
+    let shown = sandbox.expect(0, &["plan", "-refresh-only"]).stdout;
+    assert!(shown.contains("local_file.f[1]") && shown.contains("is gone"), "{shown}");
+    assert_eq!(sandbox.state().len(), 4, "a plan records nothing");
+    sandbox.expect(0, &["apply", "-refresh-only", "-auto-approve"]);
+    assert_eq!(sandbox.state(), ["local_file.f[0]", "local_file.f[2]", "local_file.of_first"]);
+    assert!(!sandbox.path("out/1").exists(), "and makes nothing");
+    assert_eq!(done(&sandbox, &["apply"]), ["local_file.f[1]"]);
+    sandbox.expect(0, &["plan", "-detailed-exitcode"]);
+    assert_eq!(
+        done(&sandbox, &["apply", "-replace=local_file.f[0]"])
+            .iter()
+            .filter(|a| *a == "local_file.f[0]")
+            .count(),
+        2,
+        "deleted, and created anew"
+    );
+    assert_eq!(done(&sandbox, &["destroy", "-target=local_file.f[2]"]), ["local_file.f[2]"]);
+    assert_eq!(sandbox.state().len(), 3);
+}
+
+const STEPS: &str = r#"
+resource "terraform_data" "a" {
+  count = 4
+  provisioner "local-exec" {
+    command = "sleep 0.05"
+  }
+}
+"#;
+
+/// The most operations of a kind that went on at once.
+fn most(sandbox: &Sandbox, args: &[&str], action: &str) -> usize {
+    let ran = sandbox.expect(0, &[&["apply", "-auto-approve", "-json"], args].concat());
+    let (mut now, mut most) = (0usize, 0usize);
+    for event in ran.events().iter().filter(|e| e["action"] == action) {
+        match event["type"].as_str() {
+            Some("operation_started") => now += 1,
+            Some("operation_done") => now -= 1,
+            _ => {}
+        }
+        most = most.max(now);
+    }
+    most
+}
+
+#[test]
+fn the_user_limits_how_much_goes_on_at_once() {
+    let sandbox = Sandbox::new(STEPS);
+    let replace: Vec<String> = (0..4).map(|n| format!("-replace=terraform_data.a[{n}]")).collect();
+    let replace: Vec<&str> = replace.iter().map(String::as_str).collect();
+    let steps = |args: &[&str]| most(&sandbox, &[&replace[..], args].concat(), "provision");
+    assert!(steps(&[]) > 1, "four at once otherwise");
+    assert_eq!(steps(&["-limit=local-exec=1"]), 1);
+    assert_eq!(steps(&["-limit", "terraform_data.a=1"]), 1, "what an address names");
+    // The folder's own; the command line is stronger.
+    sandbox.write("grappe.hcl", "limits = {\n  \"local-exec\" = 1\n}\n");
+    assert_eq!(steps(&[]), 1);
+    assert!(steps(&["-limit=local-exec=4"]) > 1);
+    let wrong = |args: &[&str]| sandbox.expect(1, &[&["plan"], args].concat()).stderr;
+    let text = wrong(&["-limit=terraform_dat=2"]);
+    assert!(text.contains("terraform_dat") && text.contains("did you mean \"terraform_data\"?"), "{text}");
+    assert!(wrong(&["-limit=random"]).contains("-limit NAME=N"));
+    assert!(wrong(&["-limit=random=0"]).contains("whole number from 1"));
+    sandbox.write("grappe.hcl", "limits = {\n  random = 1.5\n}\nlimit = 3\n");
+    let text = wrong(&[]);
+    assert!(
+        text.contains("grappe.hcl") && text.contains("whole number") && text.contains("has limit"),
+        "{text}"
+    );
+}

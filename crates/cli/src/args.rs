@@ -156,12 +156,19 @@ pub struct PlanningArgs {
     /// Read what exists before planning.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
     pub refresh: bool,
+    /// Take as it is what was read or written no longer ago than this: 10m, 1h30m.
+    #[arg(long, value_name = "TIME", conflicts_with = "refresh_only", value_parser = parse_duration)]
+    pub refresh_age: Option<Duration>,
     /// Only record in the state what exists.
     #[arg(long, conflicts_with = "destroy_all")]
     pub refresh_only: bool,
     /// At most this many operations at once.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     pub parallelism: u16,
+    /// At most N at once of a provider (openstack, openstack.west), a type, or what an address
+    /// names (module.workers). May be repeated; over grappe.hcl in the plan folder.
+    #[arg(long = "limit", value_name = "NAME=N")]
+    pub limits: Vec<String>,
     /// How long to wait for a locked state: 30s, 10m.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
     pub lock_timeout: Duration,

@@ -8,6 +8,7 @@ pub mod commands;
 mod error;
 mod exit;
 mod files;
+mod limits;
 mod project;
 pub mod registry;
 mod saved;

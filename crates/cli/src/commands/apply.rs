@@ -36,7 +36,7 @@ fn plan_and_apply(
     approved: bool,
     dir: &Path,
 ) -> anyhow::Result<Exit> {
-    let job = Job::new(ui, dir, &planning.state, Some(&planning.variables), planning.parallelism)?;
+    let job = Job::new(ui, dir, &planning.state, Some(&planning.variables), planning)?;
     let how = How::new(planning, destroy);
     let what = if destroy { "destroy" } else { "apply" };
     job.block_on(async {
@@ -71,7 +71,7 @@ async fn waves(
         let (plan, took) = job.plan(session.ledger(), &how).await.map_err(between)?;
         waves.next(&plan).map_err(|found| job.project.rejected(found))?;
         job.tell_about(&plan);
-        show(job, &plan);
+        show(job, &plan, false);
         if plan.is_empty() {
             tell_outputs(job, &session.close()?.state)?;
             return Ok(Exit::Done);
@@ -115,6 +115,7 @@ fn saved(ui: &Ui, args: &ApplyArgs) -> anyhow::Result<Exit> {
         args.destroy,
         planning.refresh_only,
         !planning.refresh,
+        planning.refresh_age.is_some(),
         !planning.targets.is_empty(),
         !planning.excludes.is_empty(),
         !planning.replace.is_empty(),
@@ -123,13 +124,14 @@ fn saved(ui: &Ui, args: &ApplyArgs) -> anyhow::Result<Exit> {
     if given.contains(&true) {
         return Err(Explained::new("a saved plan can't be changed any more")
             .hint(
-                "-target, -exclude, -replace, -destroy, -refresh, -refresh-only and -state-dir belong to the \"plan\" that saves it",
+                "-target, -exclude, -replace, -destroy, -refresh, -refresh-age, -refresh-only and -state-dir belong to the \"plan\" that \
+                 saves it",
             )
             .into());
     }
     let mut saved = Saved::read(&args.what)?;
     let state = StateArgs { state_dir: saved.state_dir.clone() };
-    let mut job = Job::new(ui, &saved.dir, &state, None, planning.parallelism)?;
+    let mut job = Job::new(ui, &saved.dir, &state, None, planning)?;
     if let Some(path) = job.project.files.changed_since(&saved.files) {
         return Err(Explained::new(format!("{} has changed since the plan was saved", path.display()))
             .hint("make a new plan: what would be done is no longer what was shown")

@@ -1,5 +1,6 @@
 //! `grappe plan`.
 
+use grappe_state::StateError;
 use serde_json::json;
 
 use super::run::{How, Job};
@@ -10,16 +11,27 @@ use crate::ui::{self, Ui};
 
 pub(super) fn run(ui: &Ui, args: &PlanArgs) -> anyhow::Result<Exit> {
     let planning = &args.planning;
-    let job = Job::new(ui, &args.dir, &planning.state, Some(&planning.variables), planning.parallelism)?;
+    let job = Job::new(ui, &args.dir, &planning.state, Some(&planning.variables), planning)?;
     let how = How::new(planning, args.destroy);
-    let plan = job.block_on(async {
+    let (plan, live) = job.block_on(async {
         // Nothing is written: no lock is needed, and a run that goes on meanwhile is not held up.
+        let at_work =
+            || Ok::<_, StateError>(job.store.holder()?.filter(|seen| seen.lives).map(|seen| seen.holder));
+        let before = at_work()?;
         let ledger = job.store.load()?;
+        // One that ended or began meanwhile was at it, too.
+        let live = before.or(at_work()?);
         let _world = job.open_world(&ledger).await?;
-        Ok(job.plan(&ledger, &how).await?.0)
+        let plan = job.plan(&ledger, &how).await?.0;
+        Ok((plan, live))
     })?;
     job.tell_about(&plan);
-    show(&job, &plan);
+    if let Some(holder) = &live {
+        job.progress.notice(&format!(
+            "Another run is at work: {holder}. What it has begun is in progress, and this plan sees it as it is now."
+        ));
+    }
+    show(&job, &plan, live.is_some());
     let changes = ui::plan::changes(&plan);
     if let Some(path) = &args.out {
         let saved = Saved::new(plan, &job.project.dir, job.store.dir(), job.project.files.seen())?;
@@ -32,10 +44,10 @@ pub(super) fn run(ui: &Ui, args: &PlanArgs) -> anyhow::Result<Exit> {
     Ok(if args.detailed_exitcode && changes { Exit::Changes } else { Exit::Done })
 }
 
-/// The plan for people, or as lines of JSON.
-pub(super) fn show(job: &Job, plan: &grappe_plan::Plan) {
+/// The plan for people, or as lines of JSON; `live` where what was begun is what a run at work is at.
+pub(super) fn show(job: &Job, plan: &grappe_plan::Plan, live: bool) {
     if !job.ui.is_json() {
-        return job.ui.lines(ui::plan::render(plan, &job.registry, job.ui.style()));
+        return job.ui.lines(ui::plan::render_beside(plan, &job.registry, job.ui.style(), live));
     }
     let shown = |c: &&grappe_plan::Change| {
         c.action != grappe_plan::Action::NoOp || c.importing.is_some() || plan.moved_from(&c.addr).is_some()

@@ -16,10 +16,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::Exit;
 use crate::args::{PlanningArgs, StateArgs, VariableArgs};
 use crate::error::{Explained, Rejected};
+use crate::limits;
 use crate::project::{Project, data_dir};
 use crate::registry;
 use crate::ui::progress::Progress;
-use crate::ui::{Ui, summary};
+use crate::ui::{Ui, ages, summary};
 use crate::variables;
 
 /// How to plan.
@@ -27,6 +28,8 @@ use crate::variables;
 pub(super) struct How {
     pub(super) mode: PlanMode,
     pub(super) refresh: bool,
+    /// What is younger is not read.
+    pub(super) refresh_age: Option<Duration>,
     pub(super) targets: Vec<grappe_value::addr::Target>,
     pub(super) excludes: Vec<grappe_value::addr::Target>,
     pub(super) replace: BTreeSet<grappe_value::addr::InstanceAddr>,
@@ -47,6 +50,7 @@ impl How {
                 (false, false) => PlanMode::Normal,
             },
             refresh: args.refresh,
+            refresh_age: args.refresh_age,
             targets: args.targets.clone(),
             excludes: args.excludes.clone(),
             replace: args.replace.iter().cloned().collect(),
@@ -71,6 +75,25 @@ impl How {
     }
 }
 
+/// How much a command does at once.
+pub(super) struct Load<'a> {
+    parallelism: u16,
+    /// `-limit`
+    limits: &'a [String],
+}
+
+impl From<u16> for Load<'_> {
+    fn from(parallelism: u16) -> Self {
+        Load { parallelism, limits: &[] }
+    }
+}
+
+impl<'a> From<&'a PlanningArgs> for Load<'a> {
+    fn from(args: &'a PlanningArgs) -> Self {
+        Load { parallelism: args.parallelism, limits: &args.limits }
+    }
+}
+
 /// A command's hold on a plan folder.
 pub(super) struct Job {
     pub(super) ui: Ui,
@@ -88,13 +111,14 @@ pub(super) struct Job {
 
 impl Job {
     /// Reads the plan folder and the variables.
-    pub(super) fn new(
+    pub(super) fn new<'a>(
         ui: &Ui,
         dir: &Path,
         state: &StateArgs,
         given: Option<&VariableArgs>,
-        parallelism: u16,
+        load: impl Into<Load<'a>>,
     ) -> anyhow::Result<Self> {
+        let load = load.into();
         let mut project = Project::load(dir)?;
         let store = project.store(state)?;
         let mut values = BTreeMap::new();
@@ -115,7 +139,11 @@ impl Job {
         let registry = Arc::new(registry::over(pool.clone()));
         let progress = Progress::new(ui);
         let cancel = Cancel::default();
-        let options = Options { parallelism: parallelism.into(), ..Options::default() };
+        let (limits, found) = limits::gather(load.limits, &registry, &project.dir, &mut project.sources);
+        if found.has_errors() {
+            return Err(project.rejected(found).into());
+        }
+        let options = Options { parallelism: load.parallelism.into(), limits, ..Options::default() };
         let engine = Engine::new(registry.clone(), setup.clone(), options, cancel.clone(), progress.sink());
         Ok(Job {
             ui: ui.clone(),
@@ -162,6 +190,7 @@ impl Job {
         let options = grappe_plan::Options {
             mode: how.mode,
             refresh: how.refresh,
+            fresh_since: how.refresh_age.map(|age| ages::now().saturating_sub(age.as_secs())),
             targets: how.targets.clone(),
             excludes: how.excludes.clone(),
             replace: how.replace.clone(),
@@ -173,9 +202,11 @@ impl Job {
             home,
             ..grappe_plan::Options::default()
         };
+        let mut read = BTreeSet::new();
         let plan = self
             .engine
             .plan_with(ledger, how.mode, |known| {
+                read = known.refreshed.keys().cloned().collect();
                 grappe_plan::plan(&Input {
                     config: &self.project.config,
                     registry: &self.registry,
@@ -197,7 +228,13 @@ impl Job {
             grappe_plan::unkept(&plan, &self.registry, why)
                 .map_err(|lost| self.project.rejected(lost.into()))?;
         }
-        Ok((plan, begin.elapsed()))
+        let took = begin.elapsed();
+        if !how.refresh || how.refresh_age.is_some() {
+            let reused = ages::reused(&plan, &ledger.state, &self.registry, &read);
+            self.ui.lines(ages::render(&reused, ages::now(), self.ui.style()));
+            self.ui.event(&ages::json(&reused, ages::now()));
+        }
+        Ok((plan, took))
     }
 
     /// What expressions may ask of where they are evaluated.

@@ -3,6 +3,7 @@
 //! Answers go to the standard output, errors and prompts to the standard error. With `-json` everything is one JSON object a line on the standard
 //! output, and nothing else is said. While bars are drawn (see [`progress`]), lines are printed above them.
 
+pub mod ages;
 pub mod diff;
 pub mod json;
 pub mod plan;

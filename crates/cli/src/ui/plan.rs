@@ -22,7 +22,13 @@ const LISTED: usize = 24;
 /// The whole plan: what was found different, what will happen, outputs, the sum and the expected time.
 #[must_use]
 pub fn render(plan: &Plan, registry: &Registry, style: Style) -> Vec<String> {
-    let show = Show { registry, style, moves: &plan.moves };
+    render_beside(plan, registry, style, false)
+}
+
+/// The same; where another run is at work (`live`), what was begun is not what an interrupted one left.
+#[must_use]
+pub fn render_beside(plan: &Plan, registry: &Registry, style: Style, live: bool) -> Vec<String> {
+    let show = Show { registry, style, moves: &plan.moves, live };
     let mut out = Vec::new();
     show.drift(plan, &mut out);
     let acting: Vec<&Change> = plan.changes.iter().filter(|c| is_shown(c)).collect();
@@ -70,6 +76,7 @@ struct Show<'a> {
     registry: &'a Registry,
     style: Style,
     moves: &'a [Move],
+    live: bool,
 }
 
 /// How many are added, changed and destroyed, as Terraform counts: a replacement is an addition and a destruction.
@@ -246,6 +253,24 @@ fn legend(acting: &[&Change], style: Style) -> String {
 }
 
 impl Show<'_> {
+    /// Why, in words.
+    fn because(self, reason: &Reason) -> Option<String> {
+        match reason {
+            Reason::Resumed
+            | Reason::ResumedFound
+            | Reason::Abandoned
+            | Reason::AbandonedFound
+            | Reason::Supplants
+            | Reason::StepsLeft { .. }
+            | Reason::Deposed
+                if self.live =>
+            {
+                Some("in progress: the run that is at work is at it".into())
+            }
+            reason => because(reason),
+        }
+    }
+
     /// Changes that are told together: of one block, with the same action for the same reason; creations and deletions as they are, updates where
     /// they read the same.
     fn groups<'c>(self, acting: &[&'c Change]) -> Vec<Vec<&'c Change>> {
@@ -300,7 +325,7 @@ impl Show<'_> {
             let shown = id.as_str().filter(|_| !id.is_sensitive_deep()).unwrap_or(super::value::SENSITIVE);
             comment(&format!("(imported from {})", grappe_value::addr::quote(shown)), out);
         }
-        if let Some(why) = first.reason.as_ref().and_then(because) {
+        if let Some(why) = first.reason.as_ref().and_then(|reason| self.because(reason)) {
             comment(&format!("({why})"), out);
         }
         let keyword = first.addr.resource.mode.keyword();

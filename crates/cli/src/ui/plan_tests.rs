@@ -263,3 +263,13 @@ fn what_is_open_says_what_it_waits_for() {
       ? outputs addresses, names
     "#);
 }
+
+#[test]
+fn what_a_run_at_work_has_begun_is_in_progress() {
+    let mut begun = change("a.b", Action::Create, None, Some(machine("a", 1)));
+    begun.reason = Some(Reason::ResumedFound);
+    let plan = plan(vec![begun]);
+    assert!(text(&plan).contains("left by an interrupted run"));
+    let beside = render_beside(&plan, &registry(), Style::default(), true).join("\n");
+    assert!(beside.contains("in progress") && !beside.contains("interrupted"), "{beside}");
+}

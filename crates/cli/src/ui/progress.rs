@@ -165,6 +165,13 @@ impl Inner {
                 }
                 vec![line(at, op, &style.paint(Tone::Change, text), style)]
             }
+            EventKind::Throttled { provider, most, after } => {
+                let text = format!(
+                    "{provider} answers that it is asked too much: nothing new for {}, then {most} at once, and more as it bears more.",
+                    duration(Duration::from_millis(*after))
+                );
+                wrap(&text, style.width).into_iter().map(|line| style.paint(Tone::Change, line)).collect()
+            }
             EventKind::OperationDone { op, elapsed, left } => {
                 self.expected = at + left;
                 if !self.end(op) {
@@ -369,6 +376,7 @@ mod tests {
                 6_000,
                 EventKind::OperationRetry { op: worker(), attempt: 1, after: 2_000, error: failure.clone() }
             ),
+            (7_000, EventKind::Throttled { provider: "openstack.west".into(), most: 8, after: 30_000 }),
             (8_000, EventKind::OperationStarted { op: worker(), attempt: 2 }),
             (8_001, EventKind::OperationStarted { op: op(3, "a.b", Verb::Record), attempt: 1 }),
             (8_002, EventKind::OperationDone { op: op(3, "a.b", Verb::Record), elapsed: 1, left: 0 }),
