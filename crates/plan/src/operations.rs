@@ -96,7 +96,7 @@ pub(crate) fn operations(parts: &Parts<'_, '_>) -> Result<Vec<Operation>, Diagno
         all_of: HashMap::new(),
         late: HashMap::new(),
         last: BTreeMap::new(),
-        deposed: Vec::new(),
+        aside: Vec::new(),
         estimates: Estimates::new(parts.objects.iter()),
         needed: needed(parts),
     };
@@ -119,8 +119,8 @@ struct Draw<'p, 'a> {
     late: HashMap<&'p ResourceAddr, usize>,
     /// Those deletions, by the address in the state.
     last: BTreeMap<&'p InstanceAddr, Vec<usize>>,
-    /// The places of deposed objects that go, and what those depend on.
-    deposed: Vec<(usize, &'p [InstanceAddr])>,
+    /// The places of what goes and is no current object, and what that depends on.
+    aside: Vec<(usize, &'p [InstanceAddr])>,
     estimates: Estimates,
     /// The ephemeral resources that are opened.
     needed: HashSet<NodeId>,
@@ -293,9 +293,7 @@ impl<'p> Draw<'p, '_> {
         };
         if gone.deposed.is_some() || matches!(gone.how, Going::Adopt(..)) {
             self.goes_before(place, dependencies);
-        }
-        if gone.deposed.is_some() {
-            self.deposed.push((place, dependencies));
+            self.aside.push((place, dependencies));
         }
         if !matches!(gone.how, Going::Adopt(..)) {
             self.last.entry(&gone.addr).or_default().push(place);
@@ -365,7 +363,7 @@ impl<'p> Draw<'p, '_> {
             for (addr, object) in parts.objects {
                 self.goes_early(self.objects[addr], &object.dependencies, &last);
             }
-            for (place, dependencies) in std::mem::take(&mut self.deposed) {
+            for (place, dependencies) in std::mem::take(&mut self.aside) {
                 self.goes_early(place, dependencies, &last);
             }
         }

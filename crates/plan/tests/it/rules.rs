@@ -383,6 +383,35 @@ fn what_an_earlier_run_deposed_is_deleted() {
 }
 
 #[test]
+fn what_an_earlier_run_deposed_goes_before_what_it_stands_on() {
+    let mut lab = Lab::new();
+    lab.apply(
+        r#"
+        resource "lab_thing" "a" {}
+        resource "lab_thing" "b" { input = lab_thing.a.id }
+        "#,
+    );
+    // A run that replaced both was killed before it deleted the old ones.
+    for (name, key) in [("lab_thing.a", "00c0ffee"), ("lab_thing.b", "0badcafe")] {
+        let object = lab.state.objects[&addr(name)].clone();
+        lab.state.put(addr(name), Some(key.into()), object);
+    }
+    assert_snapshot!(text(&lab.plan()), @r"
+    - lab_thing.a (deposed 00c0ffee) [Deposed]
+    - lab_thing.b (deposed 0badcafe) [Deposed]
+    = 2
+    0 delete lab_thing.b (deposed 0badcafe)
+    1 delete lab_thing.a (deposed 00c0ffee) <- 0
+    ");
+    assert_snapshot!(text(&lab.destroy()), @r"
+    - lab_thing.b [Destroy]
+    - lab_thing.a [Destroy]
+    - lab_thing.a (deposed 00c0ffee) [Destroy]
+    - lab_thing.b (deposed 0badcafe) [Destroy]
+    ");
+}
+
+#[test]
 fn a_replacement_that_was_interrupted_goes_on() {
     let mut lab = Lab::new();
     let plan = r#"
