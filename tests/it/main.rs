@@ -19,6 +19,7 @@ mod sandbox;
 mod scenario;
 mod secrets;
 mod simulated;
+mod stores;
 mod surgery;
 mod terraform;
 mod walk;

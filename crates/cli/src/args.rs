@@ -73,6 +73,10 @@ pub struct StateArgs {
     /// state/NAME for plans/NAME in a project that has both).
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    /// A setting of the plan's backend, or a file with such settings: over what
+    /// its block says. May be repeated.
+    #[arg(long, value_name = "NAME=VALUE|FILE", conflicts_with = "state_dir")]
+    pub backend_config: Vec<String>,
 }
 
 /// Values of variables.

@@ -4,7 +4,8 @@
 //! `grappe-plan`, runs from `grappe-engine`.
 
 pub mod args;
-pub mod commands;
+pub mod backend;
+mod commands;
 mod error;
 mod exit;
 mod files;

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use grappe_diag::{Diagnostics, Sources};
-use grappe_lang::{Config, ConstantScope, load};
+use grappe_lang::{Config, load};
 use grappe_state::Store;
-use grappe_value::{Attribute, Schema, Type, Value};
 
 use crate::args::StateArgs;
+use crate::backend;
 use crate::error::{Explained, Rejected};
 use crate::files::PlanFiles;
 
@@ -70,7 +70,7 @@ impl Project {
         }
     }
 
-    /// The state of this folder: where `-state-dir` says, or `backend "local" { path }`, or [`default_state_dir`].
+    /// The state of this folder: where `-state-dir` says, or its `backend` block, or [`default_state_dir`].
     ///
     /// # Errors
     /// Where the configuration names a backend that there is not.
@@ -79,29 +79,14 @@ impl Project {
             return Ok(Store::open(dir));
         }
         let Some(backend) = &self.config.root.settings.backend else {
+            if !args.backend_config.is_empty() {
+                return Err(Explained::new("-backend-config is for the settings of a backend, and the plan has none")
+                    .hint("write terraform { backend \"s3\" {} } (or pg, local) into it")
+                    .into());
+            }
             return Ok(Store::open(default_state_dir(&self.dir)));
         };
-        let reject = |found: Diagnostics| Rejected { found, sources: self.sources.clone() };
-        if &*backend.ty != "local" {
-            let wrong = grappe_diag::Diagnostic::error("A backend that grappe does not have")
-                .detail(format!("The state can't be kept in backend {:?}.", backend.ty))
-                .hint("use backend \"local\" { path = \"FOLDER\" }, or -state-dir")
-                .span(backend.span);
-            return Err(reject(wrong.into()).into());
-        }
-        let schema = Schema::new("The state in a folder.")
-            .attr("path", Attribute::optional(Type::String, "The folder, from the plan's folder."))
-            .attr("workspace_dir", Attribute::optional(Type::String, "Not used."));
-        let found = backend.body.check(&schema);
-        if found.has_errors() {
-            return Err(reject(found).into());
-        }
-        let value = backend.body.decode(&schema, &ConstantScope).map_err(reject)?;
-        let path = value.get("path").and_then(Value::as_str).unwrap_or(STATE_DIR);
-        // Terraform names a file there: the folder of ours stands beside it.
-        let folder =
-            path.strip_suffix(".tfstate").map_or_else(|| path.to_owned(), |p| format!("{p}.{STATE_DIR}"));
-        Ok(Store::open(self.dir.join(folder)))
+        backend::open(self, backend, &args.backend_config)
     }
 }
 

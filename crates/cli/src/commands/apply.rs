@@ -130,7 +130,7 @@ fn saved(ui: &Ui, args: &ApplyArgs) -> anyhow::Result<Exit> {
             .into());
     }
     let mut saved = Saved::read(&args.what)?;
-    let state = StateArgs { state_dir: saved.state_dir.clone() };
+    let state = StateArgs { state_dir: saved.state_dir.clone(), ..planning.state.clone() };
     let mut job = Job::new(ui, &saved.dir, &state, None, planning)?;
     if let Some(path) = job.project.files.changed_since(&saved.files) {
         return Err(Explained::new(format!("{} has changed since the plan was saved", path.display()))

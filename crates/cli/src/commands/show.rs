@@ -17,7 +17,7 @@ pub(super) fn run(ui: &Ui, args: &ShowArgs) -> anyhow::Result<Exit> {
     if args.what.is_file() {
         let saved = Saved::read(&args.what)?;
         if args.json {
-            let state = StateArgs { state_dir: saved.state_dir.clone() };
+            let state = StateArgs { state_dir: saved.state_dir.clone(), ..args.state.clone() };
             let state = store_of(&saved.dir, &state)?.load()?.state;
             ui.raw(&format!("{:#}\n", json::plan(&saved.plan, &state, &registry)));
         } else {
