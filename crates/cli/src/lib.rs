@@ -4,8 +4,8 @@
 //! `grappe-plan`, runs from `grappe-engine`.
 
 pub mod args;
-pub mod backend;
-mod commands;
+mod backend;
+pub mod commands;
 mod error;
 mod exit;
 mod files;
