@@ -60,8 +60,15 @@ fn log() {
     if let Some(level) = level {
         let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
         let ours = Targets::new().with_targets(
-            ["grappe_ssh", "grappe_sim", "grappe_engine", "grappe_provider_host"]
-                .map(|target| (target, level)),
+            [
+                "grappe_ssh",
+                "grappe_http",
+                "grappe_sim",
+                "grappe_engine",
+                "grappe_provider_host",
+                "grappe_provider_openstack",
+            ]
+            .map(|target| (target, level)),
         );
         // It is set once: nothing else in this process sets one.
         let _ =

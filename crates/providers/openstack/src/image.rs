@@ -9,6 +9,7 @@ use grappe_provider::{Fault, Importable, Imported, Problem, Resource, Timeouts};
 use grappe_value::{Attribute, Schema, Type, Value};
 use serde_json::{Value as Json, json};
 
+use crate::asking::{Begun, ask, begun, look};
 use crate::attrs::{given_string, string};
 use crate::client::{Call, Client, Refused, Service};
 use crate::data::{described, properties};
@@ -40,13 +41,17 @@ async fn show(client: &Client, object: &Object, id: &str) -> Result<Option<Json>
 }
 
 async fn marked(ctx: &Ctx, args: &Object) -> Result<Option<Json>, Fault> {
-    if let Some(resumed) = ctx.resumed::<Object>()
-        && let Some(id) = text(&resumed, "id")
-    {
-        return show(ctx.client(), args, id).await;
+    match begun(ctx) {
+        Begun::No => Ok(None),
+        Begun::Made(id) => show(ctx.client(), args, &id).await,
+        Begun::Asked { since, answered } => {
+            look(ctx, (since, answered), || async {
+                let list = call(Method::GET, args, "images".into()).query("tag", mark(ctx.key()));
+                Ok(ctx.client().list(list, "images").await?.into_iter().next())
+            })
+            .await
+        }
     }
-    let list = call(Method::GET, args, "images".into()).query("tag", mark(ctx.key()));
-    Ok(ctx.client().list(list, "images").await?.into_iter().next())
 }
 
 fn state(client: &Client, image: &Json, before: &Object) -> Object {
@@ -253,7 +258,7 @@ impl Resource for Image {
                 tags.push(mark(ctx.key()));
                 body.insert("tags".into(), tags.into());
                 let post = call(Method::POST, &args, "images".into()).json(body.into());
-                ctx.client().call(post).await.map_err(Refused::fault)?
+                ask(ctx, ctx.client().call(post)).await?
             }
         };
         ctx.checkpoint(&json!({ "id": image["id"], "name": image["name"] })).await?;

@@ -8,6 +8,7 @@
 //! - What uses an object (409) is waited for; what a server or a load balancer is at work on is waited for by list ([`roll`]).
 //! - What others add to an object is theirs: tags, metadata, address pairs.
 
+mod asking;
 mod attrs;
 mod balancing;
 mod client;

@@ -155,11 +155,13 @@ fn refused(error: grappe_http::HttpError, settings: &Settings) -> Fault {
         fault.kind = FaultKind::Permanent;
     }
     match (status, &settings.login) {
-        (Some(401 | 404), Login::Token(_)) => {
-            fault.hint("the token has ended, was revoked, or is another cloud's: issue another (openstack token issue)")
-        }
+        (Some(401 | 404), Login::Token(_)) => fault.hint(
+            "the token has ended, was revoked, or is another cloud's: issue another (openstack token issue)",
+        ),
         (Some(401), Login::Password { .. }) => fault.hint("check user, domain, password and project"),
-        (Some(401), Login::Application { .. }) => fault.hint("check id and secret of the application credential, and whether it has ended"),
+        (Some(401), Login::Application { .. }) => {
+            fault.hint("check id and secret of the application credential, and whether it has ended")
+        }
         (Some(404), _) => fault.hint("there is no Keystone of version 3 at auth_url"),
         _ => fault,
     }

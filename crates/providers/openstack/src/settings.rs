@@ -149,7 +149,7 @@ pub(crate) fn schema() -> Schema {
         .attr("allow_reauth", flag("Whether to log in again when the token ends before the run does. True by default."))
         .attr("delayed_auth", flag("Accepted and of no effect: the first request logs in."))
         .attr("disable_no_cache_header", flag("Accepted and of no effect."))
-        .attr("enable_logging", flag("Accepted and of no effect: GRAPPE_LOG=grappe_http=debug shows requests, without headers and bodies."))
+        .attr("enable_logging", flag("Accepted and of no effect: GRAPPE_LOG=debug shows requests, without headers and bodies."))
         .attr("max_retries", Attribute::optional(Type::Number, "Accepted and of no effect: what may pass is tried again anyway."))
         .attr(
             "endpoint_overrides",

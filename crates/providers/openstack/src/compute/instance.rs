@@ -18,6 +18,7 @@ use grappe_value::{Schema, Value};
 use serde_json::{Value as Json, json};
 
 use super::{READ, call, server};
+use crate::asking::{Begun, ask, begun, look};
 use crate::client::{Client, Refused, Service, inner};
 use crate::roll::{Look, patiently, wait};
 use crate::thing::{METADATA_KEY, Object, blocks, merged_tags, of, strings, text, without_empties};
@@ -76,17 +77,22 @@ async fn action(ctx: &Ctx, region: Option<&str>, id: &str, body: Json) -> Result
     .await
 }
 
-/// What carries the key of an operation.
+/// What an earlier try has made.
 async fn marked(ctx: &Ctx, args: &Object) -> Result<Option<Json>, Fault> {
-    let region = text(args, "region");
-    if let Some(resumed) = ctx.resumed::<Object>()
-        && let Some(id) = text(&resumed, "id")
-    {
-        let found = server(ctx.client(), region, id).await?;
-        return Ok(found.filter(|s| of(s, "status") != Some("DELETED")));
+    match begun(ctx) {
+        Begun::No => Ok(None),
+        Begun::Made(id) => {
+            let found = server(ctx.client(), text(args, "region"), &id).await?;
+            Ok(found.filter(|s| of(s, "status") != Some("DELETED")))
+        }
+        Begun::Asked { since, answered } => look(ctx, (since, answered), || carrier(ctx, args)).await,
     }
+}
+
+/// What carries the key of an operation, among those of its name.
+async fn carrier(ctx: &Ctx, args: &Object) -> Result<Option<Json>, Fault> {
     let name = format!("^{}$", regex::escape(text(args, "name").unwrap_or_default()));
-    let list = call(Method::GET, region, "servers/detail").version(READ).query("name", name);
+    let list = call(Method::GET, text(args, "region"), "servers/detail").version(READ).query("name", name);
     let found = ctx.client().list(list, "servers").await?;
     Ok(found.into_iter().find(|s| of(&s["metadata"], METADATA_KEY) == Some(ctx.key())))
 }
@@ -212,7 +218,7 @@ impl Resource for Instance {
         let mut post = call(Method::POST, region.as_deref(), "servers").version(&version).json(body);
         post.hide(secret.as_deref());
         post.hide(text(&args, "user_data"));
-        let made = inner(ctx.client().call(post).await.map_err(Refused::fault)?, "server")?;
+        let made = inner(ask(ctx, ctx.client().call(post)).await?, "server")?;
         let id = of(&made, "id").unwrap_or_default().to_owned();
         ctx.checkpoint(&json!({ "id": id, "region": region, "name": args.get("name") })).await?;
         self.settle(ctx, &args, &id).await

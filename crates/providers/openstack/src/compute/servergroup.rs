@@ -3,6 +3,8 @@
 //! Server groups hold nothing that a key could be planted in, and their names need not be unique. So before one is created, the ids of those that have its name already are
 //! checkpointed; what an interrupted run left is one of that name that is not among them.
 
+use std::time::Duration;
+
 use grappe_http::Method;
 use grappe_provider::{Context, Fault, Importable, Imported, Problem, Resource};
 use grappe_value::{Attribute, Nesting, Schema, Type, Value};
@@ -89,12 +91,16 @@ async fn left(ctx: &Context<Client>, args: &Args) -> Result<Option<Json>, Fault>
         return show(ctx.client(), args.region.as_deref(), id).await;
     }
     let before = begun.before.unwrap_or_default();
-    let mut all = named(ctx.client(), args).await?;
-    all.retain(|group| {
-        !before.iter().any(|id| of(group, "id") == Some(id))
-            && of(group, "policy") == args.policies.first().map(String::as_str)
-    });
-    Ok(all.into_iter().next())
+    let policy = args.policies.first().map(String::as_str);
+    // It was asked for a moment ago, or an hour: nobody knows.
+    crate::asking::look(ctx, (Duration::from_secs(14), false), || async {
+        let mut all = named(ctx.client(), args).await?;
+        all.retain(|group| {
+            !before.iter().any(|id| of(group, "id") == Some(id)) && of(group, "policy") == policy
+        });
+        Ok(all.into_iter().next())
+    })
+    .await
 }
 
 impl Resource for ServerGroup {

@@ -11,6 +11,7 @@ use super::{
     BESIDE, Ctx, Field, Keyed, Kind, METADATA_KEY, Object, Table, is_mark, known_tags, mark, merged_tags, of,
     region, settled, strings, tag_fields, text, unmarked, without_empties,
 };
+use crate::asking::{Begun, ask, begun, look};
 use crate::client::{Call, Client, Refused, Service, inner, outer};
 use crate::roll::patiently;
 
@@ -58,13 +59,19 @@ impl<K: Kind> Thing<K> {
         Ok(Some(found).filter(|_| !deleted))
     }
 
-    /// Finds what carries the key of an operation.
+    /// Finds what an earlier try has made.
     async fn marked(&self, ctx: &Ctx, args: &Object) -> Result<Option<Json>, Fault> {
-        if let Some(resumed) = ctx.resumed::<Object>()
-            && let Some(id) = text(&resumed, "id")
-        {
-            return self.show(ctx.client(), &resumed, id).await;
+        match begun(ctx) {
+            Begun::No => Ok(None),
+            Begun::Made(id) => self.show(ctx.client(), args, &id).await,
+            Begun::Asked { since, answered } => {
+                look(ctx, (since, answered), || self.carrier(ctx, args)).await
+            }
         }
+    }
+
+    /// Finds what carries the key of an operation, among all there are.
+    async fn carrier(&self, ctx: &Ctx, args: &Object) -> Result<Option<Json>, Fault> {
         let mark = mark(ctx.key());
         let many = self.many();
         let list = |name: &'static str, value: &str| {
@@ -192,10 +199,13 @@ impl<K: Kind> Thing<K> {
             body[name] = value.clone();
         }
         let make = || async { ctx.client().call(self.call(Method::POST, args, "").json(body.clone())).await };
-        let made = match self.table.service {
-            Service::LoadBalancer => patiently(ctx, self.table.noun, make).await?,
-            _ => make().await.map_err(Refused::fault)?,
-        };
+        let made = ask(ctx, async {
+            match self.table.service {
+                Service::LoadBalancer => patiently(ctx, self.table.noun, make).await.map_err(Refused::Fault),
+                _ => make().await,
+            }
+        })
+        .await?;
         inner(made, self.table.one)
     }
 
@@ -286,7 +296,8 @@ impl<K: Kind> Resource for Thing<K> {
     }
 
     async fn read(&self, ctx: &Ctx, state: Object) -> Result<Option<Object>, Fault> {
-        let id = text(&state, "id").unwrap_or_default();
+        // One that was asked for and never made has none.
+        let Some(id) = text(&state, "id") else { return Ok(None) };
         let found = self.show(ctx.client(), &state, id).await?;
         Ok(found.map(|object| self.state(ctx, &object, &state)))
     }
@@ -407,7 +418,7 @@ impl<K: Kind> Resource for Thing<K> {
     }
 
     async fn delete(&self, ctx: &Ctx, state: Object) -> Result<(), Fault> {
-        let id = text(&state, "id").unwrap_or_default();
+        let Some(id) = text(&state, "id") else { return Ok(()) };
         let turn = match self.turn(ctx, &state).await {
             Ok(turn) => turn,
             // With its load balancer it has gone too.

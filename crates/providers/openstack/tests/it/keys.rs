@@ -17,7 +17,9 @@ async fn without_a_description_one_request_makes_it_and_the_key_stays_in_it() {
     assert_eq!((fake.count("POST", "networks"), fake.count("PUT", "networks")), (1, 0));
     let stored = fake.stored.lock().unwrap().objects["networks"]["network-1"].clone();
     assert_eq!(stored["description"], format!("grappe:{KEY}"));
-    assert_eq!(fake.run.checkpoints.lock().unwrap().len(), 1);
+    // That it is asked for, and that it is there.
+    assert_eq!(fake.run.checkpoints.lock().unwrap().len(), 2);
+    assert_eq!(fake.count("GET", "networks"), 0, "nothing was asked for before: nobody need look");
 }
 
 #[tokio::test]
@@ -100,4 +102,28 @@ async fn a_quota_is_no_fault_that_passes() {
     let fault = fake.create(NETWORK, KEY, &json!({})).await.unwrap_err();
     assert_eq!(fault.kind, FaultKind::Permanent);
     assert!(fault.hint.unwrap().contains("openstack quota show"));
+}
+
+#[tokio::test]
+async fn a_request_that_is_still_on_its_way_is_waited_for() {
+    let fake = std::sync::Arc::new(Fake::new().await);
+    let late = fake.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+        let object =
+            json!({ "id": "late", "name": "lan", "description": format!("grappe:{KEY}"), "tags": [] });
+        late.stored
+            .lock()
+            .unwrap()
+            .objects
+            .entry("networks".into())
+            .or_default()
+            .insert("late".into(), object);
+    });
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let noted = Some(json!(format!("asked {now}")));
+    let planned = fake.planned(NETWORK, &json!({ "name": "lan" }));
+    let made = fake.resource(NETWORK).create(fake.ctx(KEY, noted), &planned).await.unwrap();
+    assert_eq!(made.get("id").unwrap().as_str(), Some("late"));
+    assert_eq!(fake.count("POST", "networks"), 0);
 }
