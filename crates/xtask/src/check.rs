@@ -15,6 +15,11 @@ pub(crate) fn all() -> Result<()> {
     go(cargo().args(["build", "--package", "grappe-cli", "--quiet"]))?;
     bed::build()?;
     // Last, so that the runner's own summary ends what is printed.
+    let tested = tests();
+    tested.and(bed::leave())
+}
+
+fn tests() -> Result<()> {
     if answers("cargo-nextest", "--version") {
         go(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]))
     } else {

@@ -25,6 +25,8 @@ const HELP: &str = "cargo xtask COMMAND
   bed kubernetes       build the Kubernetes test bed where it is missing (Debian 12, as root)
   bed kubernetes serve [NAMESPACE]
                        serve its packages and images, in a network namespace of `ip netns`
+  bed openstack        start the OpenStack test bed, built where it is missing (Debian 12, as root)
+  bed openstack stop   stop it
   docs [--check]       write docs/providers/ from the schemas, or say what is out of date
   bench [SIZE…] [SHAPE…] [terraform=SIZE] [limit=SECONDS] [total=SECONDS]
                        plans of the shapes count, for_each, layered, chain and mixed with 100, 1000,
@@ -54,9 +56,11 @@ fn main() -> ExitCode {
     let result = match words[..] {
         ["test"] => check::all(),
         ["setup"] => setup::ensure(),
-        ["bed", "kubernetes"] => bed::build(),
+        ["bed", "kubernetes"] => bed::kubernetes(),
         ["bed", "kubernetes", "serve"] => bed::serve(None),
         ["bed", "kubernetes", "serve", namespace] => bed::serve(Some(namespace)),
+        ["bed", "openstack"] => bed::openstack(),
+        ["bed", "openstack", "stop"] => bed::stop(),
         ["docs"] => docs::write(false),
         ["docs", "--check"] => docs::write(true),
         ["bench", "shapes"] => shapes::run(),

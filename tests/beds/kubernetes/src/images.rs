@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::shell;
-use crate::stage::{Room, sha256, write_new};
+use grappe_bed_stages::{Room, output, sha256, write_new};
 
 /// The annotation that names an image.
 pub(crate) const NAME: &str = "org.opencontainers.image.ref.name";
@@ -112,9 +111,7 @@ fn images(room: &Room) -> Result<Vec<Image>> {
     add("k8s.gcr.io/minicni:1".to_owned(), (None, Some("/minicni")), cni);
     let mut busybox = vec![Item::Program("bin/busybox"), same("etc/nsswitch.conf")];
     busybox.extend(["libnss_dns.so.2", "libnss_files.so.2"].map(|name| same(&format!("{libraries}/{name}"))));
-    for applet in
-        shell::output("chroot", &[node.as_os_str(), "/bin/busybox".as_ref(), "--list".as_ref()])?.lines()
-    {
+    for applet in output("chroot", &[node.as_os_str(), "/bin/busybox".as_ref(), "--list".as_ref()])?.lines() {
         busybox.push(Item::Link(format!("bin/{applet}"), "busybox".to_owned()));
     }
     add("docker.io/library/busybox:1.35".to_owned(), (None, Some("sh")), busybox);
@@ -123,7 +120,7 @@ fn images(room: &Room) -> Result<Vec<Image>> {
 
 /// Where Debian has the libraries of this machine's architecture.
 fn libraries_folder(node: &Path) -> Result<String> {
-    let name = shell::output("dpkg-architecture", &["-qDEB_HOST_MULTIARCH".as_ref()])?;
+    let name = output("dpkg-architecture", &["-qDEB_HOST_MULTIARCH".as_ref()])?;
     let folder = format!("usr/lib/{}", name.trim());
     fs::metadata(node.join(&folder)).with_context(|| format!("no folder {folder} in the machine's root"))?;
     Ok(folder)
@@ -169,7 +166,7 @@ fn layer(image: &Image, node: &Path, scratch: &Path) -> Result<PathBuf> {
         ["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mtime=@0", "--mode=u=rwX,go=rX"];
     let mut args: Vec<_> = same.iter().map(std::ffi::OsStr::new).collect();
     args.extend(["-C".as_ref(), tree.as_os_str(), "-cf".as_ref(), archive.as_os_str(), ".".as_ref()]);
-    shell::output("tar", &args)?;
+    output("tar", &args)?;
     fs::remove_dir_all(&tree)?;
     Ok(archive)
 }
@@ -177,7 +174,7 @@ fn layer(image: &Image, node: &Path, scratch: &Path) -> Result<PathBuf> {
 /// The file that a path of the node's root leads to, symbolic links followed as inside. Other files are themselves.
 fn inside(node: &Path, path: &Path) -> Result<PathBuf> {
     let Ok(path) = path.strip_prefix(node) else { return Ok(path.to_owned()) };
-    let real = shell::output(
+    let real = output(
         "chroot",
         &[node.as_os_str(), "realpath".as_ref(), "-e".as_ref(), Path::new("/").join(path).as_os_str()],
     )?;
@@ -188,7 +185,7 @@ fn inside(node: &Path, path: &Path) -> Result<PathBuf> {
 fn libraries(node: &Path, program: &str) -> Result<Vec<String>> {
     let program = format!("/{program}");
     // Fails for a static program, which needs none.
-    let Ok(text) = shell::output("chroot", &[node.as_os_str(), "ldd".as_ref(), program.as_ref()]) else {
+    let Ok(text) = output("chroot", &[node.as_os_str(), "ldd".as_ref(), program.as_ref()]) else {
         return Ok(Vec::new());
     };
     Ok(text.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned).collect())

@@ -10,15 +10,13 @@ mod http;
 mod images;
 mod recipe;
 mod server;
-mod shell;
-mod stage;
-mod tools;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use grappe_bed_stages::{ensure, folder, line};
 
 pub use server::Server;
 
@@ -48,7 +46,7 @@ impl Bed {
     ///
     /// Where it is not built.
     pub fn open() -> Result<Bed> {
-        let build = recipe::build(folder()?);
+        let build = recipe::build(folder("kubernetes")?);
         let unbuilt = || "the Kubernetes test bed is not built: run `cargo xtask bed kubernetes` as root";
         // Held first: what is there then stays.
         let hold = build.hold().with_context(unbuilt)?;
@@ -103,7 +101,7 @@ fn manifest(name: &str) -> PathBuf {
 /// Where this is not Debian 12 or not root and something is missing, or a stage fails; the error has the end of its log.
 pub fn build(say: &(dyn Fn(&str) + Sync)) -> Result<()> {
     let start = Instant::now();
-    let build = recipe::build(folder()?);
+    let build = recipe::build(folder("kubernetes")?);
     let missing = build.missing();
     if missing.is_empty() {
         return build.tidy();
@@ -111,17 +109,8 @@ pub fn build(say: &(dyn Fn(&str) + Sync)) -> Result<()> {
     if !nix::unistd::Uid::effective().is_root() {
         bail!("the Kubernetes test bed is not built ({}): root is needed to build it", missing.join(", "));
     }
-    tools::ensure(tools::BUILD, say)?;
+    ensure(recipe::TOOLS, say)?;
     build.make(say)?;
-    say(&stage::line(start.elapsed(), "in all"));
+    say(&line(start.elapsed(), "in all"));
     Ok(())
-}
-
-/// `grappe/beds/kubernetes` in the user's cache folder.
-fn folder() -> Result<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
-    Ok(cache
-        .context("neither XDG_CACHE_HOME nor HOME says where the test bed is to be")?
-        .join("grappe/beds/kubernetes"))
 }

@@ -9,9 +9,13 @@
 
 use std::path::PathBuf;
 
-use crate::stage::{Build, Recipe, Stage};
+use grappe_bed_stages::{Build, Recipe, Stage};
+
 use crate::{MIRROR, NEXT_VERSION, VERSION, images};
 
+/// What the build needs of the machine: Debian packages.
+pub(crate) const TOOLS: &str =
+    "golang-go gcc libc6-dev make rsync dpkg-dev gpg gpg-agent xz-utils mmdebstrap ca-certificates";
 /// Kubernetes' programs.
 const PROGRAMS: &str =
     "kubeadm kubelet kubectl kube-apiserver kube-controller-manager kube-scheduler kube-proxy";

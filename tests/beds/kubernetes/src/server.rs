@@ -246,7 +246,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::stage::write_new;
+    use grappe_bed_stages::write_new;
 
     /// A layout of one image, whose manifest says no more than that it is one, and a folder of one file.
     fn content(temp: &Path) -> Content {

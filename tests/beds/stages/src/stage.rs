@@ -21,52 +21,52 @@ use sha2::{Digest, Sha256};
 use crate::shell;
 
 /// What a stage does, given its [`Room`].
-pub(crate) type Make = Box<dyn Fn(&Room) -> Result<()> + Send + Sync>;
+pub type Make = Box<dyn Fn(&Room) -> Result<()> + Send + Sync>;
 
 /// One step of a build.
-pub(crate) struct Stage {
+pub struct Stage {
     /// Part of the product's folder, of the log's name, and of what is said.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// Stages whose products it reads, declared before it.
-    pub(crate) needs: Vec<&'static str>,
+    pub needs: Vec<&'static str>,
     /// Whether the product stays; otherwise it lives for the build only.
-    pub(crate) kept: bool,
+    pub kept: bool,
     /// Environment variables of a script, or parameters of other recipes.
-    pub(crate) settings: Vec<(&'static str, String)>,
+    pub settings: Vec<(&'static str, String)>,
     /// Files that the recipe reads: path in [`Room::files`], and content.
-    pub(crate) files: Vec<(&'static str, &'static str)>,
+    pub files: Vec<(&'static str, &'static str)>,
     /// How it is made.
-    pub(crate) recipe: Recipe,
+    pub recipe: Recipe,
 }
 
 /// How a product is made.
-pub(crate) enum Recipe {
-    /// A script for bash, after `stages/lib.sh`.
+pub enum Recipe {
+    /// A script for bash, after `lib.sh`.
     Script(&'static str),
     /// A function, and the text that stands for it in the key: its source.
     Function(&'static str, Make),
 }
 
 /// What a recipe may use.
-pub(crate) struct Room {
+pub struct Room {
     /// The product to be: a folder, empty at first.
-    pub(crate) out: PathBuf,
+    pub out: PathBuf,
     /// A folder that is removed afterwards.
-    pub(crate) scratch: PathBuf,
+    pub scratch: PathBuf,
     /// The stage's files.
-    pub(crate) files: PathBuf,
+    pub files: PathBuf,
     /// Kept between builds, for what looks after its own validity, like Go's build cache.
-    pub(crate) cache: PathBuf,
+    pub cache: PathBuf,
     /// The products of the needed stages, by name.
-    pub(crate) needs: BTreeMap<&'static str, PathBuf>,
+    pub needs: BTreeMap<&'static str, PathBuf>,
     /// As in [`Stage::settings`].
-    pub(crate) settings: Vec<(&'static str, String)>,
+    pub settings: Vec<(&'static str, String)>,
     /// Where a recipe's words go.
-    pub(crate) log: PathBuf,
+    pub log: PathBuf,
 }
 
 /// A build: its stages, and the folder of its products.
-pub(crate) struct Build {
+pub struct Build {
     folder: PathBuf,
     stages: Vec<Stage>,
     keys: BTreeMap<&'static str, String>,
@@ -81,7 +81,7 @@ const UNFINISHED: &str = ".unfinished";
 
 impl Build {
     /// A build of these stages in this folder, which need not exist.
-    pub(crate) fn new(folder: PathBuf, stages: Vec<Stage>) -> Build {
+    pub fn new(folder: PathBuf, stages: Vec<Stage>) -> Build {
         let mut keys = BTreeMap::new();
         for stage in &stages {
             let key = key(stage, &keys);
@@ -91,18 +91,22 @@ impl Build {
     }
 
     /// Where the product of a stage is, or will be.
-    pub(crate) fn product(&self, name: &str) -> PathBuf {
+    pub fn product(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}-{}", self.keys[name]))
     }
 
     /// The kept products that are missing.
-    pub(crate) fn missing(&self) -> Vec<&'static str> {
+    pub fn missing(&self) -> Vec<&'static str> {
         let kept = self.stages.iter().filter(|s| s.kept);
         kept.filter(|s| !self.product(s.name).is_dir()).map(|s| s.name).collect()
     }
 
     /// Holds the products: while this lives, nobody removes them, though others may use them too.
-    pub(crate) fn hold(&self) -> Result<File> {
+    ///
+    /// # Errors
+    ///
+    /// Where there is no build's folder.
+    pub fn hold(&self) -> Result<File> {
         let file = self.opened(IN_USE)?;
         file.lock_shared().context("can't lock the test bed")?;
         Ok(file)
@@ -113,7 +117,7 @@ impl Build {
     /// # Errors
     ///
     /// The first stage that failed, with the end of its log. What others have made until then is kept.
-    pub(crate) fn make(&self, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
+    pub fn make(&self, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
         for folder in ["", "log", "cache"] {
             let folder = self.folder.join(folder);
             fs::create_dir_all(&folder).with_context(|| format!("can't create {}", folder.display()))?;
@@ -130,7 +134,11 @@ impl Build {
     }
 
     /// Removes what nothing wants any more, unless a build is at work.
-    pub(crate) fn tidy(&self) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Where something can't be removed.
+    pub fn tidy(&self) -> Result<()> {
         let lock = self.opened(LOCK)?;
         if lock.try_lock().is_ok() { self.clear() } else { Ok(()) }
     }
@@ -268,12 +276,16 @@ impl Progress {
 }
 
 /// A line of progress: how long, and what.
-pub(crate) fn line(time: Duration, what: &str) -> String {
+pub fn line(time: Duration, what: &str) -> String {
     format!("{:7.1} s  {what}", time.as_secs_f64())
 }
 
 /// A new file with this content, and the folders above it.
-pub(crate) fn write_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
+///
+/// # Errors
+///
+/// Where it is there, or can't be written.
+pub fn write_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -281,7 +293,11 @@ pub(crate) fn write_new(path: &Path, content: &[u8]) -> std::io::Result<()> {
 }
 
 /// The hash of a file's content, in hexadecimal digits.
-pub(crate) fn sha256(mut content: impl Read) -> std::io::Result<String> {
+///
+/// # Errors
+///
+/// Where it can't be read.
+pub fn sha256(mut content: impl Read) -> std::io::Result<String> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     loop {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::stage::Room;
 
 /// What every script begins with.
-pub(crate) const LIB: &str = include_str!("../stages/lib.sh");
+pub(crate) const LIB: &str = include_str!("../lib.sh");
 
 /// How much of a failed script's log is shown, in lines.
 const SHOWN: usize = 20;
@@ -57,7 +57,11 @@ fn tail(log: &Path) -> String {
 }
 
 /// What a program prints. It ends with whoever runs it, too.
-pub(crate) fn output(program: &str, args: &[&OsStr]) -> Result<String> {
+///
+/// # Errors
+///
+/// Where it can't be run or fails, with what it said.
+pub fn output(program: &str, args: &[&OsStr]) -> Result<String> {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", program]).args(args).env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
     let output = command.output().context("can't run setpriv (package util-linux)")?;

@@ -7,19 +7,19 @@ use anyhow::{Context, Result, bail};
 
 use crate::stage::line;
 
-/// What the build needs.
-pub(crate) const BUILD: &str =
-    "golang-go gcc libc6-dev make rsync dpkg-dev gpg gpg-agent xz-utils mmdebstrap ca-certificates";
-
 /// Installs those packages that are missing, on Debian, as root.
-pub(crate) fn ensure(packages: &str, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
+///
+/// # Errors
+///
+/// Where this is not Debian, or not root and something is missing.
+pub fn ensure(packages: &str, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
     let missing = missing(packages)?;
     if missing.is_empty() {
         return Ok(());
     }
     let names = missing.join(" ");
     if !nix::unistd::Uid::effective().is_root() {
-        bail!("the Kubernetes test bed needs the packages {names}: as root, apt-get install {names}");
+        bail!("the test bed needs the packages {names}: as root, apt-get install {names}");
     }
     let start = Instant::now();
     apt(&["update", "-q"])?;
@@ -34,7 +34,7 @@ fn missing(packages: &str) -> Result<Vec<&str>> {
     let names: Vec<&str> = packages.split(' ').collect();
     let mut query = Command::new("dpkg-query");
     query.args(["-W", "-f", "${Package} ${db:Status-Status}\n"]).args(&names).stderr(Stdio::null());
-    let output = query.output().context("the Kubernetes test bed needs Debian: can't run dpkg-query")?;
+    let output = query.output().context("the test bed needs Debian: can't run dpkg-query")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let there = |name: &str| text.lines().any(|line| line == format!("{name} installed"));
     Ok(names.into_iter().filter(|name| !there(name)).collect())

@@ -1,0 +1,4 @@
+//! The bed as its users meet it.
+
+mod bed;
+mod life;
