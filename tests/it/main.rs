@@ -4,6 +4,7 @@ mod bad_input;
 mod chaos;
 mod commands;
 mod ephemeral;
+mod flows;
 mod imports;
 mod keys;
 mod kill;

@@ -56,6 +56,8 @@ pub enum Command {
     ForceUnlock(ForceUnlockArgs),
     /// Draw what depends on what.
     Graph(GraphArgs),
+    /// Show who talks to whom: what a firewall must let pass.
+    Flows(FlowsArgs),
     /// Run a command on a machine of the plan.
     Ssh(SshArgs),
     /// Run kubectl on a control plane of the plan's cluster.
@@ -570,6 +572,37 @@ pub enum GraphFormat {
     Dot,
     /// Mermaid, which Markdown pages draw.
     Mermaid,
+}
+
+/// How to write a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// Columns for people.
+    Text,
+    /// For spreadsheets.
+    Csv,
+    /// For pages and tickets.
+    Markdown,
+}
+
+/// `grappe flows`
+#[derive(Debug, Args)]
+pub struct FlowsArgs {
+    /// The state.
+    #[command(flatten)]
+    pub state: StateArgs,
+    /// The variables.
+    #[command(flatten)]
+    pub variables: VariableArgs,
+    /// How to write the table.
+    #[arg(long, value_enum, default_value = "text", conflicts_with = "json")]
+    pub format: TableFormat,
+    /// Flows and rules of security groups as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// The plan folder.
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
 }
 
 /// `grappe graph`

@@ -16,7 +16,7 @@ pub(super) fn run(ui: &Ui, args: &GraphArgs) -> anyhow::Result<Exit> {
     let drawing = match args.kind {
         GraphType::Config => of_config(&Project::load(&args.dir)?.config.root),
         GraphType::Plan => {
-            let job = Job::new(ui, &args.dir, &args.state, Some(&args.variables), 32)?;
+            let job = Job::new(&ui.aside(), &args.dir, &args.state, Some(&args.variables), 32)?;
             let how = How { refresh: true, ..How::default() };
             let plan = job.block_on(async {
                 let ledger = job.store.load()?;

@@ -2,6 +2,7 @@
 
 mod apply;
 mod console;
+mod flows;
 mod fmt;
 mod force_unlock;
 mod graph;
@@ -49,6 +50,7 @@ pub fn run(ui: &Ui, command: Command) -> anyhow::Result<Exit> {
         Command::Destroy(args) => apply::destroy(ui, &args),
         Command::Console(args) => console::run(ui, &args),
         Command::Fmt(args) => fmt::run(ui, &args),
+        Command::Flows(args) => flows::run(ui, &args),
         Command::Graph(args) => graph::run(ui, &args),
         Command::Ssh(args) => ssh::run(ui, &args),
         Command::Kubectl(args) => ssh::kubectl(ui, &args),

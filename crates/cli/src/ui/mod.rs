@@ -27,6 +27,8 @@ pub struct Ui {
     style: Style,
     json: bool,
     interactive: bool,
+    /// Lines for people go to the standard error.
+    aside: bool,
     bars: MultiProgress,
 }
 
@@ -49,8 +51,15 @@ impl Ui {
             style: Style { color: terminal && !no_color && !set("NO_COLOR") && !dumb, width },
             json,
             interactive: terminal && io::stdin().is_terminal() && !json,
+            aside: false,
             bars,
         }
+    }
+
+    /// For a command whose output is one document: what else there is to say goes to the standard error.
+    #[must_use]
+    pub fn aside(&self) -> Self {
+        Ui { aside: true, ..self.clone() }
     }
 
     /// How text is laid out.
@@ -79,16 +88,16 @@ impl Ui {
 
     /// A line for people; nothing with `-json`.
     pub fn line(&self, text: impl AsRef<str>) {
-        if !self.json {
-            self.out(&format!("{}\n", text.as_ref()));
-        }
+        self.lines([text]);
     }
 
     /// Lines for people.
     pub fn lines<T: AsRef<str>>(&self, lines: impl IntoIterator<Item = T>) {
         let text: String = lines.into_iter().map(|l| format!("{}\n", l.as_ref())).collect();
-        if !self.json && !text.is_empty() {
-            self.out(&text);
+        match self.aside {
+            _ if self.json || text.is_empty() => {}
+            true => self.err(&text),
+            false => self.out(&text),
         }
     }
 

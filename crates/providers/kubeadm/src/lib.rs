@@ -1,4 +1,5 @@
-//! Kubernetes clusters by kubeadm: `kubeadm_host`, `kubeadm_cluster`, `kubeadm_control_plane`, `kubeadm_worker`.
+//! Kubernetes clusters by kubeadm: `kubeadm_host`, `kubeadm_cluster`, `kubeadm_control_plane`, `kubeadm_worker`,
+//! and `data "kubeadm_flows"`.
 //!
 //! Everything is done over SSH by small scripts on the machines themselves; what the files and commands are is
 //! [`grappe_kubeadm`]'s knowledge, how a host is reached is [`grappe_provider_host`]'s. Here is what to do when: what
@@ -14,6 +15,7 @@ pub mod client;
 pub mod cluster;
 pub mod drain;
 pub mod etcd;
+pub mod flows;
 pub mod host;
 pub mod images;
 pub mod member;
@@ -31,7 +33,7 @@ pub mod wait;
 
 use std::sync::Arc;
 
-use grappe_provider::{AnyProvider, AnyResource, Fault, Provider, Setup, erased};
+use grappe_provider::{AnyDataSource, AnyProvider, AnyResource, Fault, Provider, Setup, erased};
 use grappe_provider_host::{Hosts, NoConfig};
 use grappe_ssh::Pool;
 
@@ -64,6 +66,10 @@ impl Provider for KubeadmProvider {
             erased::resource(member::Member::ControlPlane),
             erased::resource(member::Member::Worker),
         ]
+    }
+
+    fn data_sources(&self) -> Vec<Box<dyn AnyDataSource>> {
+        vec![erased::data_source(flows::KubeadmFlows)]
     }
 
     async fn configure(&self, setup: &Setup, _: NoConfig) -> Result<Client, Fault> {
