@@ -255,7 +255,7 @@ fn a_dead_machine_by_address_leaves_and_a_live_one_is_given_back() {
 
 #[test]
 fn every_plan_is_valid_and_its_readme_names_every_variable() {
-    for plan in ["lab", "ha-haproxy-on-every-node", "local-ha", "bare-metal"] {
+    for plan in ["lab", "ha-haproxy-on-every-node", "local-ha", "bare-metal", "openstack"] {
         let sandbox = Sandbox::of_plans(plan);
         sandbox.expect(0, &["validate"]);
         let (variables, readme) = (sandbox.read("variables.tf"), sandbox.read("README.md"));

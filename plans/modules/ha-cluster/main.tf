@@ -5,14 +5,14 @@ locals {
   nodes = merge(var.control_planes, var.workers)
   first = sort(keys(var.control_planes))[0] # makes the cluster; nothing about it is special afterwards
 
-  # HAProxy stands on machines of its own, or on every node, where each speaks to its own.
-  proxies = length(var.load_balancers) > 0 ? var.load_balancers : local.nodes
-  on_node = length(var.load_balancers) == 0
+  # HAProxy stands on machines of its own, or on every node, where each speaks to its own; or somebody else does its work.
+  proxies = var.endpoint != null ? {} : length(var.load_balancers) > 0 ? var.load_balancers : local.nodes
+  on_node = var.endpoint == null && length(var.load_balancers) == 0
 
   # Several machines with HAProxy stand in for each other by an address that moves between them.
   pair     = { for name, connection in var.load_balancers : name => { host = connection, vip = var.virtual_ip } if var.virtual_ip != null }
   ranks    = { for rank, name in sort(keys(local.pair)) : name => rank }
-  endpoint = local.on_node ? "127.0.0.1:7443" : haproxy_proxy.api[sort(keys(local.proxies))[0]].endpoint
+  endpoint = var.endpoint != null ? var.endpoint : local.on_node ? "127.0.0.1:7443" : haproxy_proxy.api[sort(keys(local.proxies))[0]].endpoint
 }
 
 resource "haproxy_proxy" "api" {

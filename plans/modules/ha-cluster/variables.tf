@@ -31,6 +31,12 @@ variable "load_balancers" {
   default     = {}
 }
 
+variable "endpoint" {
+  description = "What somebody else keeps before the API servers, as a cloud's load balancer does: address:port. There is no HAProxy then."
+  type        = string
+  default     = null
+}
+
 variable "virtual_ip" {
   description = "An address that the load balancers hold in turn, by keepalived, and its VRRP router id: nobody else's in their network. The API's endpoint then."
   type = object({
