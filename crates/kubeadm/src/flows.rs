@@ -16,7 +16,7 @@
 //! | the cloud's balancer | all nodes | whether kube-proxy is well |
 //! | clients, the cloud's balancer | workers | NodePorts |
 //! | load balancers | load balancers | VRRP |
-//! | all nodes | all nodes | the network plugin: see [`plugin`] |
+//! | all nodes | all nodes | the network plugin, in its [`Mode`] |
 //!
 //! What a machine says to itself (scheduler, controller manager, a local proxy) passes no firewall. A tainted group runs no pod that does not
 //! tolerate its taint, so nobody looks for metrics-server or Antrea's controller there.
