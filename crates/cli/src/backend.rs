@@ -83,17 +83,36 @@ fn schema(ty: &str) -> Option<Schema> {
             let schema = texts(
                 Schema::new("The state in S3."),
                 &[
-                    "bucket", "key", "region", "endpoint", "profile", "access_key", "secret_key", "token",
-                    "kms_key_id", "custom_ca_bundle", "shared_credentials_file", "acl", "dynamodb_table",
-                    "workspace_key_prefix", "sts_region",
+                    "bucket",
+                    "key",
+                    "region",
+                    "endpoint",
+                    "profile",
+                    "access_key",
+                    "secret_key",
+                    "token",
+                    "kms_key_id",
+                    "custom_ca_bundle",
+                    "shared_credentials_file",
+                    "acl",
+                    "dynamodb_table",
+                    "workspace_key_prefix",
+                    "sts_region",
                 ],
             );
             let schema = flags(
                 schema,
                 &[
-                    "use_path_style", "force_path_style", "encrypt", "insecure", "use_lockfile",
-                    "skip_credentials_validation", "skip_metadata_api_check", "skip_region_validation",
-                    "skip_requesting_account_id", "skip_s3_checksum",
+                    "use_path_style",
+                    "force_path_style",
+                    "encrypt",
+                    "insecure",
+                    "use_lockfile",
+                    "skip_credentials_validation",
+                    "skip_metadata_api_check",
+                    "skip_region_validation",
+                    "skip_requesting_account_id",
+                    "skip_s3_checksum",
                 ],
             );
             lists(schema, &["shared_credentials_files", "shared_config_files"])
@@ -167,7 +186,9 @@ fn env(name: &str) -> Option<String> {
 }
 
 fn pg(given: &Given) -> Result<Arc<dyn Server>, String> {
-    let flag = |name: &str, variable: &str| given.flag(name) || env(variable).is_some_and(|v| v == "true" || v == "1");
+    let flag = |name: &str, variable: &str| {
+        given.flag(name) || env(variable).is_some_and(|v| v == "true" || v == "1")
+    };
     let text = given.text("conn_str").or_else(|| env("PG_CONN_STR")).unwrap_or_default();
     let connection = Connection::new(&text, &env).map_err(|e| e.to_string())?;
     let schema = given.text("schema_name").or_else(|| env("PG_SCHEMA_NAME")).unwrap_or_else(|| SCHEMA.into());
@@ -189,7 +210,10 @@ fn s3(given: &Given) -> Result<Arc<dyn Server>, (String, Option<String>)> {
         _ => return Err(("access_key and secret_key belong together".into(), None)),
     };
     let missing = |name: &str| {
-        (format!("backend \"s3\" has no {name}"), Some(format!("set it in the block, or with -backend-config={name}=…")))
+        (
+            format!("backend \"s3\" has no {name}"),
+            Some(format!("set it in the block, or with -backend-config={name}=…")),
+        )
     };
     let endpoints = given.value("endpoints").and_then(|endpoints| endpoints.get("s3"));
     let bundle = given.text("custom_ca_bundle").or_else(|| env("AWS_CA_BUNDLE"));

@@ -80,9 +80,11 @@ impl Project {
         }
         let Some(backend) = &self.config.root.settings.backend else {
             if !args.backend_config.is_empty() {
-                return Err(Explained::new("-backend-config is for the settings of a backend, and the plan has none")
-                    .hint("write terraform { backend \"s3\" {} } (or pg, local) into it")
-                    .into());
+                return Err(Explained::new(
+                    "-backend-config is for the settings of a backend, and the plan has none",
+                )
+                .hint("write terraform { backend \"s3\" {} } (or pg, local) into it")
+                .into());
             }
             return Ok(Store::open(default_state_dir(&self.dir)));
         };

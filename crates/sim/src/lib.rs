@@ -25,4 +25,6 @@ mod tools;
 pub mod world;
 pub mod yaml;
 
-pub use world::{ApiError, Knobs, Machine, Mishap, Network, NewMachine, NewPort, Port, Quota, StoreError, World};
+pub use world::{
+    ApiError, Knobs, Machine, Mishap, Network, NewMachine, NewPort, Port, Quota, StoreError, World,
+};

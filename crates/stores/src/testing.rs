@@ -112,7 +112,9 @@ impl PostgresServer {
             command.args(["-c", setting]);
         };
         // What is tried here is not the disk.
-        ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"].into_iter().for_each(&mut set);
+        ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"]
+            .into_iter()
+            .for_each(&mut set);
         if let Some((certificate, key)) = tls {
             set("ssl=on");
             set(&format!("ssl_cert_file={}", put("server.crt", certificate).display()));
