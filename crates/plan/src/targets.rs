@@ -170,9 +170,12 @@ pub(crate) fn foundations<'o>(
     objects: &'o BTreeMap<InstanceAddr, Object>,
     of: impl Iterator<Item = &'o InstanceAddr>,
 ) -> BTreeSet<&'o InstanceAddr> {
-    let directly = Directly::new(objects);
     let mut found = BTreeSet::new();
     let mut todo: Vec<&InstanceAddr> = of.collect();
+    if todo.is_empty() {
+        return found;
+    }
+    let directly = Directly::new(objects);
     while let Some(addr) = todo.pop() {
         if found.insert(addr) {
             todo.extend(directly.of(addr));
@@ -186,6 +189,10 @@ pub(crate) fn stood_on<'o>(
     objects: &'o BTreeMap<InstanceAddr, Object>,
     by: impl Iterator<Item = &'o InstanceAddr>,
 ) -> BTreeSet<&'o InstanceAddr> {
+    let mut by = by.peekable();
+    if by.peek().is_none() {
+        return BTreeSet::new();
+    }
     let directly = Directly::new(objects);
     by.flat_map(|addr| directly.of(addr)).collect()
 }
