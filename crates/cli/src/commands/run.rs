@@ -65,6 +65,7 @@ impl How {
         How {
             mode: plan.mode,
             refresh,
+            refresh_age: None,
             targets: plan.targets.clone(),
             excludes: plan.excludes.clone(),
             replace: plan.open_replace.iter().cloned().collect(),
