@@ -404,10 +404,14 @@ fn what_an_earlier_run_deposed_goes_before_what_it_stands_on() {
     1 delete lab_thing.a (deposed 00c0ffee) <- 0
     ");
     assert_snapshot!(text(&lab.destroy()), @r"
-    - lab_thing.b [Destroy]
     - lab_thing.a [Destroy]
     - lab_thing.a (deposed 00c0ffee) [Destroy]
+    - lab_thing.b [Destroy]
     - lab_thing.b (deposed 0badcafe) [Destroy]
+    0 delete lab_thing.b
+    1 delete lab_thing.b (deposed 0badcafe)
+    2 delete lab_thing.a <- 0 1
+    3 delete lab_thing.a (deposed 00c0ffee) <- 0 1
     ");
 }
 
