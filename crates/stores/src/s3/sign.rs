@@ -69,9 +69,18 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// The example of S3's documentation for `PUT Object`, but for its query.
     #[test]
-    fn the_documented_example_comes_out() {
+    fn the_documented_key_comes_out() {
+        let parts = ["20150830", "us-east-1", "iam", "aws4_request"];
+        let secret = b"AWS4wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_vec();
+        let key = parts.iter().fold(secret, |key, part| mac(&key, part.as_bytes()));
+        assert_eq!(hex(&key), "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9");
+    }
+
+    /// S3's documented example of a GET without its `Range`, which is not signed here: reckoned with Python's hmac, by a program that gives
+    /// the documented signature for the example as it stands.
+    #[test]
+    fn a_request_is_signed() {
         let credentials = Credentials {
             access_key: "AKIAIOSFODNN7EXAMPLE".into(),
             secret_key: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".into(),
@@ -92,10 +101,7 @@ mod tests {
         assert!(said.contains("Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, "));
         assert!(said.contains("SignedHeaders=host;x-amz-content-sha256;x-amz-date, "));
         assert!(!said.contains("wJalr"));
-        // The documentation's key for 20120215 and iam, to which the same steps lead.
-        let steps = ["20120215", "us-east-1", "iam", "aws4_request"];
-        let secret = format!("AWS4{}", credentials.secret_key.replace("bPx", "bPx"));
-        let key = steps.iter().fold(secret.into_bytes(), |key, part| mac(&key, part.as_bytes()));
-        assert_eq!(key.len(), 32);
+        let signature = "df548e2ce037944d03f3e68682813b093763996d597cf890ca3d9037fd231eb4";
+        assert!(said.ends_with(&format!("Signature={signature}")), "{said}");
     }
 }
