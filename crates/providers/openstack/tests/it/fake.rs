@@ -46,8 +46,11 @@ impl Run for Recorder {
     }
 }
 
-/// `/net/v2.0/ports/ID/tags?x=y` as collection, id, rest and query.
-fn parts(path: &str) -> (String, Option<String>, Option<String>, Vec<(String, String)>) {
+/// Collection, id, rest and query.
+type Parts = (String, Option<String>, Option<String>, Vec<(String, String)>);
+
+/// `/net/v2.0/ports/ID/tags?x=y` in its parts.
+fn parts(path: &str) -> Parts {
     let url: url::Url = format!("http://cloud{path}").parse().unwrap();
     let mut segments =
         url.path_segments().unwrap().map(str::to_owned).skip_while(|s| s != "v2.0" && s != "v2.1").skip(1);
