@@ -209,6 +209,7 @@ fn a_kill_in_the_second_wave_is_gone_on_from() {
     while !sandbox.path("begun").exists() {
         assert!(Instant::now() < until, "the second wave never began");
         assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
+        #[expect(clippy::disallowed_methods, reason = "a test waits for another process")]
         std::thread::sleep(Duration::from_millis(5));
     }
     child.kill().unwrap();

@@ -64,14 +64,14 @@ pub(crate) fn open(project: &Project, backend: &Backend, over: &[String]) -> any
 
 fn schema(ty: &str) -> Option<Schema> {
     let texts = |schema: Schema, names: &[&str]| {
-        names.iter().fold(schema, |s, name| s.attr(*name, Attribute::optional(Type::String, "")))
+        names.iter().fold(schema, |s, name| s.attr(name, Attribute::optional(Type::String, "")))
     };
     let flags = |schema: Schema, names: &[&str]| {
-        names.iter().fold(schema, |s, name| s.attr(*name, Attribute::optional(Type::Bool, "")))
+        names.iter().fold(schema, |s, name| s.attr(name, Attribute::optional(Type::Bool, "")))
     };
     let lists = |schema: Schema, names: &[&str]| {
         let ty = || Type::List(Arc::new(Type::String));
-        names.iter().fold(schema, |s, name| s.attr(*name, Attribute::optional(ty(), "")))
+        names.iter().fold(schema, |s, name| s.attr(name, Attribute::optional(ty(), "")))
     };
     Some(match ty {
         "local" => texts(Schema::new("The state in a folder."), &["path", "workspace_dir"]),

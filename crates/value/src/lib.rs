@@ -22,4 +22,4 @@ pub use number::Number;
 pub use path::{Path, Step};
 pub use schema::{Attribute, Block, Nesting, OnChange, Presence, Schema};
 pub use types::{ObjectType, Type};
-pub use value::{Kind, Marks, Range, Unknown, Value};
+pub use value::{Bound, Kind, Marks, Range, Unknown, Value};

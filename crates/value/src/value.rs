@@ -58,6 +58,9 @@ pub struct Unknown {
     pub range: Range,
 }
 
+/// Where the numbers that a value can be end on one side, and whether it can be that one itself; `None` where they do not end.
+pub type Bound = Option<(Number, bool)>;
+
 /// What narrows down a value that is not known yet (if it is not null).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Range {
@@ -66,8 +69,8 @@ pub enum Range {
     Open,
     /// How a text begins.
     Prefix(Arc<str>),
-    /// The least and the greatest that a number can be, each with whether it can be that itself.
-    Between(Option<(Number, bool)>, Option<(Number, bool)>),
+    /// The least and the greatest that a number can be.
+    Between(Bound, Bound),
     /// How many elements a collection has: at least, and at most.
     Length(usize, Option<usize>),
 }
@@ -75,7 +78,7 @@ pub enum Range {
 impl Range {
     /// Between which numbers a value is, where it is (or will be) a number.
     #[must_use]
-    pub fn of_number(value: &Value) -> (Option<(Number, bool)>, Option<(Number, bool)>) {
+    pub fn of_number(value: &Value) -> (Bound, Bound) {
         match value.kind() {
             Kind::Number(n) => (Some((n.clone(), true)), Some((n.clone(), true))),
             Kind::Unknown(unknown) => match &unknown.range {

@@ -161,7 +161,7 @@ pub(crate) fn below(n: usize, size: usize) -> Vec<usize> {
         return Vec::new();
     }
     let mut on = vec![at, (at + 1) % width];
-    if n % 2 == 0 {
+    if n.is_multiple_of(2) {
         on.push((at * 7 + 3) % width);
     }
     on.sort_unstable();

@@ -24,6 +24,7 @@ fn plan(changes: Vec<Change>) -> Plan {
         drift: Vec::new(),
         providers: Vec::new(),
         variables: BTreeMap::new(),
+        given_again: Vec::new(),
         data: Vec::new(),
         warnings: grappe_diag::Diagnostics::new(),
         base: grappe_plan::StateStamp::default(),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use grappe_value::{Kind, Number, Range, Type, Value};
+use grappe_value::{Bound, Kind, Number, Range, Type, Value};
 
 /// A text that is not known yet and begins so. The last letter does not count: an accent that follows would change it.
 pub(crate) fn beginning(text: &str) -> Value {
@@ -94,11 +94,7 @@ pub(crate) fn settled(value: Value) -> Value {
 }
 
 /// The bound that is further out; none where one side has none.
-fn outer(
-    a: Option<(Number, bool)>,
-    b: Option<(Number, bool)>,
-    further: fn(&Number, &Number) -> bool,
-) -> Option<(Number, bool)> {
+fn outer(a: Bound, b: Bound, further: fn(&Number, &Number) -> bool) -> Bound {
     let ((a, itself), (b, other_itself)) = (a?, b?);
     Some(match (further(&a, &b), further(&b, &a)) {
         (true, _) => (a, itself),
