@@ -124,14 +124,15 @@ impl Connection {
     /// # Errors
     /// Where it can't be understood, or a file that it names can't be read.
     pub fn new(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Wrong> {
+        let given = |own: Option<String>, name: &str| own.or_else(|| env(name)).filter(|v| !v.is_empty());
         let (text, own) = take_ssl(text)?;
+        let text = given(None, "PGPORT").and_then(|port| with_port(&text, &port)).unwrap_or(text);
         // The string is not quoted: a password may be in it.
         let wrong = |e: &dyn std::fmt::Display| Wrong::Settings(format!("conn_str can't be understood: {e}"));
         let mut config = Config::from_str(&text).map_err(|e| {
             let inner = std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
             wrong(&inner)
         })?;
-        let given = |own: Option<String>, name: &str| own.or_else(|| env(name)).filter(|v| !v.is_empty());
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             config.host(given(None, "PGHOST").unwrap_or_else(|| "localhost".into()));
         }
@@ -222,6 +223,15 @@ impl Ssl {
             _ => None,
         }
     }
+}
+
+/// A URL with one host and no port, with this port: without one, tokio-postgres takes 5432.
+fn with_port(text: &str, port: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://")?;
+    let (authority, tail) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().filter(|host| !host.is_empty() && !host.contains(','))?;
+    let has_port = host.rsplit(']').next()?.contains(':');
+    (!has_port).then(|| format!("{scheme}://{authority}:{port}{tail}"))
 }
 
 fn take_ssl(text: &str) -> Result<(String, Ssl), Wrong> {
