@@ -264,7 +264,14 @@ impl S3Server {
             "filer.port.grpc",
         ];
         let mut command = tied(&weed);
-        command.args(["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-s3.port.iceberg=0"]);
+        command.args([
+            "server",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            "-s3",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+        ]);
         command.args(["-master.volumeSizeLimitMB=64", "-master.telemetry=false", "-volume.max=20"]);
         command.args(names.iter().zip(ports).map(|(name, port)| format!("-{name}={port}")));
         for (name, path) in [
