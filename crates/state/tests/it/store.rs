@@ -136,10 +136,10 @@ fn a_journal_that_is_in_the_snapshot_already_is_left_out() {
     // The crash: the snapshot was renamed, the journal not yet removed.
     grappe_state::files::write_atomic(&files_of(&store).journal_path(), &journal, 0o600).unwrap();
     assert_eq!(store.load().unwrap(), end);
-    assert!(store.journal_path().exists(), "who only looks changes nothing");
+    assert!(files_of(&store).journal_path().exists(), "who only looks changes nothing");
     session(&store).close().unwrap();
-    assert!(!store.journal_path().exists(), "it is not left for ever where nothing is to be done");
-    grappe_state::files::write_atomic(&store.journal_path(), &journal, 0o600).unwrap();
+    assert!(!files_of(&store).journal_path().exists(), "it is not left for ever where nothing is to be done");
+    grappe_state::files::write_atomic(&files_of(&store).journal_path(), &journal, 0o600).unwrap();
     let mut run = session(&store);
     run.append(put("t.b", json!(2))).unwrap().wait().unwrap();
     drop(run);
