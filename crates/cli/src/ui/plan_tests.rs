@@ -10,7 +10,6 @@ use crate::registry::registry;
 
 fn plan(changes: Vec<Change>) -> Plan {
     Plan {
-        given_again: Default::default(),
         mode: PlanMode::Normal,
         operations: changes
             .iter()
