@@ -20,6 +20,8 @@ use crate::waves::{Root, overlap};
 pub(crate) struct Targets<'t> {
     targets: &'t [Target],
     wanted: Option<Vec<bool>>,
+    /// The blocks that what is named, or a provider, is made of: all of their instances count, where of a block that is only named those count that are.
+    needed: Vec<bool>,
     excludes: &'t [Target],
     /// The objects of the state that are excluded, and those that stand on them.
     left: BTreeSet<InstanceAddr>,
@@ -28,7 +30,13 @@ pub(crate) struct Targets<'t> {
 impl<'t> Targets<'t> {
     pub(crate) fn new(targets: &'t [Target], statics: &Statics<'_>) -> Self {
         if targets.is_empty() {
-            return Targets { targets, wanted: None, excludes: &[], left: BTreeSet::new() };
+            return Targets {
+                targets,
+                wanted: None,
+                needed: Vec::new(),
+                excludes: &[],
+                left: BTreeSet::new(),
+            };
         }
         let named = |block: &Block| match block {
             Block::Resource(m, i) => {
@@ -45,10 +53,14 @@ impl<'t> Targets<'t> {
             _ => false,
         };
         let blocks = &statics.blocks;
-        let mut wanted = statics.closure((0..blocks.len()).filter(|b| named(&blocks[*b])));
+        let named: Vec<usize> = (0..blocks.len()).filter(|b| named(&blocks[*b])).collect();
+        let below = named.iter().flat_map(|b| statics.graph.before(*b)).copied();
+        let mut needed = statics.closure(below);
+        let mut wanted = statics.closure(named.into_iter());
         // Objects that are deleted need their provider, whatever block they had.
-        for (block, needed) in statics.provider_blocks().into_iter().enumerate() {
-            wanted[block] |= needed;
+        for (block, provider) in statics.provider_blocks().into_iter().enumerate() {
+            wanted[block] |= provider;
+            needed[block] |= provider;
         }
         // Outputs that need nothing else come for free.
         for (at, block) in blocks.iter().enumerate() {
@@ -56,7 +68,7 @@ impl<'t> Targets<'t> {
                 wanted[at] = true;
             }
         }
-        Targets { targets, wanted: Some(wanted), excludes: &[], left: BTreeSet::new() }
+        Targets { targets, wanted: Some(wanted), needed, excludes: &[], left: BTreeSet::new() }
     }
 
     /// With what is left alone, of these objects of the state.
@@ -105,9 +117,11 @@ impl<'t> Targets<'t> {
         if self.excludes(addr) || self.left.contains(addr) {
             return false;
         }
-        let Some(wanted) = &self.wanted else { return true };
+        if self.wanted.is_none() {
+            return true;
+        }
         let block = statics.find(&addr.resource).map(|(m, i)| statics.position(Block::Resource(m, i)));
-        self.names(addr) || block.is_some_and(|b| wanted[b])
+        self.names(addr) || block.is_some_and(|b| self.needed[b])
     }
 
     /// The nodes of targets, and what they depend on. `None` for all.

@@ -104,7 +104,14 @@ mod tests {
             .map(|n| object(n, Some(3 * 3_600 + n as u64)))
             .chain([object(8, None), object(9, Some(1)), object(10, Some(200_000)), object(11, Some(120))])
             .collect();
-        insta::assert_snapshot!(render(&reused, now, Style::default()).join("\n"), @"");
+        insta::assert_snapshot!(render(&reused, now, Style::default()).join("\n"), @r"
+        Not refreshed, state of 1 second ago: host_file.f[9].
+        Not refreshed, state of 2 minutes ago: host_file.f[11].
+        Not refreshed, state of 3 hours ago: host_file.f[0], host_file.f[1],
+        host_file.f[2], host_file.f[3] and 3 more.
+        Not refreshed, state of 2 days ago: host_file.f[10].
+        Not refreshed, state of unknown age: host_file.f[8].
+        ");
         assert!(render(&[], now, Style::default()).is_empty());
         assert_eq!(
             json(&reused[7..9], now)["objects"],
