@@ -72,12 +72,13 @@ impl<R: Resolve> Run<'_, R> {
                 let Some(index) = self.tasks_by_id.get(&error.id()).copied() else { return };
                 let failure = Failure::new(format!("the operation ended with a bug in grappe: {error}"));
                 let result = Err(Stopped { failure, why: Why::Uncertain });
-                (error.id(), Ended { index, result, checkpoint: None })
+                (error.id(), Ended { index, result, checkpoint: None, turn: None })
             }
         };
         self.tasks_by_id.remove(&id);
         let n = ended.index;
-        let ended = self.let_pass(ended);
+        let mut ended = self.let_pass(ended);
+        let _until_it_is_told = ended.turn.take();
         let recorded = match &ended.result {
             Ok(value) => self.worked(n, value.as_ref()),
             Err(stopped) => self.stopped(n, stopped, ended.checkpoint.as_ref()),

@@ -118,6 +118,8 @@ pub(super) struct Ended {
     pub(super) result: Result<Option<Value>, Stopped>,
     /// The last that the provider said exists.
     pub(super) checkpoint: Option<Json>,
+    /// Its places: given back once what came of it is recorded.
+    pub(super) turn: Option<Turn>,
 }
 
 /// The provider's way to the run.
@@ -185,7 +187,7 @@ impl Job {
         });
         let intent = self.intent.take();
         let result = self.perform(&run, intent).await;
-        Ended { index: self.index, result, checkpoint: run.last() }
+        Ended { index: self.index, result, checkpoint: run.last(), turn: self.turn.take() }
     }
 
     async fn perform(&self, run: &Arc<OpRun>, intent: Option<Durable>) -> Result<Option<Value>, Stopped> {

@@ -254,7 +254,7 @@ impl Bench {
 
 pub(crate) fn value_of(object: &grappe_state::Object) -> Value {
     let thing = thing("t.x").as_entries().unwrap().keys().cloned().collect::<Vec<_>>();
-    let types = thing.into_iter().map(|name| {
+    let types = thing.into_iter().chain(["token_wo".into()]).map(|name| {
         let ty = if ["size", "secs"].contains(&&*name) { Type::Number } else { Type::String };
         (name, ty)
     });
