@@ -402,7 +402,7 @@ mod tests {
         assert_eq!(pools.take(&seats(&[(b, 2)])).err(), Some(b));
         drop((one, two));
         assert_eq!(pools.freed(), BTreeSet::from([all, a, b]));
-        let _both = pools.take(&seats(&[(a, 0), (b, 2)])).ok().expect("0 means one at a time");
+        let Ok(_both) = pools.take(&seats(&[(a, 0), (b, 2)])) else { panic!("0 means one at a time") };
         assert_eq!(pools.take(&seats(&[(a, 0)])).err(), Some(a));
     }
 

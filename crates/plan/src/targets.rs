@@ -56,7 +56,7 @@ impl<'t> Targets<'t> {
         let named: Vec<usize> = (0..blocks.len()).filter(|b| named(&blocks[*b])).collect();
         let below = named.iter().flat_map(|b| statics.graph.before(*b)).copied();
         let mut needed = statics.closure(below);
-        let mut wanted = statics.closure(named.into_iter());
+        let mut wanted = statics.closure(named);
         // Objects that are deleted need their provider, whatever block they had.
         for (block, provider) in statics.provider_blocks().into_iter().enumerate() {
             wanted[block] |= provider;

@@ -48,7 +48,8 @@ fn dmz() -> Cluster {
 fn the_table_of_a_worker_in_the_dmz_is_the_published_one() {
     let cluster = dmz();
     let rows = rows(&cluster, &cluster.flows().unwrap(), true);
-    let published: [(&str, &str, &str, &[&str], &[&str]); 6] = [
+    type Row = (&'static str, &'static str, &'static str, &'static [&'static str], &'static [&'static str]);
+    let published: [Row; 6] = [
         ("LAN", "DMZ", "master", &["dmz"], &["TCP 10250"]),
         ("LAN", "DMZ", "master", &["dmz"], &["UDP 6081"]),
         ("DMZ", "LAN", "dmz", &["master", "haproxy"], &["TCP 6443"]),

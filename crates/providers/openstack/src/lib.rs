@@ -1,11 +1,11 @@
 //! `provider "openstack"`: an OpenStack cloud, by its APIs.
 //!
-//! Types have the names and arguments of Terraform's provider, so that a plan reads as is. Most are tables of fields ([`thing`]); servers, key pairs and the
+//! Types have the names and arguments of Terraform's provider, so that a plan reads as is. Most are tables of fields (`thing`); servers, key pairs and the
 //! like have their own files. What they share:
 //!
 //! - One [`client::Client`] for each `provider` block: a token in memory, a catalog, one pool of connections. Nothing secret is written anywhere.
-//! - Every object that is created carries the key of its creation ([`thing`] says where), so what a run that died has left is found and adopted.
-//! - What uses an object (409) is waited for; what a server or a load balancer is at work on is waited for by list ([`roll`]).
+//! - Every object that is created carries the key of its creation (`thing` says where), so what a run that died has left is found and adopted.
+//! - What uses an object (409) is waited for; what a server or a load balancer is at work on is waited for by list (`roll`).
 //! - What others add to an object is theirs: tags, metadata, address pairs.
 
 mod asking;
