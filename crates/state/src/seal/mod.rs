@@ -4,12 +4,12 @@
 //!
 //! - `{"$sealed": "v1:KEYID:BASE64"}`: a random nonce and VALUE as JSON, encrypted with ChaCha20-Poly1305. The key's id (the first eight hexadecimal
 //!   digits of its SHA-256) tells which key is missing without telling anything about it.
-//! - `{"$sealed": "v2:KEYID:KDF:BASE64"}`: the same with a key that is made of a passphrase; KDF says how ([`kdf`]), so that whoever has the
+//! - `{"$sealed": "v2:KEYID:KDF:BASE64"}`: the same with a key that is made of a passphrase; KDF says how (`kdf`), so that whoever has the
 //!   passphrase can open it anywhere.
 //! - `{"$withheld": true}`: nothing at all, where there is no key and shall be none. What can be read back is read back by the next run; the planner
 //!   refuses what can't, before anything is done.
 //!
-//! [`source`] says where the key comes from. What holds no secret never asks for one.
+//! `source` says where the key comes from. What holds no secret never asks for one.
 
 mod error;
 mod kdf;
