@@ -175,6 +175,11 @@ impl Ran {
         format!("{}{}", self.stdout, self.stderr)
     }
 
+    /// The same without the lines' ends, which are where the screen's are.
+    pub(crate) fn flat(&self) -> String {
+        self.all().split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     /// The lines of `-json`.
     pub(crate) fn events(&self) -> Vec<Json> {
         let parse = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));

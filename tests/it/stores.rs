@@ -117,7 +117,7 @@ fn killed_here_it_goes_on_there(place: &Place<'_>) {
     run.kill().unwrap();
     run.wait().unwrap();
     let ran = expect(&bob, place, 0, APPLY);
-    assert!(ran.all().contains("was left by a run that was killed (apply by tester on"), "{}", ran.all());
+    assert!(ran.flat().contains("was left by a run that was killed (apply by tester on "), "{}", ran.all());
     expect(&anna, place, 0, &["plan", "-detailed-exitcode"]);
     let again =
         (0..12).filter(|n| std::fs::read_to_string(out.path().join(n.to_string())).unwrap() != "x\n").count();

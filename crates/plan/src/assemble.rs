@@ -1,6 +1,6 @@
 //! The three kinds of plan, put together from what was decided.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use grappe_diag::{Diagnostic, Diagnostics};
@@ -121,7 +121,19 @@ pub(crate) fn normal<'a>(
         let open = limited && (waits_whole(addr) || !targets.names(addr) || is_open(&walk, addr));
         !wanted.contains(addr) && targets.names(addr) && !open
     };
-    for begun in world.all_begun().filter(|p| unwanted(&p.addr)) {
+    // What was begun for an instance that has an object, or was begun once more since, is of no use to it.
+    let decided_on: HashMap<&InstanceAddr, &Decided<'_>> = match world.all_begun().next() {
+        Some(_) => decided.iter().map(|d| (&d.addr, d)).collect(),
+        None => HashMap::new(),
+    };
+    let surplus = |begun: &grappe_state::Pending| {
+        let managed = decided_on.get(&begun.addr).and_then(|d| d.managed());
+        managed.is_some_and(|m| {
+            let mut used = m.resume.into_iter().chain(m.abandon);
+            targets.names(&begun.addr) && !used.any(|used| used.key == begun.key)
+        })
+    };
+    for begun in world.all_begun().filter(|p| unwanted(&p.addr) || surplus(p)) {
         leaving.abandoned(begun);
     }
     let gone = leaving.gone;

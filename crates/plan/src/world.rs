@@ -47,16 +47,16 @@ pub(crate) struct World<'a> {
     remembered: HashMap<&'a InstanceAddr, Result<Value, Diagnostics>>,
     /// The ids of objects that were found to be gone: whatever lives on them is gone too.
     gone: HashSet<String>,
-    /// Interrupted creations.
-    creations: BTreeMap<&'a InstanceAddr, &'a Pending>,
+    /// Interrupted creations, the last of each address last.
+    creations: BTreeMap<&'a InstanceAddr, Vec<&'a Pending>>,
 }
 
 impl<'a> World<'a> {
     pub(crate) fn new(input: &'a Input<'a>, moves: &'a Moves<'a>) -> Self {
-        let begun = |p: &&Pending| {
-            let known = input.state.objects.contains_key(&p.addr);
-            p.action == Action::Create && p.deposed.is_none() && !known
-        };
+        let mut creations: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for begun in input.pending.iter().filter(|p| p.action == Action::Create && p.deposed.is_none()) {
+            creations.entry(&begun.addr).or_default().push(begun);
+        }
         let mut remembered = HashMap::with_capacity(input.state.objects.len());
         for (addr, object) in &input.state.objects {
             if let Some(kind) =
@@ -69,13 +69,7 @@ impl<'a> World<'a> {
             let object = remembered.get(addr)?.as_ref().ok()?;
             (*reading == Reading::Gone).then(|| object.get("id")?.as_str().map(str::to_owned))?
         };
-        World {
-            input,
-            moves,
-            gone: input.refreshed.iter().filter_map(gone).collect(),
-            remembered,
-            creations: input.pending.iter().filter(begun).map(|p| (&p.addr, p)).collect(),
-        }
+        World { input, moves, gone: input.refreshed.iter().filter_map(gone).collect(), remembered, creations }
     }
 
     /// The managed objects of the state.
@@ -101,9 +95,9 @@ impl<'a> World<'a> {
         })
     }
 
-    /// The creation of this instance that was interrupted.
+    /// The creation of this instance that was interrupted last.
     pub(crate) fn begun(&self, addr: &InstanceAddr) -> Option<&'a Pending> {
-        self.creations.get(addr).copied()
+        self.creations.get(addr)?.last().copied()
     }
 
     /// Whether what a creation left was found.
@@ -113,7 +107,7 @@ impl<'a> World<'a> {
 
     /// All interrupted creations.
     pub(crate) fn all_begun(&self) -> impl Iterator<Item = &'a Pending> {
-        self.creations.values().copied()
+        self.creations.values().flatten().copied()
     }
 
     /// What the state remembers of an object, by the address in the state.

@@ -33,6 +33,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("faketime", "faketime"),
     ("setpriv", "util-linux"),
     ("python3", "python3"),
+    ("pip3", "python3-pip"),
     // Not on the PATH: each version has a folder of its own.
     (POSTGRES, "postgresql"),
 ];

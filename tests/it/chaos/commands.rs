@@ -34,12 +34,14 @@ const COMMANDS: [&[&str]; 8] = [
     &["import", "terraform_data.c", "5b0c2a52-1111-4222-8333-944445555666"],
 ];
 
-/// The state, but for its number and what is new each time: seals and keys.
+/// The state, but for its number and what is new each time: seals, keys and times.
 fn state(sandbox: &Sandbox) -> Json {
     let mut json: Json = serde_json::from_str(&sandbox.expect(0, &["state", "pull"]).stdout).unwrap();
     json.as_object_mut().unwrap().remove("serial");
     for (_, object) in json["objects"].as_object_mut().unwrap() {
-        object.as_object_mut().unwrap().remove("key");
+        for each_time in ["key", "seen", "duration_ms"] {
+            object.as_object_mut().unwrap().remove(each_time);
+        }
         object["attributes"].as_object_mut().unwrap().retain(|_, value| value.get("$sealed").is_none());
     }
     json

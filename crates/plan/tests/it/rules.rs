@@ -337,6 +337,29 @@ fn what_an_interrupted_creation_left_is_told_where_it_was_found() {
 }
 
 #[test]
+fn what_was_begun_beside_an_object_or_twice_is_cleared_away() {
+    let mut lab = Lab::new();
+    lab.left = ["k1".into(), "k2".into()].into();
+    lab.apply(r#"resource "lab_thing" "a" { image = "1" }"#);
+    lab.pending = vec![begun("k1", &[("image", "1".into())])];
+    assert_snapshot!(text(&lab.plan()), @r"
+    - lab_thing.a [AbandonedFound]
+    = 1
+    0 delete lab_thing.a (key k1)
+    ");
+    // It went outside, and the run that made it anew was killed: twice.
+    lab.real.insert(addr("lab_thing.a"), None);
+    lab.pending.push(begun("k2", &[("image", "1".into())]));
+    assert_snapshot!(text(&lab.plan()), @r"
+    + lab_thing.a [ResumedFound]
+    - lab_thing.a [AbandonedFound]
+    drift lab_thing.a: gone
+    0 create lab_thing.a (key k2)
+    1 delete lab_thing.a (key k1)
+    ");
+}
+
+#[test]
 fn an_interrupted_creation_goes_on_or_is_cleared_away() {
     let mut lab = Lab::new();
     lab.main(r#"resource "lab_thing" "a" { image = "1" }"#);
