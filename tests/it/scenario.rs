@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
@@ -72,10 +72,22 @@ pub(crate) fn nodes(world: &dyn World) -> BTreeMap<String, Node> {
 
 /// These nodes and no others are Ready, run this release, and take pods.
 pub(crate) fn all_well(world: &dyn World, names: &[&str], release: &str) {
-    let nodes = nodes(world);
-    let well = Node { ready: true, version: format!("v{release}"), open: true };
-    let wanted: BTreeMap<String, &Node> = names.iter().map(|name| ((*name).to_owned(), &well)).collect();
-    assert_eq!(nodes.iter().map(|(name, node)| (name.clone(), node)).collect::<BTreeMap<_, _>>(), wanted);
+    assert_eq!(nodes(world), wanted(names, release));
+}
+
+/// The same within half a minute: containerd may take a pod network that was there before a node was reset for its own, and the node is Ready, is not,
+/// and is again.
+pub(crate) fn all_well_soon(world: &dyn World, names: &[&str], release: &str) {
+    let until = Instant::now() + Duration::from_secs(30);
+    while nodes(world) != wanted(names, release) && Instant::now() < until {
+        std::thread::park_timeout(Duration::from_secs(1));
+    }
+    all_well(world, names, release);
+}
+
+fn wanted(names: &[&str], release: &str) -> BTreeMap<String, Node> {
+    let well = || Node { ready: true, version: format!("v{release}"), open: true };
+    names.iter().map(|name| ((*name).to_owned(), well())).collect()
 }
 
 /// No token and no uploaded certificate lets anybody join, and etcd has these members.

@@ -53,7 +53,7 @@ fn killed_in_each_phase_the_next_run_goes_on() {
     }
     lab.grappe(0, &["apply", "-auto-approve"]);
     let nodes = ["cp-1", "cp-2", "cp-3", "worker-1"];
-    scenario::all_well(&lab, &nodes, lab.releases()[0]);
+    scenario::all_well_soon(&lab, &nodes, lab.releases()[0]);
     scenario::nobody_else_can_join(&lab, &nodes[..3]);
     lab.workload(&nodes);
     lab.grappe(0, &["plan", "-detailed-exitcode"]);
