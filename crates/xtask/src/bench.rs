@@ -56,7 +56,7 @@ impl Tools {
         let key = quiet.path().join("key");
         grappe_state::files::write_atomic(&config, b"", 0o600)?;
         // 32 bytes in base64.
-        grappe_state::files::write_atomic(&key, "A".repeat(43).as_bytes(), 0o600)?;
+        grappe_state::files::write_atomic(&key, format!("{}=", "A".repeat(43)).as_bytes(), 0o600)?;
         Ok(Tools {
             grappe: grappe()?,
             terraform: which("terraform").map(|p| p.display().to_string()),
