@@ -1,6 +1,6 @@
 //! What is good for one run only, from end to end: drawn, sent to a machine, and on no disk of ours; and machines of several providers in one plan.
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, flat};
 
 /// A machine in each of two worlds, with a password on it that nobody else has.
 const MACHINES: &str = r#"
@@ -115,7 +115,7 @@ fn a_secret_reaches_its_machine_and_no_disk() {
     let mut printed = sandbox.expect(0, &["plan", &given, "-out=saved"]).all();
 
     // The plan does not hold what it was given: it is asked for again, and nothing else is taken.
-    let missing = sandbox.expect(1, &["apply", "saved"]).flat();
+    let missing = flat(&sandbox.expect(1, &["apply", "saved"]).stderr);
     assert!(missing.contains("was set during the plan phase, and so must also be set"), "{missing}");
     let changed = sandbox.expect(1, &["apply", &given, "-var=mode=0644", "saved"]).stderr;
     assert!(changed.contains("can't be changed any more"), "{changed}");

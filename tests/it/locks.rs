@@ -1,7 +1,7 @@
 //! One run at a time on one state; a killed one holds nobody up.
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::sandbox::{Ran, Sandbox};
@@ -23,17 +23,19 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// A run that holds the lock.
+fn started(sandbox: &Sandbox) -> Child {
+    let mut apply = sandbox.command(&["apply", "-auto-approve", "-parallelism=1"]);
+    let run = apply.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let lock = sandbox.path("grappe.state/grappe.lock");
+    until("the first run's lock", || std::fs::read_to_string(&lock).is_ok_and(|t| t.contains("apply")));
+    run
+}
+
 #[test]
 fn a_live_lock_is_respected_and_a_dead_one_taken_over() {
     let sandbox = Sandbox::new(SLOW);
-    let mut first = sandbox
-        .command(&["apply", "-auto-approve", "-parallelism=1"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let lock = sandbox.path("grappe.state/grappe.lock");
-    until("the first run's lock", || std::fs::read_to_string(&lock).is_ok_and(|t| t.contains("apply")));
+    let mut first = started(&sandbox);
 
     let refused = sandbox.expect(3, &["apply", "-auto-approve"]);
     assert!(refused.stderr.contains("the state is locked: apply by tester on "), "{}", refused.stderr);
@@ -54,14 +56,7 @@ fn a_live_lock_is_respected_and_a_dead_one_taken_over() {
 #[test]
 fn a_second_run_waits_as_long_as_it_is_told() {
     let sandbox = Sandbox::new(SLOW);
-    let first = sandbox
-        .command(&["apply", "-auto-approve", "-parallelism=1"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let lock = sandbox.path("grappe.state/grappe.lock");
-    until("the first run's lock", || std::fs::read_to_string(&lock).is_ok_and(|t| t.contains("apply")));
+    let first = started(&sandbox);
     let waited = sandbox.expect(0, &["apply", "-auto-approve", "-lock-timeout=5m"]);
     assert!(waited.stdout.contains("No changes"), "{}", waited.stdout);
     let first = Ran::of(first.wait_with_output().unwrap());
@@ -169,14 +164,7 @@ fn a_second_interrupt_ends_what_does_not_end_and_the_next_run_goes_on() {
 #[test]
 fn a_plan_beside_a_run_says_that_it_is_at_work() {
     let sandbox = Sandbox::new(&SLOW.replace("count     = 30", "count     = 12"));
-    let mut first = sandbox
-        .command(&["apply", "-auto-approve", "-parallelism=1"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let lock = sandbox.path("grappe.state/grappe.lock");
-    until("the first run's lock", || std::fs::read_to_string(&lock).is_ok_and(|t| t.contains("apply")));
+    let mut first = started(&sandbox);
     let plan = sandbox.expect(0, &["plan"]).all();
     assert!(plan.contains("Another run is at work: apply by tester"), "{plan}");
     assert!(!plan.contains("interrupted run"), "{plan}");

@@ -175,11 +175,6 @@ impl Ran {
         format!("{}{}", self.stdout, self.stderr)
     }
 
-    /// The same without the lines' ends, which are where the screen's are.
-    pub(crate) fn flat(&self) -> String {
-        self.all().split_whitespace().collect::<Vec<_>>().join(" ")
-    }
-
     /// The lines of `-json`.
     pub(crate) fn events(&self) -> Vec<Json> {
         let parse = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
@@ -220,4 +215,9 @@ fn copy_but(from: &Path, to: &Path, but: &[&str]) {
             std::fs::copy(&path, to.join(name)).unwrap();
         }
     }
+}
+
+/// A text without its lines' ends, which are where the screen's are.
+pub(crate) fn flat(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -7,7 +7,7 @@ use grappe_stores::testing::{PASSWORD, PostgresServer, S3Server};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::sandbox::{Ran, Sandbox};
+use crate::sandbox::{Ran, Sandbox, flat};
 
 /// What a plan says of its state, and what the environment says.
 struct Place<'a> {
@@ -117,7 +117,11 @@ fn killed_here_it_goes_on_there(place: &Place<'_>) {
     run.kill().unwrap();
     run.wait().unwrap();
     let ran = expect(&bob, place, 0, APPLY);
-    assert!(ran.flat().contains("was left by a run that was killed (apply by tester on "), "{}", ran.all());
+    assert!(
+        flat(&ran.all()).contains("was left by a run that was killed (apply by tester on "),
+        "{}",
+        ran.all()
+    );
     expect(&anna, place, 0, &["plan", "-detailed-exitcode"]);
     let again =
         (0..12).filter(|n| std::fs::read_to_string(out.path().join(n.to_string())).unwrap() != "x\n").count();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, flat};
 
 /// As many workers as the balancer has ids, and what looks at all of them.
 const WORKERS: &str = r#"
@@ -238,6 +238,6 @@ fn waves_that_never_end_say_what_they_wait_for() {
         "#,
     );
     let refused = sandbox.expect(1, &["apply", "-auto-approve"]);
-    let said = refused.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = flat(&refused.stderr);
     assert!(said.contains("nothing that is planned makes them known"), "{said}");
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use super::layered;
 use super::scene::Scene;
 use super::tally::{self, Settings, Tally, Trial};
-use crate::sandbox::Ran;
+use crate::sandbox::{Ran, flat};
 
 /// Fills the disk but for so many bytes and runs; then makes room, and takes what was left out of the namespace.
 const SCRIPT: &str = r#"
@@ -45,8 +45,8 @@ fn trial(scene: &Scene, pages: u64, tally: &Tally) {
     match ran.code {
         0 => tally.add("disk", "had room", 1),
         1 => {
-            assert!(ran.flat().contains("No space left on device"), "{}", ran.all());
-            assert!(ran.flat().contains("free some space"), "{}", ran.all());
+            assert!(flat(&ran.stderr).contains("No space left on device"), "{}", ran.all());
+            assert!(flat(&ran.stderr).contains("free some space"), "{}", ran.all());
             let file = ["grappe.lock", "grappe.journal", "grappe.state.json", "backups"]
                 .into_iter()
                 .find(|file| ran.all().contains(&format!("grappe.state/{file}")));
