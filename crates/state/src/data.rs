@@ -12,7 +12,6 @@ use grappe_value::Type;
 use grappe_value::addr::InstanceAddr;
 use grappe_value::wire::{type_from_json, type_to_json};
 use serde::de::Error as _;
-use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value as Json;
 
@@ -218,83 +217,6 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// The JSON form of a state.
-#[derive(Deserialize)]
-struct StateForm {
-    format: u32,
-    lineage: String,
-    serial: u64,
-    #[serde(default)]
-    objects: BTreeMap<String, Object>,
-    #[serde(default)]
-    deposed: Vec<DeposedForm>,
-    #[serde(default)]
-    outputs: BTreeMap<String, OutputValue>,
-}
-
-#[derive(Deserialize)]
-struct DeposedForm {
-    #[serde(with = "one_addr")]
-    addr: InstanceAddr,
-    key: String,
-    object: Object,
-}
-
-#[derive(Serialize)]
-struct DeposedRef<'a> {
-    #[serde(with = "one_addr")]
-    addr: &'a InstanceAddr,
-    key: &'a str,
-    object: &'a Object,
-}
-
-impl Serialize for State {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        struct Objects<'a>(&'a BTreeMap<InstanceAddr, Object>);
-        impl Serialize for Objects<'_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_map(self.0.iter().map(|(addr, object)| (addr.to_string(), object)))
-            }
-        }
-        let deposed: Vec<DeposedRef<'_>> =
-            self.deposed.iter().map(|((addr, key), object)| DeposedRef { addr, key, object }).collect();
-        let mut out = serializer.serialize_struct("State", 6)?;
-        out.serialize_field("format", &FORMAT)?;
-        out.serialize_field("lineage", &self.lineage)?;
-        out.serialize_field("serial", &self.serial)?;
-        out.serialize_field("objects", &Objects(&self.objects))?;
-        if !deposed.is_empty() {
-            out.serialize_field("deposed", &deposed)?;
-        }
-        out.serialize_field("outputs", &self.outputs)?;
-        out.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for State {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let form = StateForm::deserialize(deserializer)?;
-        if form.format > FORMAT {
-            return Err(D::Error::custom(format_args!(
-                "it has format {}, and this program knows formats up to {FORMAT}",
-                form.format
-            )));
-        }
-        let objects: Result<BTreeMap<InstanceAddr, Object>, D::Error> = form
-            .objects
-            .into_iter()
-            .map(|(addr, object)| Ok((addr.parse().map_err(D::Error::custom)?, object)))
-            .collect();
-        Ok(State {
-            lineage: form.lineage,
-            serial: form.serial,
-            objects: objects?,
-            deposed: form.deposed.into_iter().map(|d| ((d.addr, d.key), d.object)).collect(),
-            outputs: form.outputs,
-        })
-    }
-}
-
 pub(crate) mod one_addr {
     use super::*;
 
@@ -332,42 +254,5 @@ mod ty {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Type, D::Error> {
         type_from_json(&Json::deserialize(deserializer)?).map_err(D::Error::custom)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_state_reads_back() {
-        let addr: InstanceAddr = "module.m[\"x\"].host_file.a[1]".parse().unwrap();
-        let other: InstanceAddr = "host_machine.b".parse().unwrap();
-        let object = Object {
-            provider: "host".into(),
-            attributes: json!({"path": "/etc/motd", "text": {"$sensitive": "hi"}}),
-            dependencies: vec![other.clone()],
-            key: "k".into(),
-            duration_ms: Some(12),
-            ..Object::default()
-        };
-        let mut state = State::new();
-        state.put(addr.clone(), None, object.clone());
-        state.put(addr.clone(), Some("00ff".into()), Object { tainted: true, ..object });
-        state.outputs.insert(
-            "ip".into(),
-            OutputValue { value: json!("::1"), ty: Type::list(Type::String), sensitive: false },
-        );
-        let text = serde_json::to_string(&state).unwrap();
-        assert_eq!(serde_json::from_str::<State>(&text).unwrap(), state);
-        assert!(!text.contains("tainted\":false") && !text.contains("schema_version"), "compact: {text}");
-    }
-
-    #[test]
-    fn a_newer_format_is_refused() {
-        let text = r#"{"format": 3, "lineage": "x", "serial": 1}"#;
-        let error = serde_json::from_str::<State>(text).unwrap_err().to_string();
-        assert!(error.contains("format 3"), "{error}");
     }
 }

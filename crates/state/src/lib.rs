@@ -23,6 +23,7 @@ pub mod ledger;
 pub mod lock;
 pub mod seal;
 mod session;
+mod snapshot;
 pub mod storage;
 mod store;
 pub mod surgery;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use crate::data::{self, Pending, State};
+use crate::data;
 use crate::error::StateError;
 use crate::folder::Folder;
 use crate::journal;
@@ -17,6 +17,7 @@ use crate::ledger::{Ledger, Record};
 use crate::lock::{self, Holder};
 use crate::seal::Sealer;
 use crate::session::Session;
+use crate::snapshot::{self, NoSnapshot};
 use crate::storage::{Hold, Seen, Storage, Stored};
 
 /// A state in a storage.
@@ -203,24 +204,11 @@ impl Store {
         if bytes.is_empty() {
             return Err(refuse("it is empty".into()));
         }
-        let mut json: Json = serde_json::from_slice(bytes)
-            .map_err(|e| refuse(if e.is_eof() { format!("it was cut ({e})") } else { e.to_string() }))?;
-        match json["format"].as_u64() {
-            Some(format) if format > u64::from(data::FORMAT) => {
-                let by = json["written_by"].as_str().unwrap_or("unknown").to_owned();
-                return Err(StateError::Newer { path: path.to_owned(), format, by });
-            }
-            Some(_) => {}
-            None => return Err(refuse("it is not a state of grappe".into())),
-        }
-        self.sealer.open(&mut json)?;
-        let pending = json.as_object_mut().and_then(|map| map.remove("pending"));
-        let pending: Vec<Pending> = match pending {
-            Some(list) => serde_json::from_value(list).map_err(|e| refuse(e.to_string()))?,
-            None => Vec::new(),
-        };
-        let state = serde_json::from_value(json).map_err(|e| refuse(e.to_string()))?;
-        Ok(Ledger::new(state, pending))
+        snapshot::read(bytes, &self.sealer).map_err(|error| match error {
+            NoSnapshot::Damaged(why) => refuse(why),
+            NoSnapshot::Newer { format, by } => StateError::Newer { path: path.to_owned(), format, by },
+            NoSnapshot::Seal(error) => error.into(),
+        })
     }
 
     /// What exists and what was begun, as a snapshot of it would be on disk, sealed: `None` where nothing was ever stored.
@@ -229,6 +217,8 @@ impl Store {
     /// Where it can't be read.
     pub fn text(&self) -> Result<Option<String>, StateError> {
         let Stored { snapshot, journal } = self.storage.load()?;
+        let anew =
+            || -> Result<Json, StateError> { Ok(serde_json::from_slice(&self.snapshot_of(&self.load()?)?)?) };
         let json = match (snapshot, journal.is_some()) {
             (None, false) => return Ok(None),
             // As it is: no key is needed to copy what is sealed.
@@ -239,32 +229,16 @@ impl Store {
                     json
                 }
                 // Says what is wrong with it.
-                _ => self.form(&self.load()?)?,
+                _ => anew()?,
             },
-            _ => self.form(&self.load()?)?,
+            _ => anew()?,
         };
         Ok(Some(format!("{json:#}\n")))
     }
 
-    /// A ledger as a snapshot on disk.
-    fn form(&self, ledger: &Ledger) -> Result<Json, StateError> {
-        let mut json = serde_json::to_value(&ledger.state)?;
-        if let Json::Object(map) = &mut json {
-            map.insert("written_by".into(), data::WRITER.into());
-            let pending: Vec<&Pending> = ledger.pending().collect();
-            if !pending.is_empty() {
-                map.insert("pending".into(), serde_json::to_value(pending)?);
-            }
-        }
-        self.sealer.seal(&mut json)?;
-        Ok(json)
-    }
-
     /// The bytes of a ledger's snapshot.
     pub(crate) fn snapshot_of(&self, ledger: &Ledger) -> Result<Vec<u8>, StateError> {
-        let mut bytes = serde_json::to_vec(&self.form(ledger)?)?;
-        bytes.push(b'\n');
-        Ok(bytes)
+        snapshot::write(ledger, &self.sealer)
     }
 
     /// The snapshots that are kept of earlier runs, newest first.
@@ -281,9 +255,11 @@ impl Store {
     }
 
     fn newest_good_backup(&self) -> Option<PathBuf> {
-        let good = |bytes: &[u8]| serde_json::from_slice::<State>(bytes).is_ok();
         let backups = self.storage.backups().ok()?;
-        backups.into_iter().find(|b| b.bytes.as_ref().is_ok_and(|b| good(b))).map(|b| b.place)
+        backups
+            .into_iter()
+            .find(|b| b.bytes.as_ref().is_ok_and(|bytes| snapshot::is_good(bytes)))
+            .map(|b| b.place)
     }
 }
 

@@ -39,7 +39,9 @@ pub(crate) fn run(flags: &[&str]) -> Result<()> {
     let grappe = grappe()?;
     say(format!("seed {seed} (again: cargo xtask chaos --kills {kills} --seed {seed})"));
     let mut tests = cargo();
-    tests.args(["test", "--quiet", "--package", "grappe-e2e", "--test", "it", "--"]);
+    // Of the whole workspace, as the gate builds it: for one package alone, other features would be chosen and all crates built once more. No other
+    // package has a test of that name.
+    tests.args(["test", "--quiet", "--workspace", "--test", "it", "--"]);
     // Each part takes all processors.
     tests.args(["chaos::", "--nocapture", "--test-threads=1"]);
     tests.env("GRAPPE_E2E_PROGRAM", grappe);

@@ -318,8 +318,8 @@ fn table(variant: Variant, columns: &[(Tool, Vec<Trial>)], out: &mut String) {
     }
     if variant == Variant::Effects {
         out.push_str(
-            "\nA shell that is running when its parent is killed goes on: nobody can know whether it came to its end, so such a step is done again, at most \
-             one for each of the ten operations that go on at once. Steps that must not be done twice look whether they were.\n",
+            "\nA step that had come to its end when its program was killed, but was not on record yet, is done again, since nobody can know of it: at most one for \
+             each of the ten operations that go on at once. Steps that must not be done twice look whether they were.\n",
         );
     }
 }

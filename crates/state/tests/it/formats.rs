@@ -3,6 +3,7 @@
 //! Each folder has a snapshot, a journal that goes on from it (of a run that was killed, and of one that went on with it and was killed too), and
 //! what both come to. That of today's format was written by [`writes_the_files_of_this_format`].
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,9 +42,21 @@ fn copy(format: u32) -> (tempfile::TempDir, Store) {
 }
 
 fn dump(ledger: &Ledger) -> Json {
-    let pending: Vec<&Pending> = ledger.pending().collect();
-    let mut all = json!({"state": ledger.state, "pending": pending});
-    all["state"].as_object_mut().unwrap().remove("format");
+    let state = &ledger.state;
+    let objects: BTreeMap<String, &Object> =
+        state.objects.iter().map(|(addr, object)| (addr.to_string(), object)).collect();
+    let deposed: Vec<Json> = state
+        .deposed
+        .iter()
+        .map(|((addr, key), object)| json!({"addr": addr.to_string(), "key": key, "object": object}))
+        .collect();
+    let mut all = json!({
+        "state": {"lineage": state.lineage, "serial": state.serial, "objects": objects, "outputs": state.outputs},
+        "pending": ledger.pending().collect::<Vec<&Pending>>(),
+    });
+    if !deposed.is_empty() {
+        all["state"]["deposed"] = deposed.into();
+    }
     all
 }
 
