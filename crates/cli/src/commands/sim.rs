@@ -77,8 +77,11 @@ fn list(ui: &Ui, world: &Arc<World>, as_json: bool) {
             .iter()
             .map(|p| json!({ "id": p.id, "name": p.name, "ip": p.ip.to_string(), "machine": p.machine }))
             .collect();
+        let volumes: Vec<Json> =
+            world.volumes().iter().map(|v| json!({ "id": v.id, "name": v.name })).collect();
         let all = json!({
-            "simulated": true, "networks": networks, "ports": ports, "machines": machines, "nodes": nodes,
+            "simulated": true, "networks": networks, "ports": ports, "machines": machines, "volumes": volumes,
+            "nodes": nodes,
         });
         return ui.raw(&format!("{all:#}\n"));
     }
@@ -96,6 +99,9 @@ fn list(ui: &Ui, world: &Arc<World>, as_json: bool) {
             .collect();
         let power = if machine.running { "running" } else { "stopped" };
         ui.line(format!("machine {}  {power}  {}", padded(&machine.name, pad), addresses.join(", ")));
+    }
+    for volume in world.volumes() {
+        ui.line(format!("volume {}", volume.name));
     }
     for node in &nodes {
         let text = |name: &str| node[name].as_str().unwrap_or_default();

@@ -249,8 +249,11 @@ impl Cluster {
                         port["nodePort"] = (31_000 + (self.revision + n as u64) % 1000).into();
                     }
                 }
-                object["status"] = json!({"loadBalancer": {}});
+                if object["status"].is_null() {
+                    object["status"] = json!({"loadBalancer": {}});
+                }
             }
+            "PersistentVolumeClaim" if object["status"].is_null() => super::claims::admit(object),
             _ => {}
         }
     }
@@ -263,6 +266,12 @@ impl Cluster {
         if kind.namespaced && self.objects.get("Namespace", "", namespace).is_none() {
             return Err(format!(
                 "Error from server (NotFound): error when creating \"STDIN\": namespaces \"{namespace}\" not found"
+            ));
+        }
+        if let Some(quota) = super::quotas::exceeded(&self.objects, kind, namespace, name, object) {
+            return Err(format!(
+                "Error from server (Forbidden): error when creating \"STDIN\": {} \"{name}\" is forbidden: {quota}",
+                kind.plural
             ));
         }
         let legal = |c: char| {

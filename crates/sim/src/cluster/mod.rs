@@ -6,12 +6,15 @@
 pub(crate) mod access;
 pub mod apply;
 pub(crate) mod budgets;
+mod claims;
+mod cloud;
 pub mod der;
 pub mod kinds;
 pub mod nodes;
 pub mod objects;
 pub mod pki;
 pub mod pods;
+mod quotas;
 mod secrets;
 pub mod versions;
 pub mod workloads;

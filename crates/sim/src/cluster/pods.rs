@@ -41,15 +41,29 @@ fn tolerated(tolerations: &Value, taint: &Value) -> bool {
     })
 }
 
-/// The first taint that keeps a pod off a node. Daemons put up with what makes a node unfit for others.
+/// A taint that keeps a pod off a node, one that drives it away before others. Daemons put up with most of what makes a node unfit for others, but not with one that is not ready
+/// yet: the DaemonSet controller adds no toleration of that one's `NoSchedule`.
 pub(crate) fn untolerated<'a>(spec: &Value, node: &'a Value, daemon: bool) -> Option<&'a Value> {
     let taints = node["spec"]["taints"].as_array().into_iter().flatten();
-    taints.into_iter().find(|taint| {
-        let key = taint["key"].as_str().unwrap_or_default();
+    let untolerated = taints.filter(|taint| {
         taint["effect"] != "PreferNoSchedule"
-            && !(daemon && key.starts_with("node.kubernetes.io/"))
+            && !(daemon && daemons_tolerate(taint, spec))
             && !tolerated(&spec["tolerations"], taint)
-    })
+    });
+    untolerated.min_by_key(|taint| taint["effect"] != "NoExecute")
+}
+
+/// What the DaemonSet controller makes all its pods tolerate.
+fn daemons_tolerate(taint: &Value, spec: &Value) -> bool {
+    let key = taint["key"].as_str().and_then(|key| key.strip_prefix("node.kubernetes.io/"));
+    match key.unwrap_or_default() {
+        "not-ready" | "unreachable" => taint["effect"] == "NoExecute",
+        "disk-pressure" | "memory-pressure" | "pid-pressure" | "unschedulable" => {
+            taint["effect"] == "NoSchedule"
+        }
+        "network-unavailable" => taint["effect"] == "NoSchedule" && spec["hostNetwork"] == true,
+        _ => false,
+    }
 }
 
 /// Whether a node has the labels that a pod asks for.

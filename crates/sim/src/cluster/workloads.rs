@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sha2::Digest as _;
 
 use super::budgets;
+use super::claims;
 use super::nodes::{self, Seen};
 use super::objects::Objects;
 use super::pods::{self, Fare};
@@ -15,7 +16,7 @@ use crate::world::State;
 /// How long a container takes to start, in milliseconds.
 const START: i64 = 40;
 
-fn text<'a>(value: &'a Value, path: &str) -> &'a str {
+pub(super) fn text<'a>(value: &'a Value, path: &str) -> &'a str {
     value.pointer(path).and_then(Value::as_str).unwrap_or_default()
 }
 
@@ -52,13 +53,14 @@ impl State {
                 host.files.put(&path, content, 0o600, now / 1000);
             }
         }
+        self.reach_out(id);
     }
 }
 
-struct Controllers<'a> {
-    cluster: &'a mut Cluster,
+pub(super) struct Controllers<'a> {
+    pub(super) cluster: &'a mut Cluster,
     seen: &'a [Seen],
-    now: i64,
+    pub(super) now: i64,
 }
 
 /// A pod that should be.
@@ -76,6 +78,7 @@ impl Controllers<'_> {
         self.register();
         self.nodes();
         self.static_pods();
+        self.claims();
         let wanted = self.wanted();
         self.replace_pods(wanted);
         self.schedule();
@@ -156,7 +159,7 @@ impl Controllers<'_> {
         }
     }
 
-    fn touch(&mut self, kind: &str, namespace: &str, name: &str) {
+    pub(super) fn touch(&mut self, kind: &str, namespace: &str, name: &str) {
         let revision = self.cluster.next_revision();
         if let Some(object) = self.cluster.objects.get_mut(kind, namespace, name) {
             object["metadata"]["resourceVersion"] = revision.into();
@@ -239,13 +242,19 @@ impl Controllers<'_> {
             let revision = suffix(&template.to_string(), 5);
             for node in objects.list("Node", None) {
                 let spec = &template["spec"];
-                if pods::untolerated(spec, node, true).is_some() || !pods::label_fit(spec, node) {
-                    continue;
-                }
                 let on = text(node, "/metadata/name").to_owned();
                 let end = suffix(&format!("{uid}{on}{revision}{}", text(node, "/metadata/uid")), 5);
+                let pod = format!("{name}-{end}");
+                // What runs already goes on under a taint that only keeps others away.
+                let runs = objects.get("Pod", &namespace, &pod).is_some();
+                let barred = pods::untolerated(spec, node, true);
+                if barred.is_some_and(|taint| !runs || taint["effect"] == "NoExecute")
+                    || !pods::label_fit(spec, node)
+                {
+                    continue;
+                }
                 wanted.push(Wanted {
-                    name: format!("{name}-{end}"),
+                    name: pod,
                     namespace: namespace.clone(),
                     owner: ("DaemonSet", name.clone(), uid.clone()),
                     node: Some(on),
@@ -271,12 +280,13 @@ impl Controllers<'_> {
             let (namespace, name, uid) = head(set);
             let hash = suffix(&set["spec"]["template"].to_string(), 10);
             for n in 0..replicas(set) {
+                let template = labelled(&set["spec"]["template"], "controller-revision-hash", &hash);
                 wanted.push(Wanted {
                     name: format!("{name}-{n}"),
                     namespace: namespace.clone(),
                     owner: ("StatefulSet", name.clone(), uid.clone()),
                     node: None,
-                    template: labelled(&set["spec"]["template"], "controller-revision-hash", &hash),
+                    template: claims::mounted(template, set, n),
                 });
             }
         }
@@ -345,12 +355,15 @@ impl Controllers<'_> {
         for (namespace, name) in pending {
             let Some(pod) = self.cluster.objects.get("Pod", &namespace, &name) else { continue };
             let spec = pod["spec"].clone();
+            let claims = claims::trouble(&self.cluster.objects, &namespace, pod);
             let nodes: Vec<&Value> = self.cluster.objects.list("Node", None).collect();
             let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
             let mut best: Option<(usize, &str)> = None;
             for node in &nodes {
                 let on = text(node, "/metadata/name");
-                if let Some(taint) = pods::untolerated(&spec, node, false) {
+                if let Some(why) = &claims {
+                    *reasons.entry(why.clone()).or_default() += 1;
+                } else if let Some(taint) = pods::untolerated(&spec, node, false) {
                     let reason = format!(
                         "node(s) had untolerated taint {{{}: {}}}",
                         text(taint, "/key"),
@@ -453,10 +466,32 @@ impl Controllers<'_> {
                 "network is not ready: cni plugin not initialized".to_owned(),
             );
         }
+        if let Some(missing) = self.unmounted(pod) {
+            return Fare::Waiting("ContainerCreating", missing);
+        }
         if pod["status"]["phase"] != "Running" && self.age(pod) < START {
             return Fare::Waiting("ContainerCreating", String::new());
         }
         if text(pod, "/metadata/ownerReferences/0/kind") == "Job" { Fare::Succeeded } else { Fare::Running }
+    }
+
+    /// A Secret or ConfigMap that a pod mounts and that is not there.
+    fn unmounted(&self, pod: &Value) -> Option<String> {
+        let namespace = text(pod, "/metadata/namespace");
+        let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+        volumes.into_iter().find_map(|volume| {
+            let (kind, source, name) = match (&volume["secret"], &volume["configMap"]) {
+                (secret, _) if secret.is_object() => ("Secret", secret, text(secret, "/secretName")),
+                (_, map) if map.is_object() => ("ConfigMap", map, text(map, "/name")),
+                _ => return None,
+            };
+            let there =
+                source["optional"] == true || self.cluster.objects.get(kind, namespace, name).is_some();
+            (!there).then(|| {
+                let (volume, kind) = (text(volume, "/name"), kind.to_lowercase());
+                format!("MountVolume.SetUp failed for volume \"{volume}\" : {kind} \"{name}\" not found")
+            })
+        })
     }
 
     /// Milliseconds since a pod was made; its stamp has whole seconds, so its first sight is what counts within one.
@@ -555,7 +590,7 @@ impl Controllers<'_> {
     }
 }
 
-fn replicas(object: &Value) -> u64 {
+pub(super) fn replicas(object: &Value) -> u64 {
     object["spec"]["replicas"].as_u64().unwrap_or(1).min(500)
 }
 

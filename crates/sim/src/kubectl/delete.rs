@@ -58,6 +58,7 @@ pub(super) fn run(k: &mut Kubectl<'_, '_>, words: &[&str]) -> Status {
             targets.extend(names.iter().map(|n| (kind.clone(), namespace.clone(), (*n).to_owned())));
         }
     }
+    let mut going = Vec::new();
     for (kind, namespace, name) in targets {
         k.must_write(&kind)?;
         if kind.kind == "Namespace" && ["default", "kube-system", "kube-public"].contains(&name.as_str()) {
@@ -71,25 +72,56 @@ pub(super) fn run(k: &mut Kubectl<'_, '_>, words: &[&str]) -> Status {
             let shown = label_of(&kind, &name);
             let (head, object) = shown.split_once('/').unwrap_or((&shown, ""));
             k.out(format!("{head} \"{object}\" deleted{tail}\n"));
+            going.push((kind, namespace, name));
         } else if !ignore {
             status = not_found(k, &kind, &name);
         }
     }
     k.reconcile();
+    if k.opts.value(&["wait"]) != Some("false") {
+        finalized(k, going)?;
+    }
     Ok(status)
 }
 
-/// Removes an object and what dies with it.
-pub(super) fn remove(cluster: &mut Cluster, kind: &Kind, namespace: &str, name: &str, now: i64) -> bool {
-    if cluster.objects.remove(&kind.kind, namespace, name).is_none() {
-        return false;
+/// Waits until what had a finalizer is gone.
+fn finalized(k: &mut Kubectl<'_, '_>, going: Vec<(Kind, String, String)>) -> Result<(), i32> {
+    let limit = k.timeout("0");
+    let limit = if limit.is_zero() { std::time::Duration::from_secs(600) } else { limit };
+    let end = std::time::Instant::now() + limit;
+    let cluster = k.access.cluster.clone();
+    for (kind, namespace, name) in going {
+        let left = end.saturating_duration_since(std::time::Instant::now());
+        let gone = k.cx.sh.wait(left, |s| {
+            s.reconcile(&cluster);
+            let object = s.clusters.get(&cluster).and_then(|c| c.objects.get(&kind.kind, &namespace, &name));
+            object.is_none_or(|o| !o["metadata"]["deletionTimestamp"].is_string()).then_some(())
+        });
+        if gone.is_none() {
+            return Err(
+                k.fail(format!("error: timed out waiting for the condition on {}/{name}", kind.plural))
+            );
+        }
     }
+    Ok(())
+}
+
+/// Removes an object and what dies with it. One with a finalizer is only marked: whoever works on that takes it away.
+pub(super) fn remove(cluster: &mut Cluster, kind: &Kind, namespace: &str, name: &str, now: i64) -> bool {
+    let Some(object) = cluster.objects.get_mut(&kind.kind, namespace, name) else { return false };
+    if object["metadata"]["finalizers"].as_array().is_some_and(|all| !all.is_empty()) {
+        object["metadata"]["deletionTimestamp"] = crate::tools::rfc3339(now).into();
+        return true;
+    }
+    cluster.objects.remove(&kind.kind, namespace, name);
     cluster.forget(&kind.kind, namespace, name);
     match kind.kind.as_str() {
         "Namespace" => {
-            for (kind, object) in cluster.objects.in_namespace(name) {
-                cluster.objects.remove(&kind, name, &object);
-                cluster.forget(&kind, name, &object);
+            for (word, object) in cluster.objects.in_namespace(name) {
+                match cluster.kind_named(&word) {
+                    Some(kind) => drop(remove(cluster, &kind, name, &object, now)),
+                    None => drop(cluster.objects.remove(&word, name, &object)),
+                }
             }
         }
         "Secret" => cluster.secret_deleted(namespace, name),

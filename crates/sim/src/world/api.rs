@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
 
-use super::model::{Machine, Network, Port, State, fresh_id, hex};
+use super::model::{Machine, Network, Port, State, Volume, fresh_id, hex};
 use super::{Knobs, Quota, StoreError, World, cloud_init};
 use crate::host::files::{self, Actor};
 use crate::host::{CloudInit, image};
@@ -233,6 +233,11 @@ impl World {
             port.allowed_address_pairs = pairs;
             Ok(port.clone())
         })
+    }
+
+    /// All volumes.
+    pub fn volumes(&self) -> Vec<Volume> {
+        self.with(|s| s.volumes.values().cloned().collect())
     }
 
     /// Deletes a port that no machine uses.

@@ -60,6 +60,15 @@ pub struct Port {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// A volume that somebody in the cloud made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// Id.
+    pub id: String,
+    /// Name, not unique.
+    pub name: String,
+}
+
 /// A machine: hardware and the host that lives on it. Its `Debug` leaves out what may be secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
@@ -131,6 +140,8 @@ pub struct State {
     pub ports: Table<Port>,
     /// Machines by id.
     pub machines: Table<Machine>,
+    /// Volumes by id.
+    pub volumes: Table<Volume>,
     /// Clusters by id.
     pub clusters: Table<Cluster>,
     /// Limits.
@@ -167,6 +178,8 @@ struct Stored {
     networks: BTreeMap<String, Network>,
     ports: BTreeMap<String, Port>,
     machines: BTreeMap<String, Machine>,
+    #[serde(default)]
+    volumes: BTreeMap<String, Volume>,
     clusters: BTreeMap<String, Cluster>,
 }
 
@@ -200,6 +213,7 @@ impl State {
             networks: stored.networks.into(),
             ports: stored.ports.into(),
             machines: stored.machines.into(),
+            volumes: stored.volumes.into(),
             clusters: stored.clusters.into(),
             quota: stored.quota,
             knobs: stored.knobs,
@@ -228,6 +242,8 @@ impl State {
         self.ports.write_json(&mut out)?;
         out.push_str(",\n\"machines\":");
         self.machines.write_json(&mut out)?;
+        out.push_str(",\n\"volumes\":");
+        self.volumes.write_json(&mut out)?;
         out.push_str(",\n\"clusters\":");
         self.clusters.write_json(&mut out)?;
         out.push_str("}\n");
@@ -240,6 +256,7 @@ impl State {
             self.networks.take_dirty(),
             self.ports.take_dirty(),
             self.machines.take_dirty(),
+            self.volumes.take_dirty(),
             self.clusters.take_dirty(),
         ];
         std::mem::take(&mut self.dirty) | tables.contains(&true)
