@@ -27,7 +27,7 @@ use grappe_graph::{Graph, ReadyQueue, critical_path};
 use grappe_plan::{ObjectRef, OpAction, OpId, Operation, Plan, ProviderConfig, ProviderKey};
 use grappe_provider::Registry;
 use grappe_state::{Change, Durable, Moved, Record, Session, StateError, Subject};
-use grappe_value::Value;
+use grappe_value::{OnChange, Value};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -149,14 +149,23 @@ pub(crate) async fn apply<R: Resolve>(
     run.finish(&graph).await
 }
 
-/// The ids of the objects that go. Not those of a type that lives on another object, as `host_machine` does: it has that one's id.
+/// The ids of the objects that go. Not those of a type that lives on another object, as `host_machine` does, or is about one, as `kube_config` is: it has
+/// that one's id.
 fn going(plan: &Plan, registry: &Registry) -> HashSet<String> {
     let id = |op: &Operation| {
         let deleted = matches!(op.action, OpAction::Delete { adopt: None, .. });
         let current = matches!(op.object, ObjectRef::Current);
         let schema = registry.resource(&op.addr.resource.ty).filter(|_| deleted && current)?.schema();
-        let lives_on = schema.attributes.values().any(|attribute| attribute.home);
-        op.prior.as_ref().filter(|_| !lives_on)?.get("id")?.as_str().map(str::to_owned)
+        let prior = op.prior.as_ref()?;
+        let id = prior.get("id")?.as_str()?;
+        let of_another = schema.attributes.iter().any(|(name, attribute)| match attribute.on_change {
+            _ if attribute.home => true,
+            OnChange::ReplaceWhen(member) => {
+                prior.get(name).and_then(|value| value.get(member)?.as_str()) == Some(id)
+            }
+            _ => false,
+        });
+        (!of_another).then(|| id.to_owned())
     };
     plan.operations.iter().filter_map(id).collect()
 }
