@@ -51,7 +51,7 @@ pub async fn explain(kubectl: &Kubectl, namespaces: &BTreeSet<String>) -> Vec<St
 }
 
 /// The last warning.
-fn warning(events: &Json) -> Option<String> {
+pub(crate) fn warning(events: &Json) -> Option<String> {
     let warnings =
         events["items"].as_array().into_iter().flatten().filter(|event| event["type"] == "Warning");
     // Newer components write `eventTime`, and leave the other null.

@@ -1,4 +1,5 @@
-//! What lives in a cluster: `kube_cni`, `kube_node`, `kube_manifest`, `kube_secret`, `kube_namespace`, `kube_config`.
+//! What lives in a cluster: `kube_cni`, `kube_node`, `kube_manifest`, `kube_secret`, `kube_namespace`,
+//! `kube_config`, `kube_sweep`.
 //!
 //! Everything goes through `kubectl` on any control plane that answers ([`grappe_provider_kubeadm::access`]): it has the
 //! cluster's own version, the admin's key never leaves the machine, and no route from here to the API is needed.
@@ -13,6 +14,7 @@ pub mod node;
 pub mod objects;
 pub mod rollout;
 pub mod secret;
+pub mod sweep;
 
 use std::sync::Arc;
 
@@ -49,6 +51,7 @@ impl Provider for KubeProvider {
             erased::resource(secret::KubeSecret),
             erased::resource(namespace::KubeNamespace),
             erased::resource(config::KubeConfig),
+            erased::resource(sweep::KubeSweep),
         ]
     }
 

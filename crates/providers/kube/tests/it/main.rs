@@ -5,3 +5,4 @@ mod day_two;
 mod lab;
 mod leaving;
 mod objects;
+mod sweep;
