@@ -181,7 +181,7 @@ impl Bench {
     pub fn action(&self, ty: &str, prior: &Value, given: &Json) -> Action {
         let planned = self.plan(ty, Some(prior), given);
         let mut update = Vec::new();
-        for (name, attribute) in &self.resource(ty).schema().attributes {
+        for (name, attribute) in self.resource(ty).schema().attributes.iter().filter(|(_, a)| !a.write_only) {
             let (before, after) = (prior.get(name), planned.get(name));
             if matches!((before, after), (Some(before), Some(after)) if before.same(after)) {
                 continue;
@@ -211,7 +211,7 @@ impl Bench {
     pub async fn try_create(&self, ty: &str, given: &Json) -> Result<Value, Fault> {
         let planned = self.plan(ty, None, given);
         let made = self.resource(ty).create(self.context(), &planned).await?;
-        promised(&planned, &made);
+        promised(&self.resource(ty).schema().to_store(planned), &made);
         Ok(made)
     }
 
@@ -233,7 +233,7 @@ impl Bench {
     pub async fn try_update(&self, ty: &str, prior: &Value, given: &Json) -> Result<Value, Fault> {
         let planned = self.plan(ty, Some(prior), given);
         let made = self.resource(ty).update(self.context(), prior, &planned).await?;
-        promised(&planned, &made);
+        promised(&self.resource(ty).schema().to_store(planned), &made);
         Ok(made)
     }
 

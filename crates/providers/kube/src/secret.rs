@@ -3,6 +3,8 @@
 //! The values pass through a run on their way to the API and are not kept: the state has a salted hash of each, sealed, which
 //! is enough to see that the plan's or the cluster's value is another one. A change of anything else sends the values
 //! again, since they cannot be sent from memory.
+//!
+//! Those of `data_wo` may be ephemeral: no plan holds them either, and that there are new ones is told by `data_wo_version`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,8 +38,15 @@ pub struct Args {
     #[serde(default)]
     data: BTreeMap<String, String>,
     #[serde(default)]
+    data_wo: BTreeMap<String, String>,
+    #[serde(default)]
+    data_wo_version: Option<Version>,
+    #[serde(default)]
     labels: Option<BTreeMap<String, String>>,
 }
+
+/// As it was written: exact.
+type Version = serde_json::Number;
 
 /// What is known of a Secret: none of its values.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -50,6 +59,8 @@ pub struct State {
     namespace: String,
     id: String,
     data_hashes: BTreeMap<String, String>,
+    #[serde(default)]
+    data_wo_version: Option<Version>,
     #[serde(default)]
     labels: Option<BTreeMap<String, String>>,
     /// Never anything: it takes the values out of what is stored.
@@ -90,6 +101,20 @@ impl Resource for KubeSecret {
                 .record(),
             )
             .attr(
+                "data_wo",
+                Attribute::optional(
+                    Type::map(Type::String),
+                    "More values by key, which may be ephemeral: no plan has them either. They are sent when the Secret is made, with every other change of it, \
+                     when `data_wo_version` changes, and, where it is given, when somebody changed them in the cluster.",
+                )
+                .write_only()
+                .sensitive(),
+            )
+            .attr(
+                "data_wo_version",
+                Attribute::optional(Type::Number, "Another number when the values of `data_wo` are others."),
+            )
+            .attr(
                 "labels",
                 Attribute::optional(Type::map(Type::String), "Its labels. Other keys are left alone."),
             )
@@ -106,16 +131,25 @@ impl Resource for KubeSecret {
 
     fn validate(&self, config: &Value) -> Vec<Problem> {
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let keys = config.get("data").and_then(Value::as_entries).into_iter().flatten();
-        let wrong = keys.map(|(key, _)| key).find(|key| key.is_empty() || !key.chars().all(legal));
-        let problem = |key| format!("{key:?} is not a Secret's key: letters, digits, `-`, `_` and `.`");
-        wrong.map(|key| Problem::new("data", problem(key))).into_iter().collect()
+        let mut problems = Vec::new();
+        for attribute in ["data", "data_wo"] {
+            let wrong = keys(config, attribute).find(|key| key.is_empty() || !key.chars().all(legal));
+            let problem = |key| format!("{key:?} is not a Secret's key: letters, digits, `-`, `_` and `.`");
+            problems.extend(wrong.map(|key| Problem::new(attribute, problem(key))));
+        }
+        let twice = keys(config, "data_wo").find(|key| keys(config, "data").any(|other| other == *key));
+        let problem = |key| format!("{key:?} is a key of `data` too");
+        problems.extend(twice.map(|key| Problem::new("data_wo", problem(key))));
+        problems
     }
 
     fn plan(&self, change: &mut Change<'_>) {
-        let hashes = planned_hashes(change.planned());
+        // Of what is stored nowhere nothing is known but that it is as before.
+        let kept =
+            change.prior.filter(|_| !change.changes("data_wo_version")).and_then(|p| p.get("data_hashes"));
+        let hashes = planned_hashes(change.planned(), change.config, kept);
         change.set("data_hashes", hashes);
-        let same = ["data_hashes", "labels"].into_iter().all(|name| !change.changes(name));
+        let same = ["data_hashes", "data_wo_version", "labels"].into_iter().all(|name| !change.changes(name));
         if let Some(kept) = change.prior.and_then(|prior| prior.get("data")).filter(|_| same) {
             change.set("data", kept.clone());
         }
@@ -135,14 +169,16 @@ impl Resource for KubeSecret {
             let value = STANDARD.decode(found["data"].get(key)?.as_str()?).ok()?;
             Some((key.clone(), hash(&salt, key, &value)))
         };
-        let data_hashes = state.data_hashes.keys().filter_map(live).collect();
+        let data_hashes: BTreeMap<String, String> = state.data_hashes.keys().filter_map(live).collect();
+        // Not the version that is wanted, whichever that is: they are sent again.
+        let data_wo_version = state.data_wo_version.filter(|_| data_hashes == state.data_hashes);
         let labels = state.labels.as_ref().map(|ours| {
             let value = |key: &String| {
                 Some((key.clone(), found["metadata"]["labels"].get(key)?.as_str()?.to_owned()))
             };
             ours.keys().filter_map(value).collect()
         });
-        Ok(Some(State { data_hashes, labels, ..state }))
+        Ok(Some(State { data_hashes, data_wo_version, labels, ..state }))
     }
 
     async fn create(&self, ctx: &Context<Client>, args: Args) -> Result<State, Fault> {
@@ -181,7 +217,13 @@ impl Resource for KubeSecret {
             namespace: namespace.to_owned(),
             id: found["metadata"]["uid"].as_str().unwrap_or_default().to_owned(),
             // Read back for the keys that the block has.
-            data_hashes: args.data.into_keys().map(|key| (key, String::new())).collect(),
+            data_hashes: args
+                .data
+                .into_keys()
+                .chain(args.data_wo.into_keys())
+                .map(|key| (key, String::new()))
+                .collect(),
+            data_wo_version: None,
             labels: args.labels,
             data: None,
         };
@@ -240,8 +282,14 @@ fn hash(salt: &str, key: &str, value: &[u8]) -> String {
     STANDARD.encode(digest.finalize())
 }
 
-/// The hashes of what is planned, as far as it is known.
-fn planned_hashes(planned: &Value) -> Value {
+/// The keys of a map, as far as they are known.
+fn keys<'v>(object: &'v Value, attribute: &str) -> impl Iterator<Item = &'v str> + use<'v> {
+    let entries = object.get(attribute).and_then(Value::as_entries).into_iter().flatten();
+    entries.map(|(key, _)| &**key)
+}
+
+/// The hashes of what is planned, as far as it is known. What is stored nowhere has those that are `kept`.
+fn planned_hashes(planned: &Value, config: &Value, kept: Option<&Value>) -> Value {
     let unknown = || Value::unknown_not_null(Type::map(Type::String));
     let cluster = planned.get("cluster").and_then(|cluster| cluster.get("id")).and_then(Value::as_str);
     let text = |name: &str| planned.get(name).and_then(Value::as_str);
@@ -249,20 +297,33 @@ fn planned_hashes(planned: &Value) -> Value {
         return unknown();
     };
     let data = planned.get("data").cloned().unwrap_or_else(|| Value::null(Type::map(Type::String)));
-    if !data.is_wholly_known() {
+    if !data.is_wholly_known() || config.get("data_wo").is_some_and(Value::is_unknown) {
         return unknown();
     }
     let salt = salt(cluster, namespace, name);
     let entries = data.as_entries().into_iter().flatten();
-    let hashes =
-        entries.filter_map(|(key, value)| Some((key.clone(), hash(&salt, key, value.as_str()?.as_bytes()))));
-    Value::map(Type::String, hashes.map(|(key, hash)| (key, Value::from(hash))))
+    let hashes = entries.filter_map(|(key, value)| {
+        Some((key.to_string(), hash(&salt, key, value.as_str()?.as_bytes()).into()))
+    });
+    let mut hashes: BTreeMap<String, Value> = hashes.collect();
+    for key in keys(config, "data_wo") {
+        match kept.and_then(|kept| kept.get(key)) {
+            Some(hash) => hashes.insert(key.to_owned(), hash.clone()),
+            None => return unknown(),
+        };
+    }
+    Value::map(Type::String, hashes)
 }
 
 impl Args {
+    /// All values, wherever they are given.
+    fn values(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.data.iter().chain(&self.data_wo)
+    }
+
     async fn put(self, ctx: &Context<Client>, kubectl: &Kubectl) -> Result<State, Fault> {
         let data: BTreeMap<&String, String> =
-            self.data.iter().map(|(key, value)| (key, STANDARD.encode(value))).collect();
+            self.values().map(|(key, value)| (key, STANDARD.encode(value))).collect();
         let object = json!({"apiVersion": "v1", "kind": "Secret", "type": self.kind, "data": data, "metadata": {
             "name": self.name, "namespace": self.namespace,
             "labels": self.labels.clone().unwrap_or_default(), "annotations": {KEY: ctx.key()},
@@ -280,13 +341,14 @@ impl Args {
 
     fn state(&self, found: &Json) -> State {
         let salt = salt(&self.cluster.id, &self.namespace, &self.name);
-        let hashes = self.data.iter().map(|(key, value)| (key.clone(), hash(&salt, key, value.as_bytes())));
+        let hashes = self.values().map(|(key, value)| (key.clone(), hash(&salt, key, value.as_bytes())));
         State {
             cluster: self.cluster.clone(),
             name: self.name.clone(),
             namespace: self.namespace.clone(),
             id: found["metadata"]["uid"].as_str().unwrap_or_default().into(),
             data_hashes: hashes.collect(),
+            data_wo_version: self.data_wo_version.clone(),
             labels: self.labels.clone(),
             data: None,
         }

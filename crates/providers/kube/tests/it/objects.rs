@@ -268,6 +268,43 @@ async fn the_values_of_a_secret_are_in_the_cluster_and_not_in_the_state() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn values_that_are_stored_nowhere_go_by_their_version() {
+    let (lab, machine, cluster) = small().await;
+    let ty = "kube_secret";
+    let given = |password: &str, version: i64, team: &str| {
+        json!({"cluster": cluster, "name": "db", "data_wo": {"password": password},
+            "data_wo_version": version, "labels": {"team": team}})
+    };
+    let bench = lab.bench(ty, "db").await;
+    let made = bench.create(ty, &given("hunter2", 1, "a")).await;
+    let live = || lab.kubectl(&machine, "-n default get secret db -o jsonpath={.data.password} | base64 -d");
+    assert_eq!(live(), "hunter2");
+    assert!(!format!("{:?}", value::to_json(&made)).contains("hunter2"));
+    let read = bench.read(ty, &made).await.expect("it is there");
+    // Another value is not seen, another version is.
+    assert_eq!(bench.action(ty, &read, &given("hunter3", 1, "a")), Action::Nothing);
+    let Action::Update(changed) = bench.action(ty, &read, &given("hunter3", 2, "a")) else {
+        panic!("nothing")
+    };
+    assert_eq!(changed, ["data_hashes", "data_wo_version"]);
+    let made = bench.update(ty, &read, &given("hunter3", 2, "a")).await;
+    assert_eq!(live(), "hunter3");
+    // Another label: it goes with it.
+    let made = bench.update(ty, &made, &given("hunter3", 2, "b")).await;
+    let read = bench.read(ty, &made).await.expect("it is there");
+    assert_eq!(bench.action(ty, &read, &given("hunter3", 2, "b")), Action::Nothing);
+    // Somebody else's hand is seen.
+    lab.kubectl(&machine, "-n default patch secret db --type=merge -p '{\"data\":{\"password\":\"eA==\"}}'");
+    let read = bench.read(ty, &made).await.expect("it is there");
+    assert!(matches!(bench.action(ty, &read, &given("hunter3", 2, "b")), Action::Update(_)));
+    bench.update(ty, &read, &given("hunter3", 2, "b")).await;
+    assert_eq!(live(), "hunter3");
+    let twice =
+        json!({"cluster": cluster, "name": "db", "data": {"a": "1"}, "data_wo": {"a": "2", "b/c": "3"}});
+    assert_eq!(bench.problems(ty, &twice).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_kubeconfig_is_given_to_those_who_ask() {
     let (lab, _, cluster) = small().await;
     let made =
