@@ -371,9 +371,12 @@ impl<'a> Planner<'a> {
     /// Whether something will be done to what `depends_on` names: to an instance, or to one of a module. What those wait for themselves is not named:
     /// where nothing is done to them, what is known of them is known.
     fn act(&self, walk: &Walk<'_>, named: &[NodeId]) -> bool {
-        let mut todo = named.to_vec();
+        let (mut todo, mut values) = (named.to_vec(), std::collections::HashSet::new());
         while let Some(id) = todo.pop() {
             match walk.node(id).what {
+                What::Variable(..) | What::Local(..) | What::Output(..) if values.insert(id) => {
+                    todo.extend(&*walk.node(id).deps);
+                }
                 What::Instance(..) if self.at_node(id).is_some_and(Decided::acts) => return true,
                 What::Whole(mi, i) => {
                     todo.extend(walk.modules[mi].resources[i].iter().flat_map(|r| &r.nodes))

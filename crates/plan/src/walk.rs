@@ -602,6 +602,9 @@ impl<'a> Walk<'a> {
                     let Some((_, call)) = self.statics.modules[child].parent else { continue };
                     nodes.extend(self.modules[mi].calls[call].as_ref().and_then(|c| c.all));
                 }
+                // What it is made of, and what that waits for.
+                Some(Block::Variable(_, i)) => nodes.extend(self.modules[mi].variables[i]),
+                Some(Block::Local(_, i)) => nodes.extend(self.modules[mi].locals[i]),
                 _ => {}
             }
         }
