@@ -55,6 +55,8 @@ pub struct Attribute {
     /// Whether it is told to the provider and nobody else: no plan and no state holds it, so it may be ephemeral. That it changed is seen from another
     /// attribute: a version.
     pub write_only: bool,
+    /// Whether it names what goes with the object, and nobody would know from the object's name: a plan that deletes it tells.
+    pub takes_along: bool,
     /// One or two sentences for its user.
     pub description: &'static str,
 }
@@ -71,6 +73,7 @@ impl Attribute {
             home: false,
             routes: false,
             write_only: false,
+            takes_along: false,
             description,
         }
     }
@@ -160,6 +163,13 @@ impl Attribute {
     #[must_use]
     pub fn write_only(mut self) -> Self {
         self.write_only = true;
+        self
+    }
+
+    /// It names what goes with the object.
+    #[must_use]
+    pub fn takes_along(mut self) -> Self {
+        self.takes_along = true;
         self
     }
 

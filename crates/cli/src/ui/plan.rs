@@ -4,6 +4,7 @@
 //! instances that change alike are one entry too. What does not change is counted. Each entry says why.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use grappe_graph::{Graph, critical_path};
@@ -366,13 +367,18 @@ impl Show<'_> {
                     }
                 }
             }
-            // What goes is known by its name; the rest is of no use to anybody.
+            // What goes is known by its name; the rest is of no use to anybody, but for what it takes along.
             Action::Delete | Action::Forget => {
+                let before = |name: &str| change.before.as_ref()?.get(name).filter(|v| !v.is_null());
                 for name in ["id", "name"] {
-                    if let Some(value) =
-                        change.before.as_ref().and_then(|b| b.get(name)).filter(|v| !v.is_null())
-                    {
+                    if let Some(value) = before(name) {
                         differ.value(6, Mark::Same, &format!("{} = ", padded(name, 4)), value, "");
+                    }
+                }
+                for name in self.taken_along(change) {
+                    let some = before(&name).filter(|v| v.as_items().is_none_or(|items| !items.is_empty()));
+                    if let Some(value) = some {
+                        differ.value(6, Mark::Remove, &format!("{name} = "), value, "");
                     }
                 }
             }
@@ -477,6 +483,14 @@ impl Show<'_> {
             out.extend(differ.out);
         }
         out.push(String::new());
+    }
+
+    /// The attributes that name what a deletion takes along.
+    fn taken_along(self, change: &Change) -> Vec<Arc<str>> {
+        let resource =
+            self.registry.resource(&change.addr.resource.ty).filter(|_| change.action == Action::Delete);
+        let attributes = resource.into_iter().flat_map(|r| &r.schema().attributes);
+        attributes.filter(|(_, a)| a.takes_along).map(|(name, _)| name.clone()).collect()
     }
 
     /// Where the type is known: with the attributes that only the provider gives.

@@ -43,6 +43,7 @@ pub fn reaches_out(object: &Object) -> bool {
             _,
         ) => false,
         ("networking.k8s.io", "NetworkPolicy") => false,
+        ("storage.k8s.io", "StorageClass" | "CSIDriver") => false,
         _ => true,
     }
 }

@@ -94,11 +94,11 @@ impl Resource for KubeSweep {
         .attr("id", Attribute::computed(Type::String, "The cluster's id, and `/sweep`."))
         .attr(
             "load_balancers",
-            Attribute::computed(Type::list(Type::String), "The Services with a load balancer: what goes with the cluster."),
+            Attribute::computed(Type::list(Type::String), "The Services with a load balancer: what goes with the cluster.").takes_along(),
         )
         .attr(
             "volumes",
-            Attribute::computed(Type::list(Type::String), "The claims with a volume outside, and volumes whose claim is gone: what goes with the cluster."),
+            Attribute::computed(Type::list(Type::String), "The claims with a volume outside, and volumes whose claim is gone: what goes with the cluster.").takes_along(),
         )
         .attr(
             "closed",
