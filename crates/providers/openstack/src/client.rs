@@ -147,6 +147,11 @@ impl Client {
         own.filter(|r| !r.is_empty()).map(str::to_owned).or_else(|| self.settings.region.clone())
     }
 
+    /// Where it logs in.
+    pub(crate) fn auth_url(&self) -> &str {
+        self.settings.auth_url.as_str()
+    }
+
     /// Who asks, where, and with what: logged in at the first call.
     pub(crate) async fn session(&self) -> Result<Arc<Session>, Fault> {
         let mut session = self.session.lock().await;

@@ -127,6 +127,7 @@ impl DataSource for Scope {
         Schema::new("Who the provider is in the cloud, and where. The token itself is told to nobody.")
             .attr("region", given_string("The region. The provider's by default."))
             .attr("name", Attribute::required(Type::String, "Any name."))
+            .attr("auth_url", text("The address of Keystone at which the provider logs in."))
             .attr("user_id", text("The user."))
             .attr("user_name", text("The user's name."))
             .attr("user_domain_id", text("The user's domain."))
@@ -163,6 +164,7 @@ impl DataSource for Scope {
         let roles = roles.map(|role| serde_json::json!({ "role_id": role["id"], "role_name": role["name"] }));
         state.insert("roles".into(), roles.collect());
         state.insert("id".into(), args.get("name").cloned().unwrap_or_default());
+        state.insert("auth_url".into(), ctx.client().auth_url().into());
         state.insert("region".into(), ctx.client().region(text(&args, "region")).into());
         Ok(state)
     }
