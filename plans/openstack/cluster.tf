@@ -2,6 +2,9 @@
 
 locals {
   hosts = var.cluster ? local.machines : {}
+
+  # With a credential of its own the cluster is the cloud's: cloud-provider=external.
+  cloud = var.cluster && var.application_credential_id != null
 }
 
 resource "host_machine" "this" {
@@ -35,14 +38,44 @@ module "cluster" {
   package_source = var.package_source
   containerd     = var.containerd
 
-  # Nodes wait for the cloud controller manager: it must tolerate their taint, as the pod network does.
-  cloud_provider = var.cloud_controller_manifest == null ? null : "external"
+  # Nodes wait for the cloud controller manager, the pod network does not.
+  cloud_provider = local.cloud ? "external" : null
+
+  # The API is reached through them, to the last.
+  depends_on = [openstack_lb_member_v2.api]
 }
 
-# Manifests with the cloud's credentials in them: an application credential's, as text that never shows.
-resource "kube_manifest" "cloud" {
-  for_each = var.cluster ? { for name, manifest in { controller = var.cloud_controller_manifest, csi = var.cinder_csi_manifest } : name => manifest if manifest != null } : {}
+# --- The cloud in the cluster -----------------------------------------------------------------------------------------------
 
-  cluster  = module.cluster[0].cluster
-  manifest = file(each.value)
+data "openstack_identity_auth_scope_v3" "this" {
+  count = local.cloud ? 1 : 0
+
+  name = var.name
+}
+
+module "cloud" {
+  source = "../modules/openstack-cloud"
+  count  = local.cloud ? 1 : 0
+
+  cluster            = module.cluster[0].cluster
+  ready              = module.cluster[0].ready
+  cluster_name       = var.name
+  kubernetes_version = var.kubernetes_version
+  image_registry     = var.image_registry
+
+  auth_url       = coalesce(var.auth_url, data.openstack_identity_auth_scope_v3.this[0].auth_url)
+  region         = coalesce(data.openstack_identity_auth_scope_v3.this[0].region, "RegionOne")
+  ca_certificate = var.cloud_ca_file == null ? null : file(var.cloud_ca_file)
+
+  application_credential_id     = var.application_credential_id
+  application_credential_secret = var.application_credential_secret
+
+  network             = openstack_networking_network_v2.this.name
+  subnet_id           = openstack_networking_subnet_v2.this.id
+  floating_network_id = var.access == "floating" ? data.openstack_networking_network_v2.external.id : null
+
+  cinder_csi       = var.cinder_csi
+  volume_type      = var.volume_type
+  ignore_volume_az = var.ignore_volume_az
+  when_unreachable = var.when_unreachable
 }

@@ -96,9 +96,9 @@ data "kubeadm_flows" "this" {
     ranges  = var.client_ranges
   }
 
-  # Octavia's machines stand in the same subnet.
+  # Octavia's machines stand in the same subnet: before the API, and before Services.
   dynamic "other" {
-    for_each = local.octavia ? [var.cidr] : []
+    for_each = local.octavia || local.cloud ? [var.cidr] : []
 
     content {
       name    = "octavia"

@@ -171,16 +171,60 @@ variable "cni_manifest" {
   default     = null
 }
 
-variable "cloud_controller_manifest" {
-  description = "A file with the manifest of openstack-cloud-controller-manager and its cloud.conf. With it, nodes are the cloud's (cloud-provider=external)."
+variable "application_credential_id" {
+  description = "The application credential that the cluster acts with in the cloud. With it, nodes are the cloud's (cloud-provider=external), and Services get load balancers."
   type        = string
   default     = null
 }
 
-variable "cinder_csi_manifest" {
-  description = "A file with the manifest of Cinder's CSI driver."
+variable "application_credential_secret" {
+  description = "Its secret: best as TF_VAR_application_credential_secret. It is in the cluster, and in no plan and no state."
+  type        = string
+  sensitive   = true
+  ephemeral   = true
+  default     = null
+}
+
+variable "auth_url" {
+  description = "The address of Keystone as the nodes reach it, where that is not the one that we log in at."
   type        = string
   default     = null
+}
+
+variable "cloud_ca_file" {
+  description = "A file with the certificate of the cloud's authority, where it is a private one."
+  type        = string
+  default     = null
+}
+
+variable "cinder_csi" {
+  description = "Whether the cluster gets Cinder's CSI driver and a default StorageClass."
+  type        = bool
+  default     = false
+}
+
+variable "volume_type" {
+  description = "The type of its volumes. The cloud's default otherwise."
+  type        = string
+  default     = null
+}
+
+variable "ignore_volume_az" {
+  description = "Whether volumes' availability zones have other names than servers'."
+  type        = bool
+  default     = false
+}
+
+variable "when_unreachable" {
+  description = "What becomes of load balancers and volumes that the cluster made when it is destroyed and does not answer: fail, and nothing goes; or skip, and they stay."
+  type        = string
+  default     = "fail"
+}
+
+variable "image_registry" {
+  description = "Where the images of the cloud's controllers come from."
+  type        = string
+  default     = "registry.k8s.io"
 }
 
 variable "package_source" {

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod chaos;
+mod cloud;
 mod commands;
 mod ephemeral;
 mod flows;

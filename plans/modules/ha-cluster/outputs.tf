@@ -8,9 +8,9 @@ output "endpoint" {
   value       = kubeadm_cluster.this.cluster.endpoint
 }
 
-# Known once the pod network is up: what needs running pods depends on it.
+# Known once all nodes have joined and the pod network is up: what needs running pods depends on it, and goes before they do.
 output "ready" {
   description = "The cluster's name, once its nodes are Ready."
   value       = kubeadm_cluster.this.name
-  depends_on  = [kube_cni.this]
+  depends_on  = [kube_cni.this, kubeadm_control_plane.this, kubeadm_worker.this, kube_node.worker]
 }

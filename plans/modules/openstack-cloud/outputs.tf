@@ -1,0 +1,4 @@
+output "release" {
+  description = "The release of cloud-provider-openstack."
+  value       = local.release
+}
