@@ -37,7 +37,8 @@ pub async fn wait_for_other_kubeadm(remote: &Remote) -> Result<(), Fault> {
 /// The host could not be asked, or kubeadm failed.
 pub async fn reset(remote: &Remote, pods: Option<&str>) -> Result<(), Fault> {
     wait_for_other_kubeadm(remote).await?;
-    // The folders stay: containerd watches net.d, and never sees it again when it is made anew.
+    // The folders stay: containerd watches net.d, and never sees it again when it is made anew. Nor does it always see that what it has read is gone: a
+    // node that joins again would be Ready before it has a network. It begins anew; what it runs for others goes on.
     // Only chains that Kubernetes and its network plugins made; others' rules stay.
     let chains = "KUBE-|CNI-|FLANNEL-|FLANNEL|KUBE-ROUTER|WEAVE|cali-|cali:|ANTREA-|CILIUM_|OLD_CILIUM_";
     let ranges: Vec<&str> = pods.into_iter().flat_map(|pods| pods.split(',')).map(str::trim).collect();
@@ -50,6 +51,7 @@ pub async fn reset(remote: &Remote, pods: Option<&str>) -> Result<(), Fault> {
          if command -v kubeadm >/dev/null; then kubeadm reset -f || exit 1; fi\n\
          rm -rf /etc/cni/net.d/* /var/lib/cni /etc/kubernetes/manifests/* /etc/kubernetes/pki\n\
          rm -f /etc/kubernetes/admin.conf /etc/kubernetes/super-admin.conf /etc/kubernetes/kubelet.conf /etc/kubernetes/bootstrap-kubelet.conf\n\
+         if systemctl is-active --quiet containerd; then systemctl restart containerd || exit 1; fi\n\
          for save in iptables-save ip6tables-save; do\n\
          restore=$(echo $save | sed s/save/restore/)\n\
          if command -v $save >/dev/null && command -v $restore >/dev/null; then $save | grep -v -E '{chains}{rules}' | $restore; fi\n\

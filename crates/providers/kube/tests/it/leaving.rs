@@ -8,8 +8,12 @@ use crate::lab::{CPS, Ha, Lab, WORKERS, cluster, cluster_of, endpoint};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_leaves_and_comes_back() {
     let ha = Ha::new().await;
+    let runtime =
+        || ha.lab.ok(&ha.workers[1], "systemctl show containerd -p ActiveEnterTimestampMonotonic --value");
+    let before = runtime();
     ha.lab.unmake("kubeadm_worker", "w2", &ha.worker_states[1]).await;
     assert_eq!(ha.nodes(0), ["cp1 Ready", "cp2 Ready", "cp3 Ready", "w1 Ready"]);
+    assert_ne!(runtime(), before, "it holds the network no more that was there");
     assert_eq!(
         ha.lab.ok(&ha.workers[1], "ls /etc/kubernetes /etc/cni/net.d | grep -c conf || true").trim(),
         "0"
