@@ -161,6 +161,8 @@ fn nodes_wait_for_the_cloud_and_what_the_cluster_made_there_goes_first() {
     let apply = |code: i32, more: &[&str]| {
         sandbox.expect(code, &[&["apply", "-auto-approve", "-json", &secret], more].concat())
     };
+    // A saved plan is a file too.
+    sandbox.expect(0, &["plan", "-out=saved", &secret]);
     // Nothing of the pods' network runs before the cloud controller has taken the nodes over.
     let early = apply(0, &["-var=controllers=false"]);
     assert!(taints(&sandbox).contains("uninitialized"));
@@ -223,6 +225,12 @@ fn a_cluster_that_stays_keeps_what_it_made() {
 #[test]
 fn manifests_and_configuration_are_filled_in() {
     let sandbox = Sandbox::beside_plans(PLAN);
+    let without = sandbox.expect(1, &["plan"]);
+    assert!(
+        without.stderr.contains("The secret of the application credential is missing"),
+        "{}",
+        without.stderr
+    );
     sandbox.expect(0, &["apply", "-auto-approve", &secret()]);
     let jsonpath = "jsonpath={.data.cloud\\.conf}";
     let encoded =

@@ -42,6 +42,13 @@ resource "kube_secret" "cloud_config" {
     var.ca_certificate == null ? {} : { "ca.pem" = var.ca_certificate },
   )
   data_wo_version = parseint(substr(local.conf_sum, 0, 8), 16)
+
+  lifecycle {
+    precondition {
+      condition     = var.application_credential_secret != null
+      error_message = "The secret of the application credential is missing: it is given to each plan, best as TF_VAR_application_credential_secret."
+    }
+  }
 }
 
 resource "kube_manifest" "controller" {

@@ -24,7 +24,7 @@ pub(crate) struct Stored {
 pub(crate) struct Fake {
     pub(crate) server: Server,
     pub(crate) stored: Arc<Mutex<Stored>>,
-    provider: Arc<dyn AnyProvider>,
+    pub(crate) provider: Arc<dyn AnyProvider>,
     client: Client,
     pub(crate) run: Arc<Recorder>,
 }

@@ -1,5 +1,6 @@
-//! Many objects with one list.
+//! Many objects with one list, and where the provider is.
 
+use grappe_value::Value;
 use serde_json::json;
 
 use crate::fake::Fake;
@@ -31,4 +32,19 @@ async fn many_are_read_with_one_list() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn the_scope_says_where_the_provider_logs_in() {
+    let fake = Fake::new().await;
+    let sources = fake.provider.data_sources();
+    let scope = sources.iter().find(|s| s.name() == "openstack_identity_auth_scope_v3").unwrap();
+    let given = |name: &str| (name == "name").then(|| Value::from("lab"));
+    let config = scope.schema().attributes.iter().map(|(name, attribute)| {
+        (name.clone(), given(name).unwrap_or_else(|| Value::null(attribute.ty.clone())))
+    });
+    let read = scope.read(fake.ctx("k", None), &Value::object(config)).await.unwrap();
+    let text = |name: &str| read.get(name).and_then(Value::as_str).map(str::to_owned);
+    assert_eq!(text("auth_url"), Some(format!("{}/v3", fake.server.url())));
+    assert_eq!(text("region").as_deref(), Some("one"));
 }
