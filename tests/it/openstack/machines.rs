@@ -1,0 +1,168 @@
+//! Key pairs, server groups, servers; the seed's snippet.
+
+use super::cloud::Cloud;
+
+/// Ports as the seed writes them, word for word, and machines on them.
+const PLAN: &str = r##"
+variable "nodes_count" { default = 2 }
+variable "k8s_pod_cidr" { default = "10.244.0.0/16" }
+variable "k8s_service_cidr" { default = "10.96.0.0/12" }
+variable "role" { default = "node" }
+variable "flavor" { default = "m1.tiny" }
+variable "power" { default = "active" }
+variable "user_data" { default = "#cloud-config\n" }
+
+locals {
+  internal = openstack_networking_network_v2.lan.id
+}
+resource "openstack_networking_network_v2" "lan" {
+  name = "lan"
+}
+resource "openstack_networking_subnet_v2" "lan" {
+  network_id = local.internal
+  cidr       = "10.20.0.0/24"
+}
+resource "openstack_networking_secgroup_v2" "k8s" {
+  name = "k8s"
+}
+module "ports" {
+  source                     = "./ports"
+  nodes_count                = var.nodes_count
+  internal_network_id        = local.internal
+  internal_network_subnet_id = openstack_networking_subnet_v2.lan.id
+  k8s_pod_cidr               = var.k8s_pod_cidr
+  k8s_service_cidr           = var.k8s_service_cidr
+  security_group_id          = openstack_networking_secgroup_v2.k8s.id
+}
+resource "openstack_compute_keypair_v2" "k" {
+  name = "lab"
+}
+resource "openstack_compute_servergroup_v2" "g" {
+  name     = "nodes"
+  policies = ["soft-anti-affinity"]
+}
+data "openstack_images_image_v2" "tiny" {
+  name        = "tiny"
+  most_recent = true
+}
+resource "openstack_compute_instance_v2" "n" {
+  count       = var.nodes_count
+  name        = "node-${count.index}"
+  image_id    = data.openstack_images_image_v2.tiny.id
+  flavor_name = var.flavor
+  key_pair    = openstack_compute_keypair_v2.k.name
+  user_data   = var.user_data
+  power_state = var.power
+  metadata    = { role = var.role }
+  tags        = ["k8s"]
+  network {
+    port = module.ports.ids[count.index]
+  }
+  scheduler_hints {
+    group = openstack_compute_servergroup_v2.g.id
+  }
+}
+"##;
+
+const PORTS: &str = r#"
+variable "nodes_count" {}
+variable "internal_network_id" {}
+variable "internal_network_subnet_id" {}
+variable "k8s_pod_cidr" {}
+variable "k8s_service_cidr" {}
+variable "security_group_id" {}
+
+resource "openstack_networking_port_v2" "k8s_port" {
+  count = "${var.nodes_count}"
+  network_id = "${var.internal_network_id}"
+  admin_state_up = "true"
+  fixed_ip {
+    subnet_id = "${var.internal_network_subnet_id}"
+  }
+  allowed_address_pairs {
+    ip_address = "${var.k8s_pod_cidr}"
+  }
+  allowed_address_pairs {
+    ip_address = "${var.k8s_service_cidr}"
+  }
+  security_group_ids = ["${var.security_group_id}"]
+}
+output "ids" { value = openstack_networking_port_v2.k8s_port[*].id }
+"#;
+
+#[test]
+fn machines_live_and_go() {
+    let cloud = Cloud::new("machines", PLAN);
+    cloud.sandbox.write("ports/main.tf", PORTS);
+    cloud.apply(&[]);
+    cloud.settled(&[]);
+    let first = cloud.object("openstack_compute_instance_v2.n[0]");
+    let server = cloud.openstack(&["server", "show", first["id"].as_str().unwrap()]);
+    assert!(server["addresses"].to_string().contains(first["access_ip_v4"].as_str().unwrap()), "{server}");
+    assert_eq!(first["network"][0]["name"], "lan");
+    assert_eq!(first["all_metadata"], serde_json::json!({ "role": "node" }), "the key is not theirs to see");
+
+    // In place: metadata, power.
+    let changed = cloud.apply(&["-var=role=worker", "-var=power=shutoff"]);
+    assert_eq!(Cloud::done(&changed).len(), 2);
+    let off = ["-var=role=worker", "-var=power=shutoff"];
+    cloud.settled(&off);
+    let server = cloud.openstack(&["server", "show", first["id"].as_str().unwrap()]);
+    assert_eq!(
+        (server["status"].as_str(), server["properties"]["role"].as_str()),
+        (Some("SHUTOFF"), Some("worker"))
+    );
+    cloud.apply(&[]);
+
+    // Anew, on the same port; and one more.
+    let replaced = cloud.apply(&["-var=user_data=#cloud-config\n#2\n", "-var=nodes_count=3"]);
+    assert_eq!(Cloud::done(&replaced).len(), 6, "{:?}", Cloud::done(&replaced));
+    cloud.apply(&[]);
+    cloud.settled(&[]);
+
+    for addr in ["openstack_compute_instance_v2.n[1]", "openstack_compute_servergroup_v2.g"] {
+        let id = cloud.id(addr);
+        cloud.expect(0, &["state", "rm", addr]);
+        cloud.expect(0, &["import", addr, &id]);
+    }
+    // Nova tells nobody what user data and hints a server was made with: the block is believed.
+    cloud.settled(&[]);
+
+    let gone = cloud.id("openstack_compute_instance_v2.n[1]");
+    cloud.touch(&["server", "delete", "--wait", &gone]);
+    cloud.expect(0, &["destroy", "-auto-approve", "-refresh=false"]);
+    for what in ["server", "port", "keypair"] {
+        let left = cloud.openstack(&[what, "list"]);
+        assert_eq!(left.as_array().unwrap().len(), 0, "{what}: {left}");
+    }
+}
+
+#[test]
+fn a_server_that_fails_says_why() {
+    let plan = r#"
+data "openstack_images_image_v2" "tiny" {
+  name = "tiny"
+}
+resource "openstack_compute_servergroup_v2" "g" {
+  name     = "apart"
+  policies = ["anti-affinity"]
+}
+resource "openstack_compute_instance_v2" "n" {
+  count        = 2
+  name         = "apart-${count.index}"
+  image_id     = data.openstack_images_image_v2.tiny.id
+  flavor_name  = "m1.tiny"
+  network_mode = "none"
+  scheduler_hints {
+    group = openstack_compute_servergroup_v2.g.id
+  }
+}
+"#;
+    let cloud = Cloud::new("fails", plan);
+    // The bed has one host.
+    let failed = cloud.expect(1, &["apply", "-auto-approve"]);
+    assert!(failed.stderr.contains("No valid host was found"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("no host has room"), "{}", failed.stderr);
+    cloud.expect(0, &["destroy", "-auto-approve"]);
+    assert_eq!(cloud.openstack(&["server", "list"]).as_array().unwrap().len(), 0);
+}
