@@ -13,6 +13,7 @@ mod lab;
 mod language;
 mod locks;
 mod module;
+mod openstack;
 mod pair;
 mod plans;
 mod provisioners;

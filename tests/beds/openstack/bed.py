@@ -1,9 +1,10 @@
 """The first process of a bed: starts OpenStack's services, watches them, and ends with them.
 
     bed.py golden --venv V --folder F --address A    the first start, from nothing: leaves F/state
-    bed.py serve  --venv V --folder F --golden G     starts from that state, and serves until nobody uses it any more
+    bed.py serve  --venv V --folder F --golden G --hold L
+                                                     starts from that state, and serves until nobody uses it any more
 
-It runs as process 1 of a process namespace: when it dies, however it dies, the kernel ends all that it has started.
+It holds V, F and G by the lock L, as its users do: a bed that waits for the next one is in use, too. It runs as process 1 of a process namespace: when it dies, however it dies, the kernel ends all that it has started.
 
 Whoever uses the bed holds a connection to F/control. The bed answers `ready ADDRESS` or `failed WHY` once it knows, and ends a while after the last
 connection has gone. Commands, each a line: `keep` (stay, whoever uses it), `leave` (end with the last connection), `stop` (end at once),
@@ -11,6 +12,7 @@ connection has gone. Commands, each a line: `keep` (stay, whoever uses it), `lea
 """
 import argparse
 import concurrent.futures
+import fcntl
 import json
 import os
 import pathlib
@@ -325,6 +327,9 @@ def claim(wanted):
 
 
 def serve(args):
+    # Until our end; not our children's, who may not outlive us.
+    hold = open(args.hold, "a")
+    fcntl.flock(hold, fcntl.LOCK_SH)
     folder = pathlib.Path(args.folder)
     for name in ("state", "etc", "log"):
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -374,7 +379,7 @@ def end(folder):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["golden", "serve"])
-    for name in ("venv", "folder", "golden", "address"):
+    for name in ("venv", "folder", "golden", "hold", "address"):
         parser.add_argument(f"--{name}")
     args = parser.parse_args()
     if args.what == "serve":

@@ -172,6 +172,8 @@ struct Place {
     run: PathBuf,
     venv: PathBuf,
     golden: PathBuf,
+    /// What the bed locks as its users do, so that all of it stays.
+    hold: PathBuf,
 }
 
 impl Place {
@@ -181,7 +183,7 @@ impl Place {
         let run = golden.with_file_name(name);
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&run);
         made.with_context(|| format!("can't create {}", run.display()))?;
-        Ok(Place { run, venv: build.product("venv").join("venv"), golden })
+        Ok(Place { run, venv: build.product("venv").join("venv"), golden, hold: build.in_use() })
     }
 
     /// A connection to the bed, once it is up: it is started by whoever finds it down.
@@ -268,7 +270,7 @@ impl Place {
         command.args(["--fork", "--kill-child"]);
         command.arg(self.venv.join("bin/python")).arg(self.golden.join("bed/bed.py")).arg("serve");
         command.arg("--venv").arg(&self.venv).arg("--folder").arg(&self.run);
-        command.arg("--golden").arg(self.golden.join("state"));
+        command.arg("--golden").arg(self.golden.join("state")).arg("--hold").arg(&self.hold);
         if let Some(address) = std::env::var_os(ADDRESS) {
             command.arg("--address").arg(address);
         }

@@ -112,6 +112,11 @@ impl Build {
         Ok(file)
     }
 
+    /// The file that holders lock, each for all of this folder: for a process that holds it on its own.
+    pub fn in_use(&self) -> PathBuf {
+        self.folder.join(IN_USE)
+    }
+
     /// Makes what is missing, several stages at once where they don't need each other, and removes what nothing wants any more.
     ///
     /// # Errors

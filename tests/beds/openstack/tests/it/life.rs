@@ -10,11 +10,11 @@ use grappe_bed_openstack::Bed;
 
 const VICTIM: &str = "life::nothing_outlives_the_first_process_or_the_last_user";
 
-/// A user of a bed of its own: this test, started again.
-fn user(cache: &Path) -> (Child, BufReader<std::process::ChildStdout>) {
+/// A user of a bed of its own: this test, started again. `does` is what it does with it.
+fn user(cache: &Path, does: &str) -> (Child, BufReader<std::process::ChildStdout>) {
     let mut user = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", VICTIM, "--nocapture"])
-        .env("VICTIM", "1")
+        .env("VICTIM", does)
         .env("XDG_CACHE_HOME", cache)
         .stdout(Stdio::piped())
         .spawn()
@@ -49,9 +49,15 @@ fn until(limit: u64, what: &str, mut done: impl FnMut() -> bool) {
 
 #[test]
 fn nothing_outlives_the_first_process_or_the_last_user() {
-    if std::env::var_os("VICTIM").is_some() {
-        let bed = Bed::open().unwrap();
+    if let Some(does) = std::env::var_os("VICTIM") {
+        // Whoever builds beds removes what nobody uses.
+        grappe_bed_openstack::build(&|_| {}).unwrap();
+        let bed = if does == "join" { Bed::running().unwrap().expect("it is up") } else { Bed::open().unwrap() };
         let up = format!("\nup {}\n", bed.address());
+        if does == "go" {
+            std::io::stdout().write_all(up.as_bytes()).unwrap();
+            return;
+        }
         // Told to end with its last user, who is killed.
         let kept = Bed::running().unwrap().unwrap();
         bed.leave().unwrap();
@@ -72,7 +78,7 @@ fn nothing_outlives_the_first_process_or_the_last_user() {
     let run: PathBuf = folder.join(shared.folder().file_name().unwrap());
 
     // The first process is killed while the bed starts: the user learns it, and nothing of it is left.
-    let (mut first, _lines) = user(temp.path());
+    let (mut first, _lines) = user(temp.path(), "stay");
     until(60, "the database", || processes(&run).iter().any(|p| p.contains("mariadbd")));
     let bed = processes(&run).into_iter().find(|p| p.contains("unshare --mount")).unwrap();
     let pid: i32 = bed.split(' ').next().unwrap().parse().unwrap();
@@ -81,16 +87,20 @@ fn nothing_outlives_the_first_process_or_the_last_user() {
     until(20, "the end of all processes", || processes(&run).is_empty());
     assert!(run.join("state").exists());
 
-    // The next one cleans up, at an address of its own.
-    let (mut second, lines) = user(temp.path());
-    let up = lines.lines().map(Result::unwrap).find(|line| line.starts_with("up ")).expect("it starts");
-    assert_ne!(up, format!("up {}", shared.address()));
+    // The next one cleans up, at an address of its own; the bed that it leaves waits for another, who has the same.
+    let up = |lines: BufReader<_>| lines.lines().map(Result::unwrap).find(|line| line.starts_with("up "));
+    let (mut second, lines) = user(temp.path(), "go");
+    let first_up = up(lines).expect("it starts");
+    assert_ne!(first_up, format!("up {}", shared.address()));
+    assert!(second.wait().unwrap().success());
+    let (mut third, lines) = user(temp.path(), "join");
+    assert_eq!(up(lines), Some(first_up));
     let mode = |name: &str| {
         std::os::unix::fs::PermissionsExt::mode(&run.join(name).metadata().unwrap().permissions()) & 0o777
     };
     assert_eq!((mode(""), mode("clouds.yaml"), mode("openrc")), (0o700, 0o600, 0o600));
-    second.kill().unwrap();
-    second.wait().unwrap();
+    third.kill().unwrap();
+    third.wait().unwrap();
     until(60, "the end of all processes", || processes(&run).is_empty());
     for name in ["state", "etc", "clouds.yaml", "openrc", "control"] {
         assert!(!run.join(name).exists(), "{name} is left");
