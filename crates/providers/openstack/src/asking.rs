@@ -49,18 +49,17 @@ fn made(object: &Object) -> Begun {
         .map_or(Begun::Asked { since: Duration::ZERO, answered: false }, |id| Begun::Made(id.to_owned()))
 }
 
-/// Asks for an object, with a note of it in the journal before, and one after where it was refused.
-pub(crate) async fn ask<T>(ctx: &Ctx, request: impl Future<Output = Result<T, Refused>>) -> Result<T, Fault> {
+/// Asks for an object, with a note of it in the journal before, and one after where nothing comes of it.
+pub(crate) async fn ask<T>(
+    ctx: &Ctx,
+    request: impl Future<Output = Result<T, Refused>>,
+) -> Result<T, Refused> {
     ctx.checkpoint(&format!("asked {}", now().as_secs())).await?;
-    match request.await {
-        Ok(made) => Ok(made),
-        Err(refused) => {
-            if refused.status().is_some() {
-                ctx.checkpoint(&format!("refused {}", now().as_secs())).await?;
-            }
-            Err(refused.fault())
-        }
+    let answer = request.await;
+    if answer.as_ref().is_err_and(Refused::is_final) {
+        ctx.checkpoint(&format!("refused {}", now().as_secs())).await?;
     }
+    answer
 }
 
 /// Looks for what was asked for, as long as it may still come to be.

@@ -349,6 +349,18 @@ impl Refused {
         }
     }
 
+    /// Whether nothing comes of the request any more: it was never sent, or the service itself refused it. (A gateway does not know what goes on behind it.)
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Refused::Fault(_) => true,
+            Refused::Http(error) => match &error.kind {
+                Kind::Setup(_) | Kind::Unsendable(_) | Kind::Connect(_) => true,
+                Kind::Status { status, .. } => !matches!(status, 502 | 504),
+                Kind::Tls(_) | Kind::Timeout | Kind::Broken(_) | Kind::Unreadable(_) => false,
+            },
+        }
+    }
+
     pub(crate) fn message(&self) -> &str {
         match self {
             Refused::Http(error) => error.message().unwrap_or_default(),
@@ -363,9 +375,9 @@ impl Refused {
             && (message.contains("quota") || message.contains("exceeds allowed"))
     }
 
-    /// Whether something uses the object, or is at work on it.
+    /// Whether something uses the object, or is at work on it: it passes. What contradicts itself does not, though Neutron answers it with the same status.
     pub(crate) fn is_conflict(&self) -> bool {
-        self.status() == Some(409) && !self.is_quota()
+        self.status() == Some(409) && !self.is_quota() && !self.message().contains("conflicts with")
     }
 
     /// As the engine takes it.

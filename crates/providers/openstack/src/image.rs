@@ -258,7 +258,7 @@ impl Resource for Image {
                 tags.push(mark(ctx.key()));
                 body.insert("tags".into(), tags.into());
                 let post = call(Method::POST, &args, "images".into()).json(body.into());
-                ask(ctx, ctx.client().call(post)).await?
+                ask(ctx, ctx.client().call(post)).await.map_err(Refused::fault)?
             }
         };
         ctx.checkpoint(&json!({ "id": image["id"], "name": image["name"] })).await?;

@@ -156,6 +156,13 @@ async fn refusals_say_what_to_do() {
         Some("forbidden") => {
             Answer::json(403, &json!({ "forbidden": { "message": "Policy doesn't allow it" } }))
         }
+        Some("wrong") => {
+            let message = "Gateway ip 10.0.0.2 conflicts with allocation pool 10.0.0.2-10.0.0.254.";
+            Answer::json(
+                409,
+                &json!({ "NeutronError": { "message": message, "type": "GatewayConflictWithAllocationPools" } }),
+            )
+        }
         _ => Answer::json(409, &json!({ "NeutronError": { "message": "In use", "type": "NetworkInUse" } })),
     };
     let (client, _server) = client(answer, json!({})).await;
@@ -165,6 +172,7 @@ async fn refusals_say_what_to_do() {
     assert!(quota.fault().hint.unwrap().contains("openstack quota show"));
     assert!(refused("forbidden").await.fault().hint.unwrap().contains("role"));
     assert!(refused("used").await.is_conflict());
+    assert!(!refused("wrong").await.is_conflict());
 }
 
 #[test]

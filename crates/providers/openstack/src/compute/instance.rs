@@ -36,7 +36,8 @@ fn failed(server: &Json, doing: &str) -> Fault {
         Some(details) => fault.details(details),
         None => fault,
     };
-    if why.contains("No valid host") {
+    // The second where others took the place meanwhile.
+    if why.contains("No valid host") || why.contains("Exhausted all hosts") {
         return fault.hint("no host has room for this flavor, or none that the server group, the availability zone and the hints allow");
     }
     fault
@@ -218,7 +219,8 @@ impl Resource for Instance {
         let mut post = call(Method::POST, region.as_deref(), "servers").version(&version).json(body);
         post.hide(secret.as_deref());
         post.hide(text(&args, "user_data"));
-        let made = inner(ask(ctx, ctx.client().call(post)).await?, "server")?;
+        let made = ask(ctx, ctx.client().call(post)).await.map_err(Refused::fault)?;
+        let made = inner(made, "server")?;
         let id = of(&made, "id").unwrap_or_default().to_owned();
         ctx.checkpoint(&json!({ "id": id, "region": region, "name": args.get("name") })).await?;
         self.settle(ctx, &args, &id).await

@@ -198,14 +198,12 @@ impl<K: Kind> Thing<K> {
         for (name, value) in beside.as_ref().and_then(Json::as_object).into_iter().flatten() {
             body[name] = value.clone();
         }
-        let make = || async { ctx.client().call(self.call(Method::POST, args, "").json(body.clone())).await };
-        let made = ask(ctx, async {
-            match self.table.service {
-                Service::LoadBalancer => patiently(ctx, self.table.noun, make).await.map_err(Refused::Fault),
-                _ => make().await,
-            }
-        })
-        .await?;
+        let call = || self.call(Method::POST, args, "").json(body.clone());
+        let make = || ask(ctx, ctx.client().call(call()));
+        let made = match self.table.service {
+            Service::LoadBalancer => patiently(ctx, self.table.noun, make).await?,
+            _ => make().await.map_err(Refused::fault)?,
+        };
         inner(made, self.table.one)
     }
 

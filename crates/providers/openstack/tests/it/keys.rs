@@ -123,6 +123,25 @@ async fn a_quota_is_no_fault_that_passes() {
 }
 
 #[tokio::test]
+async fn only_what_may_still_come_is_looked_for_later() {
+    let last = |fake: &Fake| fake.run.checkpoints.lock().unwrap().last().cloned();
+    let word = |noted: Option<Json>| noted.unwrap().as_str().unwrap().split(' ').next().unwrap().to_owned();
+    // A gateway gave up on the service behind it, which may not have.
+    for (status, wanted) in [(500, "refused"), (503, "refused"), (502, "asked"), (504, "asked")] {
+        let fake = Fake::new().await;
+        let answer = Answer::json(status, &json!({}));
+        fake.stored.lock().unwrap().faults.push(("POST", "networks", answer, false));
+        fake.create(NETWORK, KEY, &json!({})).await.unwrap_err();
+        assert_eq!(word(last(&fake)), wanted, "{status}");
+    }
+    // It was never sent: there is no such region.
+    let fake = Fake::new().await;
+    fake.create(NETWORK, KEY, &json!({ "region": "nowhere" })).await.unwrap_err();
+    assert_eq!(fake.count("POST", "networks"), 0);
+    assert_eq!(word(last(&fake)), "refused");
+}
+
+#[tokio::test]
 async fn a_request_that_is_still_on_its_way_is_waited_for() {
     let fake = std::sync::Arc::new(Fake::new().await);
     let late = fake.clone();
