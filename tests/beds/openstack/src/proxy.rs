@@ -12,9 +12,10 @@ mod http;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
@@ -40,6 +41,10 @@ pub struct Call {
     pub status: Option<u16>,
     /// What the proxy did to it.
     pub fault: Option<Fault>,
+    /// When it came, after the proxy's start.
+    pub began: Duration,
+    /// How long the answer took.
+    pub took: Duration,
 }
 
 /// The proxy. It ends when it is dropped.
@@ -55,7 +60,9 @@ pub struct Proxy {
 struct Shared {
     bed: IpAddr,
     address: SocketAddr,
+    started: Instant,
     calls: Mutex<Vec<Call>>,
+    tokens: Mutex<Vec<String>>,
     dice: Mutex<Dice>,
 }
 
@@ -92,7 +99,9 @@ impl Proxy {
         let shared = Arc::new(Shared {
             bed,
             address,
+            started: Instant::now(),
             calls: Mutex::default(),
+            tokens: Mutex::default(),
             dice: Mutex::new(Dice::new(seed, chances)),
         });
         let (end, ended) = oneshot::channel();
@@ -121,6 +130,11 @@ impl Proxy {
     /// All calls until now, in the order in which they were answered.
     pub fn calls(&self) -> Vec<Call> {
         held(&self.shared.calls).clone()
+    }
+
+    /// All tokens that Keystone has given until now.
+    pub fn tokens(&self) -> Vec<String> {
+        held(&self.shared.tokens).clone()
     }
 
     /// The calls until now; they are forgotten.
@@ -169,13 +183,20 @@ impl Shared {
                 Response::plain(404, "the proxy has no such service").write(&mut stream, &request).await?;
                 continue;
             };
+            let began = self.started.elapsed();
             let fault = held(&self.dice).roll(&request.method, port, &path);
             let response = self.answer(&request, port, &path, fault).await;
             let status = response.as_ref().map(|response| response.status);
             let (method, fault) = (request.method.clone(), fault);
-            held(&self.calls).push(Call { port, method, path, status, fault });
+            let took = self.started.elapsed().saturating_sub(began);
+            held(&self.calls).push(Call { port, method, path, status, fault, began, took });
             match response {
                 Some(response) => response.write(&mut stream, &request).await?,
+                None if fault == Some(Fault::Mute) => {
+                    // Until the client has gone.
+                    stream.read_to_end(&mut Vec::new()).await?;
+                    return Ok(());
+                }
                 None => {
                     stream.get_ref().set_zero_linger()?;
                     return Ok(());
@@ -216,7 +237,7 @@ impl Shared {
             Some(Fault::Internal) => return Some(Response::plain(500, "unexpected API error")),
             Some(Fault::Reset) => return None,
             Some(Fault::Slow { millis }) => tokio::time::sleep(Duration::from_millis(millis)).await,
-            Some(Fault::Lost) | None => {}
+            Some(Fault::Lost | Fault::Mute) | None => {}
         }
         let upstream = http::forward(request, SocketAddr::new(self.bed, port), path);
         let answered = match tokio::time::timeout(ANSWER, upstream).await {
@@ -224,11 +245,12 @@ impl Shared {
             Ok(Err(error)) => Response::plain(502, &format!("the service on port {port}: {error}")),
             Err(_) => Response::plain(504, &format!("the service on port {port} does not answer")),
         };
-        (fault != Some(Fault::Lost)).then_some(answered)
+        (!matches!(fault, Some(Fault::Lost | Fault::Mute))).then_some(answered)
     }
 
-    /// The services' addresses become the proxy's.
+    /// The services' addresses become the proxy's. What Keystone gives is noted.
     fn disguise(&self, mut response: Response) -> Response {
+        held(&self.tokens).extend(response.header("x-subject-token").map(str::to_owned));
         let ours: HashMap<String, String> = Proxy::SERVICES
             .iter()
             .map(|port| (format!("http://{}:{port}", self.bed), format!("http://{}/{port}", self.address)))

@@ -91,7 +91,16 @@ impl Bed {
 
     /// OpenStack's own client, without a user: [`Tenant::openstack`](crate::Tenant::openstack) has one.
     pub(crate) fn client(&self) -> Command {
-        let mut command = Command::new(self.venv.join("bin/openstack"));
+        self.program("openstack")
+    }
+
+    /// The Python that has OpenStack's SDK.
+    pub fn python(&self) -> Command {
+        self.program("python")
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.venv.join("bin").join(name));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", &self.run);
         command.env("LANG", "C.UTF-8").env("no_proxy", "127.0.0.0/8").stdin(Stdio::null());
         command

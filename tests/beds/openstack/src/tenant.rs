@@ -1,9 +1,10 @@
 //! A project of one test's own.
 
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Deserializer, Value};
 
 use crate::start::{Bed, said};
 
@@ -78,5 +79,25 @@ impl Tenant {
     pub fn query(&self, bed: &Bed, args: &[&str]) -> Result<Value> {
         let text = self.openstack(bed, &[args, &["-f", "json"]].concat())?;
         serde_json::from_str(&text).with_context(|| format!("openstack {args:?} prints {text:?}"))
+    }
+    /// As [`Self::query`], of several commands by one client, which takes a second to start: what each prints.
+    ///
+    /// # Errors
+    ///
+    /// Where one of them fails, or prints something else.
+    pub fn queries(&self, bed: &Bed, commands: &[&str]) -> Result<Vec<Value>> {
+        let mut client = bed.client();
+        client.envs(self.environment()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut client = client.spawn().context("can't run openstack")?;
+        let lines: String = commands.iter().map(|command| format!("{command} -f json\n")).collect();
+        client.stdin.take().context("openstack reads nothing")?.write_all(lines.as_bytes())?;
+        let output = client.wait_with_output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let answers: Result<Vec<Value>, _> = Deserializer::from_slice(&output.stdout).into_iter().collect();
+        let answers = answers.with_context(|| format!("openstack {commands:?}: {}", said.trim()))?;
+        if answers.len() != commands.len() {
+            bail!("openstack {commands:?} gives {} answers: {}", answers.len(), said.trim());
+        }
+        Ok(answers)
     }
 }

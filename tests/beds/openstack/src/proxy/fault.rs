@@ -25,6 +25,8 @@ pub enum Fault {
     Reset,
     /// The service does what was asked; the connection is reset instead of its answer.
     Lost,
+    /// The service does what was asked; nothing is answered, and the connection stays: for whoever is killed while it waits.
+    Mute,
     /// The service is asked later.
     Slow {
         /// Milliseconds.
@@ -91,7 +93,8 @@ impl Dice {
             return None;
         };
         chance.times = chance.times.map(|times| times - 1);
-        if matches!(chance.fault, Fault::Slow { .. }) {
+        // Who is never answered does not try again.
+        if matches!(chance.fault, Fault::Slow { .. } | Fault::Mute) {
             *failed = 0;
         } else {
             *failed += 1;
@@ -136,6 +139,8 @@ mod tests {
         let always = rolls(1, &[Chance::new(Fault::Internal, 1)], &[("GET", "/x"); 6]);
         let failed = Some(Fault::Internal);
         assert_eq!(always, [failed, failed, None, failed, failed, None]);
+        let mute = rolls(1, &[Chance::new(Fault::Mute, 1)], &[("GET", "/x"); 3]);
+        assert_eq!(mute, [Some(Fault::Mute); 3], "it is not the same client that calls again");
     }
 
     #[test]

@@ -52,7 +52,8 @@ fn nothing_outlives_the_first_process_or_the_last_user() {
     if let Some(does) = std::env::var_os("VICTIM") {
         // Whoever builds beds removes what nobody uses.
         grappe_bed_openstack::build(&|_| {}).unwrap();
-        let bed = if does == "join" { Bed::running().unwrap().expect("it is up") } else { Bed::open().unwrap() };
+        let bed =
+            if does == "join" { Bed::running().unwrap().expect("it is up") } else { Bed::open().unwrap() };
         let up = format!("\nup {}\n", bed.address());
         if does == "go" {
             std::io::stdout().write_all(up.as_bytes()).unwrap();
