@@ -1,10 +1,11 @@
 //! Load balancers, and all that is below them.
 
-use super::cloud::Cloud;
+use super::cloud::{Cloud, post, put};
 
 const PLAN: &str = r#"
 variable "weight" { default = 1 }
-variable "members" { default = 4 }
+variable "members" { default = 3 }
+variable "name" { default = "api" }
 
 resource "openstack_networking_network_v2" "lan" {
   name = "lan"
@@ -14,15 +15,17 @@ resource "openstack_networking_subnet_v2" "lan" {
   cidr       = "10.30.0.0/24"
 }
 resource "openstack_lb_loadbalancer_v2" "api" {
-  name          = "api"
+  name          = var.name
   vip_subnet_id = openstack_networking_subnet_v2.lan.id
 }
 resource "openstack_lb_listener_v2" "api" {
   loadbalancer_id = openstack_lb_loadbalancer_v2.api.id
+  name            = var.name
   protocol        = "TCP"
   protocol_port   = 6443
 }
 resource "openstack_lb_pool_v2" "api" {
+  name        = var.name
   listener_id = openstack_lb_listener_v2.api.id
   protocol    = "TCP"
   lb_method   = "ROUND_ROBIN"
@@ -35,6 +38,7 @@ resource "openstack_lb_member_v2" "m" {
   weight        = var.weight
 }
 resource "openstack_lb_monitor_v2" "api" {
+  name        = var.name
   pool_id     = openstack_lb_pool_v2.api.id
   type        = "TCP"
   delay       = 5
@@ -66,40 +70,58 @@ resource "openstack_lb_members_v2" "other" {
 #[test]
 fn load_balancers_live_and_go() {
     let cloud = Cloud::new("balancing", PLAN);
-    cloud.apply(&[]);
-    cloud.settled(&[]);
+    cloud.killed_at(&[
+        post("/lbaas/loadbalancers", 1),
+        post("/lbaas/listeners", 1),
+        post("/lbaas/pools", 2),
+        post("/members", 3),
+        post("/lbaas/healthmonitors", 1),
+        put("/members"),
+    ]);
     let pool = cloud.id("openstack_lb_pool_v2.api");
     let members = cloud.openstack(&["loadbalancer", "member", "list", &pool]);
-    assert_eq!(members.as_array().unwrap().len(), 4);
+    assert_eq!(members.as_array().unwrap().len(), 3);
 
     // Changes side by side wait for their turn.
-    let changed = cloud.apply(&["-var=weight=3"]);
-    assert_eq!(Cloud::done(&changed).len(), 5, "{:?}", Cloud::done(&changed));
-    cloud.settled(&["-var=weight=3"]);
-    let less = cloud.apply(&["-var=members=2"]);
-    assert_eq!(Cloud::done(&less).iter().filter(|d| d.starts_with("delete")).count(), 2);
+    let vars = ["-var=weight=3", "-var=name=other", "-var=members=2"];
+    let changed = cloud.apply(&vars);
+    assert_eq!(
+        Cloud::done(&changed),
+        [
+            "delete openstack_lb_member_v2.m[2]",
+            "update openstack_lb_listener_v2.api",
+            "update openstack_lb_loadbalancer_v2.api",
+            "update openstack_lb_member_v2.m[0]",
+            "update openstack_lb_member_v2.m[1]",
+            "update openstack_lb_members_v2.other",
+            "update openstack_lb_monitor_v2.api",
+            "update openstack_lb_pool_v2.api",
+        ]
+    );
+    cloud.settled(&vars);
 
-    let all = ["-var=members=2"];
-    for ty in ["loadbalancer", "listener", "pool", "monitor"] {
-        let addr = format!("openstack_lb_{ty}_v2.api");
-        let id = cloud.id(&addr);
-        cloud.expect(0, &["state", "rm", &addr]);
-        cloud.expect(0, &["import", &addr, &id]);
-        cloud.settled(&all);
-    }
-    let member = "openstack_lb_member_v2.m[0]";
-    let id = format!("{pool}/{}", cloud.id(member));
-    cloud.expect(0, &["state", "rm", member]);
-    cloud.expect(0, &["import", member, &id]);
-    cloud.settled(&all);
+    let all = [
+        "openstack_lb_loadbalancer_v2.api",
+        "openstack_lb_listener_v2.api",
+        "openstack_lb_pool_v2.api",
+        "openstack_lb_pool_v2.other",
+        "openstack_lb_monitor_v2.api",
+        "openstack_lb_members_v2.other",
+        "openstack_lb_member_v2.m[0]",
+        "openstack_lb_member_v2.m[1]",
+    ];
+    cloud.replaces(&vars, &all[..1], &all);
 
-    // With the balancer goes all that is below it, whoever deletes it.
-    let balancer = cloud.id("openstack_lb_loadbalancer_v2.api");
-    cloud.touch(&["loadbalancer", "delete", "--cascade", "--wait", &balancer]);
-    // The bed's Octavia leaves the port of the address behind.
-    for port in cloud.openstack(&["port", "list"]).as_array().unwrap() {
-        cloud.touch(&["port", "delete", port["ID"].as_str().unwrap()]);
-    }
-    cloud.expect(0, &["destroy", "-auto-approve", "-refresh=false"]);
-    assert_eq!(cloud.openstack(&["network", "list", "--internal"]).as_array().unwrap().len(), 0);
+    let member = format!("{}/{}", cloud.id(all[2]), cloud.id(all[6]));
+    let mut imports = all[..6].iter().map(|addr| (*addr, None)).collect::<Vec<_>>();
+    imports.push((all[6], Some(member)));
+    cloud.imports(&vars, &imports);
+
+    // The balancers first, for what the bed leaves of them holds the subnet.
+    let balancers = [&vars[..], &["-target=openstack_lb_loadbalancer_v2.api"]].concat();
+    cloud.destroy_twice(&balancers);
+    cloud.nothing_left(["loadbalancer list", "loadbalancer pool list", "loadbalancer listener list"]);
+    cloud.sweep_addresses();
+    cloud.expect(0, &["destroy", "-auto-approve"]);
+    cloud.nothing_left(["port list", "network list --internal"]);
 }

@@ -1,6 +1,7 @@
 //! Key pairs, server groups, servers; the seed's snippet.
 
-use super::cloud::Cloud;
+use super::cloud::{Cloud, post};
+use crate::sandbox::flat;
 
 /// Ports as the seed writes them, word for word, and machines on them.
 const PLAN: &str = r##"
@@ -94,47 +95,62 @@ output "ids" { value = openstack_networking_port_v2.k8s_port[*].id }
 fn machines_live_and_go() {
     let cloud = Cloud::new("machines", PLAN);
     cloud.sandbox.write("ports/main.tf", PORTS);
-    cloud.apply(&[]);
-    cloud.settled(&[]);
+    cloud.killed_at(&[
+        post("/v2.1/os-keypairs", 1),
+        post("/v2.1/os-server-groups", 1),
+        post("/v2.0/ports", 2),
+        post("/v2.1/servers", 2),
+    ]);
     let first = cloud.object("openstack_compute_instance_v2.n[0]");
     let server = cloud.openstack(&["server", "show", first["id"].as_str().unwrap()]);
     assert!(server["addresses"].to_string().contains(first["access_ip_v4"].as_str().unwrap()), "{server}");
     assert_eq!(first["network"][0]["name"], "lan");
     assert_eq!(first["all_metadata"], serde_json::json!({ "role": "node" }), "the key is not theirs to see");
+    let [ports] = cloud.lists(["port list --long"]);
+    assert_eq!(ports.len(), 2);
 
-    // In place: metadata, power.
-    let changed = cloud.apply(&["-var=role=worker", "-var=power=shutoff"]);
-    assert_eq!(Cloud::done(&changed).len(), 2);
+    // In place: metadata, power. (Key pairs and server groups can't be changed.)
     let off = ["-var=role=worker", "-var=power=shutoff"];
+    assert_eq!(
+        Cloud::done(&cloud.apply(&off)),
+        ["update openstack_compute_instance_v2.n[0]", "update openstack_compute_instance_v2.n[1]",]
+    );
     cloud.settled(&off);
     let server = cloud.openstack(&["server", "show", first["id"].as_str().unwrap()]);
     assert_eq!(
         (server["status"].as_str(), server["properties"]["role"].as_str()),
         (Some("SHUTOFF"), Some("worker"))
     );
-    cloud.apply(&[]);
 
-    // Anew, on the same port; and one more.
-    let replaced = cloud.apply(&["-var=user_data=#cloud-config\n#2\n", "-var=nodes_count=3"]);
-    assert_eq!(Cloud::done(&replaced).len(), 6, "{:?}", Cloud::done(&replaced));
-    cloud.apply(&[]);
-    cloud.settled(&[]);
+    // Anew, on the same ports, and one more; then with another group and key.
+    let more = ["-var=user_data=#cloud-config\n#2\n", "-var=nodes_count=3"];
+    let replaced = Cloud::done(&cloud.apply(&more));
+    assert_eq!(
+        replaced.iter().filter(|d| d.contains("openstack_compute_instance_v2")).count(),
+        5,
+        "{replaced:?}"
+    );
+    assert_eq!(replaced.len(), 6, "{replaced:?}");
+    let all = [
+        "openstack_compute_keypair_v2.k",
+        "openstack_compute_servergroup_v2.g",
+        "openstack_compute_instance_v2.n[0]",
+        "openstack_compute_instance_v2.n[1]",
+        "openstack_compute_instance_v2.n[2]",
+    ];
+    cloud.replaces(&more, &all[..2], &all);
 
-    for addr in ["openstack_compute_instance_v2.n[1]", "openstack_compute_servergroup_v2.g"] {
-        let id = cloud.id(addr);
-        cloud.expect(0, &["state", "rm", addr]);
-        cloud.expect(0, &["import", addr, &id]);
-    }
     // Nova tells nobody what user data and hints a server was made with: the block is believed.
-    cloud.settled(&[]);
+    cloud.imports(&more, &[(all[0], None), (all[1], None), (all[3], None)]);
 
-    let gone = cloud.id("openstack_compute_instance_v2.n[1]");
-    cloud.touch(&["server", "delete", "--wait", &gone]);
-    cloud.expect(0, &["destroy", "-auto-approve", "-refresh=false"]);
-    for what in ["server", "port", "keypair"] {
-        let left = cloud.openstack(&[what, "list"]);
-        assert_eq!(left.as_array().unwrap().len(), 0, "{what}: {left}");
-    }
+    cloud.destroy_twice(&more);
+    cloud.nothing_left([
+        "server list",
+        "port list",
+        "keypair list",
+        "server group list",
+        "network list --internal",
+    ]);
 }
 
 #[test]
@@ -147,9 +163,8 @@ resource "openstack_compute_servergroup_v2" "g" {
   name     = "apart"
   policies = ["anti-affinity"]
 }
-resource "openstack_compute_instance_v2" "n" {
-  count        = 2
-  name         = "apart-${count.index}"
+resource "openstack_compute_instance_v2" "first" {
+  name         = "apart"
   image_id     = data.openstack_images_image_v2.tiny.id
   flavor_name  = "m1.tiny"
   network_mode = "none"
@@ -157,12 +172,22 @@ resource "openstack_compute_instance_v2" "n" {
     group = openstack_compute_servergroup_v2.g.id
   }
 }
+resource "openstack_compute_instance_v2" "second" {
+  name         = "apart"
+  image_id     = data.openstack_images_image_v2.tiny.id
+  flavor_name  = "m1.tiny"
+  network_mode = "none"
+  scheduler_hints {
+    group = openstack_compute_servergroup_v2.g.id
+  }
+  depends_on = [openstack_compute_instance_v2.first]
+}
 "#;
     let cloud = Cloud::new("fails", plan);
     // The bed has one host.
     let failed = cloud.expect(1, &["apply", "-auto-approve"]);
-    assert!(failed.stderr.contains("No valid host was found"), "{}", failed.stderr);
-    assert!(failed.stderr.contains("no host has room"), "{}", failed.stderr);
+    let said = flat(&failed.stderr);
+    assert!(said.contains("No valid host was found") && said.contains("no host has room"), "{said}");
     cloud.expect(0, &["destroy", "-auto-approve"]);
-    assert_eq!(cloud.openstack(&["server", "list"]).as_array().unwrap().len(), 0);
+    cloud.nothing_left(["server list", "server group list"]);
 }
