@@ -14,15 +14,15 @@ use crate::client::Refused;
 use crate::roll::pause;
 use crate::thing::{Ctx, Object, text};
 
-/// After this long nothing comes of a request that nobody waits for.
+/// After this long nothing comes of a request that nobody waits for any more.
 const LATE: Duration = Duration::from_secs(20);
 
 /// How far a creation has come.
 pub(crate) enum Begun {
     /// Nothing was asked for.
     No,
-    /// It was asked for, so long ago; `answered` where the answer was a refusal.
-    Asked { since: Duration, answered: bool },
+    /// It was asked for; for so long it may still come to be.
+    Asked { patience: Duration },
     /// It exists, with this id.
     Made(String),
 }
@@ -37,7 +37,9 @@ pub(crate) fn begun(ctx: &Ctx) -> Begun {
         Some(Json::String(note)) => {
             let (what, when) = note.split_once(' ').unwrap_or((&note, "0"));
             let since = now().saturating_sub(Duration::from_secs(when.parse().unwrap_or(0)));
-            Begun::Asked { since, answered: what == "refused" }
+            // Who asked may have waited for the answer as long as one waits, and been killed then.
+            let over = what == "refused" || since >= grappe_http::Options::default().read + LATE;
+            Begun::Asked { patience: if over { Duration::ZERO } else { LATE } }
         }
         Some(Json::Object(object)) => made(&object),
         _ => Begun::No,
@@ -45,8 +47,7 @@ pub(crate) fn begun(ctx: &Ctx) -> Begun {
 }
 
 fn made(object: &Object) -> Begun {
-    text(object, "id")
-        .map_or(Begun::Asked { since: Duration::ZERO, answered: false }, |id| Begun::Made(id.to_owned()))
+    text(object, "id").map_or(Begun::Asked { patience: LATE }, |id| Begun::Made(id.to_owned()))
 }
 
 /// Asks for an object, with a note of it in the journal before, and one after where nothing comes of it.
@@ -65,7 +66,7 @@ pub(crate) async fn ask<T>(
 /// Looks for what was asked for, as long as it may still come to be.
 pub(crate) async fn look<F>(
     ctx: &Ctx,
-    (since, answered): (Duration, bool),
+    patience: Duration,
     find: impl Fn() -> F,
 ) -> Result<Option<Json>, Fault>
 where
@@ -74,7 +75,7 @@ where
     let begun = tokio::time::Instant::now();
     loop {
         let found = find().await?;
-        if found.is_some() || answered || ctx.only_looks() || since + begun.elapsed() >= LATE {
+        if found.is_some() || ctx.only_looks() || begun.elapsed() >= patience {
             return Ok(found);
         }
         ctx.progress("looking for what an earlier run asked for");

@@ -44,8 +44,8 @@ async fn marked(ctx: &Ctx, args: &Object) -> Result<Option<Json>, Fault> {
     match begun(ctx) {
         Begun::No => Ok(None),
         Begun::Made(id) => show(ctx.client(), args, &id).await,
-        Begun::Asked { since, answered } => {
-            look(ctx, (since, answered), || async {
+        Begun::Asked { patience } => {
+            look(ctx, patience, || async {
                 let list = call(Method::GET, args, "images".into()).query("tag", mark(ctx.key()));
                 Ok(ctx.client().list(list, "images").await?.into_iter().next())
             })

@@ -36,8 +36,10 @@ fn failed(server: &Json, doing: &str) -> Fault {
         Some(details) => fault.details(details),
         None => fault,
     };
-    // The second where others took the place meanwhile.
-    if why.contains("No valid host") || why.contains("Exhausted all hosts") {
+    if why.contains("Exhausted all hosts") {
+        return fault.hint("each host that was tried failed: nova-compute's log there says why; members of an anti-affinity group that start at once take each other's place");
+    }
+    if why.contains("No valid host") {
         return fault.hint("no host has room for this flavor, or none that the server group, the availability zone and the hints allow");
     }
     fault
@@ -86,7 +88,7 @@ async fn marked(ctx: &Ctx, args: &Object) -> Result<Option<Json>, Fault> {
             let found = server(ctx.client(), text(args, "region"), &id).await?;
             Ok(found.filter(|s| of(s, "status") != Some("DELETED")))
         }
-        Begun::Asked { since, answered } => look(ctx, (since, answered), || carrier(ctx, args)).await,
+        Begun::Asked { patience } => look(ctx, patience, || carrier(ctx, args)).await,
     }
 }
 

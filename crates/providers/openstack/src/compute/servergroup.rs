@@ -93,7 +93,7 @@ async fn left(ctx: &Context<Client>, args: &Args) -> Result<Option<Json>, Fault>
     let before = begun.before.unwrap_or_default();
     let policy = args.policies.first().map(String::as_str);
     // It was asked for a moment ago, or an hour: nobody knows.
-    crate::asking::look(ctx, (Duration::from_secs(14), false), || async {
+    crate::asking::look(ctx, Duration::from_secs(6), || async {
         let mut all = named(ctx.client(), args).await?;
         all.retain(|group| {
             !before.iter().any(|id| of(group, "id") == Some(id)) && of(group, "policy") == policy

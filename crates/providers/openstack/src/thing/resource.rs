@@ -64,9 +64,7 @@ impl<K: Kind> Thing<K> {
         match begun(ctx) {
             Begun::No => Ok(None),
             Begun::Made(id) => self.show(ctx.client(), args, &id).await,
-            Begun::Asked { since, answered } => {
-                look(ctx, (since, answered), || self.carrier(ctx, args)).await
-            }
+            Begun::Asked { patience } => look(ctx, patience, || self.carrier(ctx, args)).await,
         }
     }
 
