@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::unify::{may_convert, unify};
 use crate::{Kind, ObjectType, Path, Range, Step, Type, Unknown, Value};
 
 /// A value that does not fit a type: where inside it, and why.
@@ -76,11 +77,11 @@ fn convert_at(value: &Value, target: &Type, path: &mut Vec<Step>) -> Result<Valu
             Value::set(own.clone(), [])
         }
         (Kind::List(_, items) | Kind::Set(_, items) | Kind::Tuple(items), Type::List(element)) => {
-            let (ty, items) = convert_items(items, element, path)?;
+            let (ty, items) = convert_items(value, items, target, element, path)?;
             Value::list(ty, items)
         }
         (Kind::List(_, items) | Kind::Set(_, items) | Kind::Tuple(items), Type::Set(element)) => {
-            let (ty, items) = convert_items(items, element, path)?;
+            let (ty, items) = convert_items(value, items, target, element, path)?;
             Value::set(ty, items)
         }
         (Kind::Map(own, entries), Type::Map(element)) if entries.is_empty() && **element == Type::Any => {
@@ -99,18 +100,18 @@ fn convert_at(value: &Value, target: &Type, path: &mut Vec<Step>) -> Result<Valu
             Value::tuple(out)
         }
         (Kind::Map(_, entries) | Kind::Object(entries), Type::Map(element)) => {
-            let mut out = BTreeMap::new();
+            let Some(element) = one_type(element, entries.values()) else {
+                return refuse(path, "all map elements must have the same type".into());
+            };
+            let mut out = Vec::with_capacity(entries.len());
             for (key, item) in entries.iter() {
                 path.push(Step::Key(key.clone()));
-                out.insert(key.clone(), convert_at(item, element, path)?);
+                out.push(convert_at(item, &element, path)?);
                 path.pop();
             }
-            if **element == Type::Any && unify(out.values().map(Value::ty)).is_none() {
-                return refuse(path, "all map elements must have the same type".into());
-            }
-            let ty = settle(element, out.values());
-            let out = reconvert(&ty, element, out);
-            Kind::Map(ty, Arc::new(out)).into()
+            let again = matches!(element, Type::List(_) | Type::Set(_) | Type::Map(_) | Type::Object(_));
+            let (ty, out) = alike(target, &element, out, again, path)?;
+            Value::map(ty, entries.keys().cloned().zip(out))
         }
         (Kind::Map(_, entries) | Kind::Object(entries), Type::Object(object)) => {
             convert_object(entries, object, path)?
@@ -166,171 +167,70 @@ fn convert_object(
 
 /// Converts the elements of a sequence; where the target's element is `any`, to the one type that fits them all.
 fn convert_items(
+    value: &Value,
     items: &[Value],
+    target: &Type,
     element: &Type,
     path: &mut Vec<Step>,
 ) -> Result<(Type, Vec<Value>), ConvertError> {
-    let target = if element.has_any() {
-        match unify(items.iter().map(Value::ty)) {
-            Some(ty) if *element == Type::Any => ty,
-            Some(_) => element.clone(),
-            None if *element == Type::Any => {
-                return Err(ConvertError {
-                    path: Path(path.clone()),
-                    message: "all list elements must have the same type".into(),
-                });
-            }
-            None => element.clone(),
-        }
-    } else {
-        element.clone()
+    let tuple = matches!(value.kind(), Kind::Tuple(_));
+    let one = one_type(element, items.iter());
+    // Of no type at all are only nulls and what is not known.
+    let one = one.filter(|ty| !tuple || *ty != Type::Any || items.iter().all(|i| i.ty() == Type::Any));
+    let Some(one) = one else {
+        return Err(ConvertError {
+            path: Path(path.clone()),
+            message: "all list elements must have the same type".into(),
+        });
     };
     let mut out = Vec::with_capacity(items.len());
     for (i, item) in items.iter().enumerate() {
         path.push(Step::Index(i));
-        out.push(convert_at(item, &target, path)?);
+        out.push(convert_at(item, &one, path)?);
         path.pop();
     }
-    let ty = settle(&target, out.iter());
-    Ok((ty, out))
+    alike(target, &one, out, tuple && matches!(target, Type::List(_)), path)
 }
 
-/// The element type that is stored: the declared one, or what the elements turned out to be where it was open.
-fn settle<'a>(declared: &Type, items: impl Iterator<Item = &'a Value>) -> Type {
-    if declared.has_any() {
-        unify(items.map(Value::ty)).unwrap_or_else(|| declared.clone())
-    } else {
-        declared.clone()
-    }
+/// The type that all of these are to become: where `any` is wanted, the one that they have in common.
+fn one_type<'a>(wanted: &Type, items: impl Iterator<Item = &'a Value>) -> Option<Type> {
+    if *wanted == Type::Any { unify(items.map(Value::ty)) } else { Some(wanted.clone()) }
 }
 
-fn reconvert(ty: &Type, declared: &Type, entries: BTreeMap<Arc<str>, Value>) -> BTreeMap<Arc<str>, Value> {
-    if !declared.has_any() {
-        return entries;
+/// What was converted to a type with `any` in it may have come out as several types. Where `again` says so, these are brought together once more
+/// (Terraform does it for some collections only); those that then differ make no collection.
+fn alike(
+    target: &Type,
+    element: &Type,
+    mut items: Vec<Value>,
+    again: bool,
+    path: &[Step],
+) -> Result<(Type, Vec<Value>), ConvertError> {
+    if !element.has_any() {
+        return Ok((element.clone(), items));
     }
-    entries.into_iter().map(|(k, v)| (k, convert(&v, ty).unwrap_or(v))).collect()
+    if again && let Some(ty) = unify(items.iter().map(Value::ty)) {
+        for item in &mut items {
+            *item = convert(item, &ty)?;
+        }
+    }
+    let mut types = items.iter().map(Value::ty).filter(|ty| *ty != Type::Any);
+    let Some(ty) = types.next() else { return Ok((element.clone(), items)) };
+    if types.any(|other| other != ty) {
+        let message = match target {
+            Type::Map(_) => "attribute types must all match for conversion to map",
+            Type::Set(_) => "element types must all match for conversion to set",
+            _ => "element types must all match for conversion to list",
+        };
+        return Err(ConvertError { path: Path(path.to_vec()), message: message.into() });
+    }
+    // Nulls that have no type get that of the others.
+    let items = items.iter().map(|item| convert(item, &ty)).collect::<Result<_, _>>()?;
+    Ok((ty, items))
 }
 
 fn required(target: &Type) -> String {
     format!("{} required", target.friendly())
-}
-
-/// Whether a value of type `from` could convert to `to`, for some value of it.
-fn may_convert(from: &Type, to: &Type) -> bool {
-    match (from, to) {
-        (Type::Any, _) | (_, Type::Any) => true,
-        (Type::Bool, Type::Number) | (Type::Number, Type::Bool) => false,
-        (a, b) if a.is_primitive() && b.is_primitive() => true,
-        (Type::List(a) | Type::Set(a), Type::List(b) | Type::Set(b)) | (Type::Map(a), Type::Map(b)) => {
-            may_convert(a, b)
-        }
-        (Type::Tuple(items), Type::List(b) | Type::Set(b)) => items.iter().all(|a| may_convert(a, b)),
-        (Type::List(a) | Type::Set(a), Type::Tuple(items)) => items.iter().all(|b| may_convert(a, b)),
-        (Type::Tuple(a), Type::Tuple(b)) => {
-            a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| may_convert(a, b))
-        }
-        (Type::Object(a), Type::Map(b)) => a.attributes.values().all(|a| may_convert(a, b)),
-        (Type::Map(a), Type::Object(b)) => b.attributes.values().all(|b| may_convert(a, b)),
-        (Type::Object(a), Type::Object(b)) => {
-            b.attributes.iter().all(|(name, want)| match a.attributes.get(name) {
-                Some(have) => may_convert(have, want),
-                None => b.optional.contains(name),
-            })
-        }
-        _ => false,
-    }
-}
-
-/// The one type that all of these convert to, as a conditional or a list literal needs it: `None` where there is none.
-pub fn unify(types: impl IntoIterator<Item = Type>) -> Option<Type> {
-    // What is open takes any type.
-    let types: Vec<Type> = types.into_iter().filter(|ty| *ty != Type::Any).collect();
-    let Some(first) = types.first() else { return Some(Type::Any) };
-    if types.iter().all(|ty| ty == first) {
-        return Some(first.clone());
-    }
-    if types.iter().all(Type::is_primitive) {
-        return types.contains(&Type::String).then_some(Type::String);
-    }
-    if types.iter().all(|ty| matches!(ty, Type::List(_) | Type::Set(_) | Type::Tuple(_))) {
-        return unify_sequences(&types);
-    }
-    if types.iter().all(|ty| matches!(ty, Type::Map(_) | Type::Object(_))) {
-        return unify_maps(&types);
-    }
-    None
-}
-
-/// Tuples of one length stay a tuple; with others they become lists, or sets where there is no list.
-fn unify_sequences(types: &[Type]) -> Option<Type> {
-    let tuples: Option<Vec<&Arc<[Type]>>> = types
-        .iter()
-        .map(|ty| match ty {
-            Type::Tuple(items) => Some(items),
-            _ => None,
-        })
-        .collect();
-    if let Some(tuples) = tuples
-        && tuples.iter().all(|items| items.len() == tuples[0].len())
-    {
-        let items: Option<Vec<Type>> =
-            (0..tuples[0].len()).map(|i| unify(tuples.iter().map(|items| items[i].clone()))).collect();
-        return items.map(Type::tuple);
-    }
-    let list = types.iter().any(|ty| matches!(ty, Type::List(_)));
-    if !list && types.iter().any(|ty| matches!(ty, Type::Tuple(_))) {
-        // Of sets and tuples, the set that all can become.
-        let mut sets = types.iter().filter(|ty| matches!(ty, Type::Set(_)));
-        if let Some(set) = sets.find(|set| types.iter().all(|ty| may_convert(ty, set))) {
-            return Some(set.clone());
-        }
-        if types.iter().any(|ty| matches!(ty, Type::Set(_))) {
-            return None;
-        }
-    }
-    let element = unify(types.iter().flat_map(|ty| {
-        match ty {
-            Type::List(element) | Type::Set(element) => std::slice::from_ref(&**element),
-            Type::Tuple(items) => items,
-            _ => &[],
-        }
-        .iter()
-        .cloned()
-    }))?;
-    let sets_only = types.iter().any(|ty| matches!(ty, Type::Set(_))) && !list;
-    Some(if sets_only { Type::set(element) } else { Type::list(element) })
-}
-
-/// Objects of the same attributes stay an object; others become a map.
-fn unify_maps(types: &[Type]) -> Option<Type> {
-    let objects: Option<Vec<&Arc<ObjectType>>> = types
-        .iter()
-        .map(|ty| match ty {
-            Type::Object(object) => Some(object),
-            _ => None,
-        })
-        .collect();
-    if let Some(objects) = objects
-        && objects.iter().all(|object| object.attributes.keys().eq(objects[0].attributes.keys()))
-    {
-        let attributes: Option<Vec<(Arc<str>, Type)>> = objects[0]
-            .attributes
-            .keys()
-            .map(|name| {
-                unify(objects.iter().map(|o| o.attributes[name].clone())).map(|ty| (name.clone(), ty))
-            })
-            .collect();
-        return attributes.map(Type::object);
-    }
-    let mut all = Vec::new();
-    for ty in types {
-        match ty {
-            Type::Map(element) => all.push((**element).clone()),
-            Type::Object(object) => all.extend(object.attributes.values().cloned()),
-            _ => {}
-        }
-    }
-    unify(all).map(Type::map)
 }
 
 #[cfg(test)]

@@ -14,12 +14,14 @@ mod number;
 mod path;
 mod schema;
 mod types;
+mod unify;
 mod value;
 pub mod wire;
 
-pub use convert::{ConvertError, convert, unify};
+pub use convert::{ConvertError, convert};
 pub use number::Number;
 pub use path::{Path, Step};
 pub use schema::{Attribute, Block, Nesting, OnChange, Presence, Schema};
 pub use types::{ObjectType, Type};
+pub use unify::unify;
 pub use value::{Bound, Kind, Marks, Range, Unknown, Value};

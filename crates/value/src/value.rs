@@ -253,7 +253,7 @@ impl Value {
         Kind::List(element, items.into_iter().collect()).into()
     }
 
-    /// A set: sorts, drops duplicates, and gathers the elements' marks on the set (a set can't hide which element is marked).
+    /// A set: sorts (what is not known, then null, stands last), drops duplicates, and gathers the elements' marks on the set (a set can't hide which element is marked).
     pub fn set(element: Type, items: impl IntoIterator<Item = Value>) -> Self {
         let mut marks = Marks::NONE;
         let mut items: Vec<Value> = items
@@ -265,12 +265,12 @@ impl Value {
             })
             .collect();
         if element.is_primitive() || items.iter().all(|i| i.children().next().is_none()) {
-            // Nulls stand last, but for what is not known.
-            items.sort_by(|a, b| (a.is_unknown(), a.is_null(), a).cmp(&(b.is_unknown(), b.is_null(), b)));
+            items.sort_by(|a, b| (a.is_null(), a.is_unknown(), a).cmp(&(b.is_null(), b.is_unknown(), b)));
         } else {
-            items.sort_by_cached_key(Value::set_key);
+            items.sort_by_cached_key(|item| (item.is_null(), item.is_unknown(), item.set_key()));
         }
-        items.dedup();
+        // What is not known may turn out to be different things.
+        items.dedup_by(|a, b| a == b && a.is_wholly_known());
         Value { kind: Kind::Set(element, items.into()), marks }
     }
 
@@ -289,7 +289,7 @@ impl Value {
             Kind::Null(_) => "~".into(),
             Kind::Unknown(_) => "?".into(),
             Kind::Bool(b) => if *b { "T" } else { "F" }.into(),
-            Kind::Number(n) => n.to_string(),
+            Kind::Number(n) => ten_digits(n.to_f64()),
             Kind::String(s) => format!("{s:?}"),
             Kind::List(_, items) | Kind::Set(_, items) => {
                 all('[', &mut items.iter().map(Value::set_key), ']')
@@ -602,6 +602,22 @@ impl fmt::Debug for Value {
             Kind::Map(_, entries) | Kind::Object(entries) => f.debug_map().entries(entries.iter()).finish(),
         }
     }
+}
+
+/// A number with ten digits at most, as Go's `%.10g` writes it.
+fn ten_digits(number: f64) -> String {
+    let scientific = format!("{number:.9e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let trimmed = |text: &str| -> String {
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text.into() }
+    };
+    if (-4..10).contains(&exponent) {
+        let places = usize::try_from(9 - exponent).unwrap_or(0);
+        return trimmed(&format!("{number:.places$}"));
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", trimmed(digits), exponent.abs())
 }
 
 #[cfg(test)]

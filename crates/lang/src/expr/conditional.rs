@@ -1,35 +1,41 @@
 //! `condition ? a : b`: only the branch taken is evaluated, so that only what it needs is read.
 //!
-//! The result has the type that both branches fit, as in Terraform: `true ? 1 : "a"` is `"1"`. The type of the branch not taken is found without
-//! reading resources (their schemas tell), modules or locals; where that can't be, the value stays as it is.
+//! The result has the type that both branches fit, as in Terraform: `true ? 1 : "a"` is `"1"`. The type of the branch not taken is found by evaluating
+//! a sketch of it, which reads no resources (their schemas tell), modules or locals; where that can't be, the value stays as it is.
 
 use grappe_diag::{Diagnostic, Span};
-use grappe_value::{Marks, Type, Value, convert, unify};
+use grappe_value::{Type, Value, convert, unify};
 
 use super::eval::Outcome;
 use super::refine::{either, settled};
-use super::{Binary, Eval, Node, NodeKind, Ref, Step, Unary, traverse};
-use crate::{Subject, functions};
+use super::{Eval, Node};
 
 impl Eval<'_> {
     pub(super) fn conditional(&mut self, parts: &[Node; 3], span: Span) -> Outcome {
         let [condition, yes, no] = parts;
         let (test, marks) = self.node(condition)?.unmark();
-        let bad =
-            |summary: &str, detail: String| Diagnostic::error(summary).detail(detail).span(condition.span);
-        if test.is_null() {
-            return Err(bad(
-                "Null condition",
-                "The condition value is null. Conditions must either be true or false.".into(),
-            )
-            .into());
-        }
-        let test = convert(&test, &Type::Bool).map_err(|_| {
-            bad("Incorrect condition type", "The condition expression must be of type bool.".into())
-        })?;
+        let test = match convert(&test, &Type::Bool) {
+            Ok(test) if !test.is_null() => test,
+            // The type is what it is.
+            _ if self.sketch.is_some() => self.fallen(),
+            made => {
+                let (summary, detail) = match made {
+                    Ok(_) => (
+                        "Null condition",
+                        "The condition value is null. Conditions must either be true or false.",
+                    ),
+                    Err(_) => ("Incorrect condition type", "The condition expression must be of type bool."),
+                };
+                return Err(Diagnostic::error(summary).detail(detail).span(condition.span).into());
+            }
+        };
         let Some(taken) = test.as_bool() else {
             // What is wrong in a branch is wrong only if that is taken.
-            let mut branch = |node: &Node| self.node(node).unwrap_or_else(|_| Value::unknown(Type::Any));
+            let mut branch = |node: &Node| {
+                let value = self.node(node).ok();
+                let sketch = |eval: &mut Self| eval.type_of(node).map(|(ty, ..)| Value::unknown(ty));
+                value.or_else(|| sketch(self)).unwrap_or_else(|| Value::unknown(Type::Any))
+            };
             let (yes, no) = (branch(yes), branch(no));
             let marks = marks.union(yes.marks()).union(no.marks());
             let ty = common(&yes, &no.ty(), yes.is_null(), no.is_null(), true, span)?;
@@ -57,75 +63,18 @@ impl Eval<'_> {
         let marks = marks.union(other_marks);
         let ty = common(&value, &other_ty, value.is_null(), other_null, taken, span)?;
         let value = match ty {
-            Some(ty) => convert(&value, &ty).unwrap_or(value),
+            Some(ty) => match convert(&value, &ty) {
+                Ok(value) => value,
+                Err(_) if self.sketch.is_some() => Value::unknown(ty),
+                Err(error) => {
+                    let detail = format!("The {taken} result value has the wrong type: {error}.");
+                    let wrong = Diagnostic::error("Inconsistent conditional result types").detail(detail);
+                    return Err(wrong.span(chosen.span).into());
+                }
+            },
             None => value,
         };
         Ok(value.with_marks(marks))
-    }
-
-    /// The type of a node that is not evaluated, whether it is a null, and its marks: `None` where it can't be told.
-    fn type_of(&mut self, node: &Node) -> Option<(Type, bool, Marks)> {
-        if let NodeKind::Ref(reference) = &node.kind
-            && let (Subject::Variable(name), []) = (&reference.subject, &*reference.steps)
-            && let Some(ty) = self.scope.variable_type(name).filter(|ty| !ty.has_any())
-        {
-            return Some((ty, false, Marks::NONE));
-        }
-        if let NodeKind::Ref(reference) = &node.kind
-            && let Subject::Resource { .. } = &reference.subject
-        {
-            return self.type_of_part(reference).map(|ty| (ty, false, Marks::NONE));
-        }
-        if !reads(node) {
-            // An error in a branch that is not taken is none.
-            return self.node(node).ok().map(|v| (v.ty(), v.is_null(), v.marks()));
-        }
-        let ty = match &node.kind {
-            NodeKind::Template(_) => Type::String,
-            NodeKind::Unary(Unary::Not, _) => Type::Bool,
-            NodeKind::Unary(Unary::Negate, _) => Type::Number,
-            NodeKind::Binary(_, rest) => match rest.last()?.0 {
-                Binary::Add | Binary::Subtract | Binary::Multiply | Binary::Divide | Binary::Remainder => {
-                    Type::Number
-                }
-                _ => Type::Bool,
-            },
-            NodeKind::Parens(inner) | NodeKind::Wrap(inner) => return self.type_of(inner),
-            NodeKind::Call(call) => functions::fixed_type(call.function?)?,
-            NodeKind::Tuple(items) => Type::tuple(
-                items.iter().map(|i| self.type_of(i).map(|(t, ..)| t)).collect::<Option<Vec<_>>>()?,
-            ),
-            NodeKind::Conditional(parts) => unify([self.type_of(&parts[1])?.0, self.type_of(&parts[2])?.0])?,
-            NodeKind::For(each) if each.join => Type::String,
-            _ => return None,
-        };
-        Some((ty, false, Marks::NONE))
-    }
-}
-
-impl Eval<'_> {
-    /// The type of a part of an object, by what its type is like: no object is read for that. `None` where it is open.
-    fn type_of_part(&self, reference: &Ref) -> Option<Type> {
-        let Subject::Resource { mode, ty, name } = &reference.subject else { return None };
-        let (ty, repeated) = self.scope.resource_type(*mode, ty, name)?;
-        let mut steps = &*reference.steps;
-        if repeated {
-            // Which of them does not matter.
-            let [Step::Index(..), rest @ ..] = steps else { return None };
-            steps = rest;
-        }
-        let mut value = Value::unknown_not_null(ty);
-        for step in steps {
-            value = match step {
-                Step::Attr(name, span) => traverse::get_attr(&value, name, *span).ok()?,
-                Step::Index(key, span) => {
-                    let key = key.literal().cloned().unwrap_or_else(|| Value::unknown(Type::Any));
-                    traverse::get_index(&value, &key, *span).ok()?
-                }
-                Step::Splat(..) => return None,
-            };
-        }
-        Some(value.ty()).filter(|ty| !ty.has_any())
     }
 }
 
@@ -156,48 +105,72 @@ fn common(
     match unify([own.clone(), other.clone()]) {
         Some(ty) => Ok(Some(ty)),
         None => {
-            let (yes, no) = if value_is_yes { (own, other.clone()) } else { (other.clone(), own) };
+            let (yes, no) = if value_is_yes { (&own, other) } else { (other, &own) };
             Err(Diagnostic::error("Inconsistent conditional result types")
                 .detail(format!(
-                    "The true and false result expressions must have consistent types. The 'true' value is {}, but the 'false' value is {}.",
-                    yes.friendly(),
-                    no.friendly()
+                    "The true and false result expressions must have consistent types. {}.",
+                    mismatch(yes, no)
                 ))
                 .span(span))
         }
     }
 }
 
-/// Whether evaluating the node may read an object, or a local whose value may need one.
-fn reads(node: &Node) -> bool {
-    let in_steps = |steps: &[Step]| steps_read(steps);
-    match &node.kind {
-        NodeKind::Literal(_) | NodeKind::Bound(_) | NodeKind::Name(_) => false,
-        NodeKind::Template(nodes) | NodeKind::Tuple(nodes) => nodes.iter().any(reads),
-        NodeKind::Wrap(inner) | NodeKind::Parens(inner) | NodeKind::Unary(_, inner) => reads(inner),
-        NodeKind::Object(items) => items.iter().any(|(k, v)| reads(k) || reads(v)),
-        NodeKind::Binary(first, rest) => reads(first) || rest.iter().any(|(_, n)| reads(n)),
-        NodeKind::Conditional(parts) => parts.iter().any(reads),
-        NodeKind::Call(call) => {
-            call.function.is_some_and(functions::reads_files) || call.args.iter().any(reads)
+/// Where two types part.
+fn mismatch(yes: &Type, no: &Type) -> String {
+    let absent = |name: &str, from: &str, other: &str| {
+        format!(
+            "The '{from}' value includes object attribute {name:?}, which is absent in the '{other}' value"
+        )
+    };
+    match (yes, no) {
+        (Type::Object(a), Type::Object(b)) => {
+            for (name, ty) in &a.attributes {
+                match b.attributes.get(name) {
+                    None => return absent(name, "true", "false"),
+                    Some(other) if other != ty => {
+                        return format!(
+                            "Type mismatch for object attribute {name:?}: {}",
+                            mismatch(ty, other)
+                        );
+                    }
+                    Some(_) => {}
+                }
+            }
+            if let Some(name) = b.attributes.keys().find(|name| !a.attributes.contains_key(*name)) {
+                return absent(name, "false", "true");
+            }
         }
-        NodeKind::For(each) => {
-            reads(&each.collection) || each.key.iter().chain([&each.value]).chain(&each.condition).any(reads)
+        (Type::Tuple(a), Type::Tuple(b)) if a.len() != b.len() => {
+            return format!(
+                "The 'true' tuple has length {}, but the 'false' tuple has length {}",
+                a.len(),
+                b.len()
+            );
         }
-        NodeKind::Traverse(base, steps) => reads(base) || in_steps(steps),
-        NodeKind::Ref(reference) => {
-            matches!(
-                reference.subject,
-                Subject::Resource { .. } | Subject::Module { .. } | Subject::Local(_) | Subject::SelfValue
-            ) || in_steps(&reference.steps)
+        (Type::Tuple(a), Type::Tuple(b)) => {
+            if let Some((i, (a, b))) = a.iter().zip(b.iter()).enumerate().find(|(_, (a, b))| a != b) {
+                return format!("Type mismatch for tuple element {i}: {}", mismatch(a, b));
+            }
         }
+        (Type::List(a), Type::List(b)) | (Type::Set(a), Type::Set(b)) | (Type::Map(a), Type::Map(b))
+            if matches!(
+                (&**a, &**b),
+                (Type::Object(_), Type::Object(_)) | (Type::Tuple(_), Type::Tuple(_))
+            ) =>
+        {
+            let noun = match yes {
+                Type::List(_) => "list",
+                Type::Set(_) => "set",
+                _ => "map",
+            };
+            return format!("Mismatched {noun} element types: {}", mismatch(a, b));
+        }
+        _ => {}
     }
-}
-
-fn steps_read(steps: &[Step]) -> bool {
-    steps.iter().any(|step| match step {
-        Step::Attr(..) => false,
-        Step::Index(node, _) => reads(node),
-        Step::Splat(each, _) => steps_read(each),
-    })
+    let (yes, no) = (yes.friendly(), no.friendly());
+    if yes == no {
+        return "At least one deeply-nested attribute or element is not compatible across both the 'true' and the 'false' value".into();
+    }
+    format!("The 'true' value is {yes}, but the 'false' value is {no}")
 }

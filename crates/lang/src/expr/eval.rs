@@ -9,6 +9,7 @@ use grappe_value::addr::InstanceKey;
 use grappe_value::{Kind, Marks, Type, Value, convert};
 
 use super::refine::beginning;
+use super::sketch::Sketch;
 use super::traverse;
 use super::{For, Node, NodeKind, Ref, Step};
 use crate::{Scope, Subject, functions};
@@ -21,6 +22,8 @@ pub(crate) struct Eval<'s> {
     bound: Vec<(Arc<str>, Value)>,
     /// What `for` expressions made so far.
     made: usize,
+    /// Set while only a type is wanted.
+    pub(crate) sketch: Option<Sketch>,
 }
 
 /// How many elements a value has in all, and 64 bytes of text for one each.
@@ -45,7 +48,7 @@ const MOST: usize = 2_000_000;
 
 impl<'s> Eval<'s> {
     pub(crate) fn new(scope: &'s dyn Scope) -> Self {
-        Eval { scope, bound: Vec::new(), made: 0 }
+        Eval { scope, bound: Vec::new(), made: 0, sketch: None }
     }
 
     /// Runs with one name more.
@@ -63,6 +66,10 @@ impl<'s> Eval<'s> {
 
     /// The value of a node.
     pub(crate) fn node(&mut self, node: &Node) -> Outcome {
+        if self.sketch.is_some() { self.sketched(node) } else { self.plainly(node) }
+    }
+
+    pub(super) fn plainly(&mut self, node: &Node) -> Outcome {
         match &node.kind {
             NodeKind::Literal(value) => Ok(value.clone()),
             NodeKind::Wrap(inner) | NodeKind::Parens(inner) => self.node(inner),
@@ -201,6 +208,15 @@ impl<'s> Eval<'s> {
                 ));
             }
         };
+        if let (Some(condition), true) = (&each.condition, pairs.is_empty()) {
+            // What is wrong with it whatever the elements are is wrong without any.
+            let bound = self.bound.len();
+            let names = each.key_name.iter().chain([&each.value_name]).cloned();
+            self.bound.extend(names.map(|name| (name, Value::unknown(Type::Any))));
+            let checked = self.included(condition);
+            self.bound.truncate(bound);
+            checked?;
+        }
         let mut results = ForResults { known: true, ..ForResults::default() };
         let mut diags = Diagnostics::new();
         for (key, value) in pairs {
@@ -234,6 +250,19 @@ impl<'s> Eval<'s> {
             .into())
     }
 
+    /// What the `if` of a `for` says, where that is known, and its marks.
+    fn included(&mut self, condition: &Node) -> Result<(Option<bool>, Marks), Diagnostics> {
+        let (value, marks) = self.node(condition)?.unmark();
+        let bad =
+            |detail: String| Diagnostic::error("Invalid 'for' condition").detail(detail).span(condition.span);
+        if value.is_null() {
+            return Err(bad("The value of the 'if' clause must not be null.".into()).into());
+        }
+        let value = convert(&value, &Type::Bool)
+            .map_err(|e| bad(format!("The 'if' clause value is invalid: {}.", e.message)))?;
+        Ok((value.as_bool(), marks))
+    }
+
     fn for_step(
         &mut self,
         each: &For,
@@ -241,17 +270,9 @@ impl<'s> Eval<'s> {
         marks: &mut Marks,
     ) -> Result<(), Diagnostics> {
         if let Some(condition) = &each.condition {
-            let (value, condition_marks) = self.node(condition)?.unmark();
+            let (value, condition_marks) = self.included(condition)?;
             *marks = marks.union(condition_marks);
-            let bad = |detail: String| {
-                Diagnostic::error("Invalid 'for' condition").detail(detail).span(condition.span)
-            };
-            if value.is_null() {
-                return Err(bad("The value of the 'if' clause must not be null.".into()).into());
-            }
-            let value = convert(&value, &Type::Bool)
-                .map_err(|e| bad(format!("The 'if' clause value is invalid: {}.", e.message)))?;
-            match value.as_bool() {
+            match value {
                 None => {
                     results.known = false;
                     return Ok(());
@@ -283,6 +304,10 @@ impl<'s> Eval<'s> {
                 entry.insert(value);
                 Ok(())
             }
+            Entry::Occupied(_) if self.sketch.is_some() => {
+                self.fallen();
+                Ok(())
+            }
             Entry::Occupied(entry) => Err(Diagnostic::error("Duplicate object key")
                 .detail(format!(
                     "Two different items produced the key \"{}\" in this 'for' expression. If duplicates are expected, use the ellipsis (...) after the value expression to enable grouping by key.",
@@ -295,6 +320,9 @@ impl<'s> Eval<'s> {
 
     /// A reference with all its steps. Where the first of them chooses an instance whose key is known, only that instance is asked for.
     fn reference(&mut self, reference: &Ref) -> Outcome {
+        if let Some(value) = self.sketch_of(reference) {
+            return Ok(value);
+        }
         let at = |d: Diagnostic| Diagnostics::from(d.or_span(reference.span));
         let scope = self.scope;
         let (value, taken) = match &reference.subject {
@@ -442,7 +470,11 @@ impl<'s> Eval<'s> {
         let mut diags = Diagnostics::new();
         let mut results = Vec::with_capacity(items.len());
         for item in items {
-            results.extend(diags.keep(self.steps(item.clone(), each)));
+            match self.steps(item.clone(), each) {
+                // Each for itself.
+                Err(_) if self.sketch.is_some() => results.push(self.fallen()),
+                made => results.extend(diags.keep(made)),
+            }
             if diags.has_errors() {
                 return Err(diags);
             }
@@ -457,7 +489,7 @@ impl<'s> Eval<'s> {
         }
         // Elements of a list are of one type; what steps find in them too, unless their type was open.
         let value = if list {
-            match grappe_value::unify(results.iter().map(Value::ty)) {
+            match grappe_value::unify(results.iter().map(Value::ty).filter(|ty| *ty != Type::Any)) {
                 Some(ty) => Value::list(ty, results),
                 None => Value::tuple(results),
             }

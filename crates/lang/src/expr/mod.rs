@@ -6,6 +6,7 @@ mod node;
 mod operators;
 mod refine;
 mod resolve;
+mod sketch;
 mod traverse;
 
 use std::sync::Arc;

@@ -113,7 +113,8 @@ pub(crate) fn equal(a: &Value, b: &Value) -> Option<bool> {
         (Kind::Null(_), Kind::Null(_)) => Some(true),
         (Kind::Null(_), Kind::Unknown(u)) | (Kind::Unknown(u), Kind::Null(_)) => u.not_null.then_some(false),
         (Kind::Null(_), _) | (_, Kind::Null(_)) => Some(false),
-        (Kind::Unknown(a), Kind::Unknown(b)) => different(&a.ty, &b.ty),
+        // Both may be null, and nulls of all types are equal.
+        (Kind::Unknown(_), Kind::Unknown(_)) => None,
         (Kind::Unknown(u), _) => different(&u.ty, &b.ty()).or_else(|| (!u.range.admits(b)).then_some(false)),
         (_, Kind::Unknown(u)) => different(&u.ty, &a.ty()).or_else(|| (!u.range.admits(a)).then_some(false)),
         (Kind::List(ta, a), Kind::List(tb, b)) => {

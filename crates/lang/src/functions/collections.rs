@@ -3,7 +3,7 @@
 use grappe_value::{Kind, Number, Range, Type, Value, convert, unify};
 
 use super::numbers::num;
-use super::{Function, Outcome, P, any, arg, f, items, of, refuse, refuse_arg, string, strings};
+use super::{Function, Outcome, P, any, arg, f, items, of, refuse, refuse_arg, sequence, string, strings};
 use crate::expr::{counted, equal};
 
 pub(super) static FUNCTIONS: &[Function] = &[
@@ -22,7 +22,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     f(
         "contains",
         "whether a list, set or tuple has an element",
-        &[any("list"), any("value").unknown()],
+        &[any("list"), any("value")],
         P::Bool,
         contains,
     ),
@@ -47,8 +47,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
         lookup_type,
         lookup,
     )
-    .rest(any("default").null().unknown().marked()),
-    of("one", "the only element, or null where there is none", &[any("list")], element_type, one),
+    .rest(any("default").null().unknown().marked())
+    .checked(|args| {
+        super::one_of(args, 0, "a map", |ty| matches!(ty, Type::Any | Type::Map(_) | Type::Object(_)))
+    }),
+    of("one", "the only element, or null where there is none", &[any("list")], element_type, one)
+        .checked(|args| sequence(args, 0)),
     f("sum", "the sum of numbers", &[any("list")], P::Number, sum).whole(),
 ];
 
@@ -67,20 +71,15 @@ fn truth(args: &[Value], wanted: bool) -> Outcome {
 }
 
 fn first_type(args: &[Value]) -> Type {
-    unify(args.iter().filter(|a| !(a.is_null() && a.ty() == Type::Any)).map(Value::ty)).unwrap_or(Type::Any)
+    unify(args.iter().map(Value::ty)).unwrap_or(Type::Any)
 }
 
 fn coalesce(args: &[Value]) -> Outcome {
     if args.is_empty() {
         return refuse("at least one argument is required");
     }
-    let typed = args.iter().filter(|a| !(a.is_null() && a.ty() == Type::Any)).map(Value::ty);
-    let bare = |a: &Value| a.is_null() && a.ty() == Type::Any;
-    let ty = match unify(typed) {
-        Some(ty) => ty,
-        // Beside a null of no type, Terraform lets each keep its own.
-        None if args.iter().any(bare) => Type::Any,
-        None => return refuse("all arguments must have the same type"),
+    let Some(ty) = unify(args.iter().map(Value::ty)) else {
+        return refuse("all arguments must have the same type");
     };
     for value in args {
         if value.is_unknown() {
@@ -213,23 +212,19 @@ fn lookup(args: &[Value]) -> Outcome {
         Kind::Object(_) => None,
         _ => return refuse_arg(0, "lookup() requires a map as the first argument"),
     };
-    if let Some(found) = map.get_marked(key) {
-        return Ok(found);
-    }
-    let Some(default) = args.get(2) else {
-        return match element {
-            Some(_) => refuse_arg(0, format!("lookup failed to find key \"{key}\"")),
-            None => refuse_arg(0, format!("the given object has no attribute \"{key}\"")),
-        };
-    };
-    let default = match element {
-        Some(element) => match convert(default, element) {
-            Ok(value) => value,
+    let default = match (element, args.get(2)) {
+        // Also where it is not needed.
+        (Some(element), Some(default)) => match convert(default, element) {
+            Ok(value) => Some(value),
             Err(_) => return refuse_arg(2, "the default value must have the same type as the map elements"),
         },
-        None => default.clone(),
+        (_, default) => default.cloned(),
     };
-    Ok(default.with_marks(map.marks()))
+    match (map.get_marked(key).or_else(|| Some(default?.with_marks(map.marks()))), element) {
+        (Some(found), _) => Ok(found),
+        (None, Some(_)) => refuse_arg(0, format!("lookup failed to find key \"{key}\"")),
+        (None, None) => refuse_arg(0, format!("the given object has no attribute \"{key}\"")),
+    }
 }
 
 /// The type of the elements of the first argument.

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use grappe_value::{Kind, Type, Value, json};
 
-use super::{Function, Outcome, P, any, f, of, refuse, string, text};
+use super::{Function, Outcome, P, Refused, any, f, of, refuse, string, text};
 
 pub(super) static FUNCTIONS: &[Function] = &[
     f("base64decode", "the text that a Base64 text stands for", &[string("str")], P::String, base64decode),
@@ -91,7 +91,12 @@ fn jsondecode(args: &[Value]) -> Outcome {
 }
 
 fn jsonencode(args: &[Value]) -> Outcome {
-    let text = json::to_text(&args[0], false).or_else(|e| refuse(e.to_string()))?;
+    json_text(&args[0]).map(Value::from)
+}
+
+/// A value as JSON.
+pub(super) fn json_text(value: &Value) -> Result<String, Refused> {
+    let text = json::to_text(value, false).or_else(|e| refuse(e.to_string()))?;
     // As Go does, so that the text can stand in HTML; these stand inside strings only.
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -104,7 +109,7 @@ fn jsonencode(args: &[Value]) -> Outcome {
             c => out.push(c),
         }
     }
-    Ok(out.into())
+    Ok(out)
 }
 
 fn urlencode(args: &[Value]) -> Outcome {

@@ -2,8 +2,9 @@
 //!
 //! A specification is `%`, flags (`0`, `#`, `-`, `+`, space), a width, `.` and a precision, `[n]` (which argument, from 1), and a verb.
 
-use grappe_value::{Kind, Number, Type, Value, convert, json};
+use grappe_value::{Kind, Number, Type, Value, convert};
 
+use super::encoding;
 use super::strings::{as_text, length};
 use super::{Function, Outcome, P, Refused, any, f, refuse, refuse_arg, string, text};
 
@@ -24,7 +25,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         P::Strings,
         formatlist,
     )
-    .rest(any("args").null()),
+    .rest(any("args").null().unknown()),
 ];
 
 #[derive(Default)]
@@ -275,7 +276,7 @@ impl Spec<'_> {
 }
 
 fn as_json(value: &Value) -> Result<String, Refused> {
-    json::to_text(value, false).or_else(|e| refuse(e.to_string()))
+    encoding::json_text(value)
 }
 
 /// Decimal digits to another radix, by long division: numbers may be of any size.
@@ -388,6 +389,13 @@ impl Decimal {
 }
 
 fn formatlist(args: &[Value]) -> Outcome {
+    // How long a list is that is not known can't be said.
+    let open = |value: &Value| {
+        !matches!(value.ty(), Type::Bool | Type::Number | Type::String | Type::Map(_) | Type::Object(_))
+    };
+    if args.iter().any(|value| value.is_unknown() && open(value)) {
+        return Ok(Value::unknown_not_null(Type::list(Type::String)));
+    }
     let rows = |value: &Value| match value.kind() {
         Kind::List(_, items) | Kind::Set(_, items) | Kind::Tuple(items) => Some(items.len()),
         _ => None,

@@ -4,7 +4,10 @@ use grappe_value::{Kind, Marks, Number, Type, Value, convert, unify};
 
 use super::collections::element_type;
 use super::numbers::num;
-use super::{Function, Outcome, P, any, arg, f, integer, items, number, of, refuse, refuse_arg};
+use super::{
+    Function, Outcome, P, Refused, any, arg, f, integer, items, number, of, one_of, refuse, refuse_arg,
+    sequence,
+};
 use crate::expr::equal;
 
 pub(super) static FUNCTIONS: &[Function] = &[
@@ -22,7 +25,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
         ))
     })
     .whole(),
-    of("concat", "lists one after another", &[], |_| Type::Any, concat).rest(any("seqs").marked()),
+    of("concat", "lists one after another", &[], |_| Type::Any, concat)
+        .rest(any("seqs").marked())
+        .checked(|args| (0..args.len()).try_for_each(|i| sequence(args, i))),
     of("distinct", "the list without what was there before", &[arg("list", P::List)], own_type, distinct)
         .whole(),
     of(
@@ -31,7 +36,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         &[any("list").marked(), number("index")],
         element_type,
         element,
-    ),
+    )
+    .checked(|args| sequence(args, 0)),
     of(
         "flatten",
         "the list with the elements of lists inside it in their place",
@@ -46,17 +52,20 @@ pub(super) static FUNCTIONS: &[Function] = &[
         own_type,
         matchkeys,
     )
-    .whole(),
+    .whole()
+    .checked(check_keys),
     f("range", "numbers from a start (0) up to a limit, by a step (1)", &[], P::List, range)
         .rest(number("params")),
-    of("reverse", "the sequence backwards", &[any("list").marked()], reverse_type, reverse),
+    of("reverse", "the sequence backwards", &[any("list").marked()], reverse_type, reverse)
+        .checked(|args| sequence(args, 0)),
     of(
         "slice",
         "the elements from a start up to an end",
         &[any("list").marked(), number("start_index"), number("end_index")],
         own_type,
         slice,
-    ),
+    )
+    .checked(|args| bounds(args).map(|_| ())),
     f("sort", "texts in the order of their code points", &[arg("list", P::Strings)], P::Strings, |args| {
         if let Some(at) = items(args, 0).iter().position(Value::is_null) {
             return refuse_arg(0, format!("given list element {at} is null; a null string cannot be sorted"));
@@ -174,18 +183,27 @@ fn flatten_into(value: &Value, out: &mut Vec<Value>, marks: &mut Marks) -> bool 
     true
 }
 
-fn matchkeys(args: &[Value]) -> Outcome {
-    let (values, keys, wanted) = (items(args, 0), items(args, 1), items(args, 2));
-    if values.len() != keys.len() {
+/// The type of keys that both lists of them can be of.
+fn common_keys(args: &[Value]) -> Result<Type, Refused> {
+    match unify([args[1].ty(), args[2].ty()]) {
+        Some(Type::List(element)) => Ok((*element).clone()),
+        Some(_) => Ok(Type::Any),
+        None => refuse("keys and searchset must be of the same type"),
+    }
+}
+
+fn check_keys(args: &[Value]) -> Result<(), Refused> {
+    let lengths = args[0].as_items().zip(args[1].as_items());
+    if lengths.is_some_and(|(values, keys)| values.len() != keys.len()) {
         return refuse("length of keys and values should be equal");
     }
-    let Some(ty) = unify([args[1].ty(), args[2].ty()]) else {
-        return refuse("keys and searchset must be of the same type");
-    };
-    let element = match ty {
-        Type::List(element) => (*element).clone(),
-        _ => Type::Any,
-    };
+    common_keys(args).map(|_| ())
+}
+
+fn matchkeys(args: &[Value]) -> Outcome {
+    check_keys(args)?;
+    let (values, keys, wanted) = (items(args, 0), items(args, 1), items(args, 2));
+    let element = common_keys(args)?;
     let key = |k: &Value| convert(k, &element).unwrap_or_else(|_| k.clone());
     let wanted: Vec<Value> = wanted.iter().map(key).collect();
     let kept = values
@@ -253,30 +271,36 @@ fn reverse(args: &[Value]) -> Outcome {
 }
 
 fn slice(args: &[Value]) -> Outcome {
-    let list = match args[0].kind() {
-        Kind::List(_, items) | Kind::Tuple(items) => items,
-        Kind::Set(..) => {
-            return refuse_arg(
-                0,
-                "cannot slice a set, because its elements do not have indices; explicitly convert to a list if the ordering of the result is not important",
-            );
-        }
-        _ => return refuse_arg(0, "must be a list or tuple value"),
-    };
-    let (start, end) = (integer(args, 1)?, integer(args, 2)?);
-    let count = i64::try_from(list.len()).unwrap_or(i64::MAX);
-    if start < 0 {
+    let Some((start, end)) = bounds(args)? else { return Ok(Value::unknown(own_type(args))) };
+    Ok(like(&args[0], items(args, 0)[start..end].iter().cloned()).with_marks(args[0].marks()))
+}
+
+/// Where a slice starts and ends, or what of it is wrong, as far as it is known.
+fn bounds(args: &[Value]) -> Result<Option<(usize, usize)>, Refused> {
+    if matches!(args[0].ty(), Type::Set(_)) {
+        return refuse_arg(
+            0,
+            "cannot slice a set, because its elements do not have indices; explicitly convert to a list if the ordering of the result is not important",
+        );
+    }
+    one_of(args, 0, "a list or tuple", |ty| matches!(ty, Type::List(_) | Type::Tuple(_) | Type::Any))
+        .or_else(|_| refuse_arg(0, "must be a list or tuple value"))?;
+    let known = |i: usize| if args[i].is_unknown() { Ok(None) } else { integer(args, i).map(Some) };
+    let (start, end) = (known(1)?, known(2)?);
+    let count = args[0].as_items().and_then(|items| i64::try_from(items.len()).ok());
+    let over = |at: Option<i64>| at.zip(count).is_some_and(|(at, count)| at > count);
+    if start.is_some_and(|start| start < 0) {
         return refuse_arg(1, "start index must not be less than zero");
     }
-    if start > count {
+    if over(start) {
         return refuse_arg(1, "start index must not be greater than the length of the list");
     }
-    if end > count {
+    if over(end) {
         return refuse_arg(2, "end index must not be greater than the length of the list");
     }
-    if start > end {
+    if start.zip(end).is_some_and(|(start, end)| start > end) {
         return refuse_arg(1, "start index must not be greater than end index");
     }
-    let at = |n: i64| usize::try_from(n).unwrap_or(0);
-    Ok(like(&args[0], list[at(start)..at(end)].iter().cloned()).with_marks(args[0].marks()))
+    let at = |n: Option<i64>| n.and_then(|n| usize::try_from(n).ok());
+    Ok(at(start).zip(at(end)).filter(|_| count.is_some()))
 }

@@ -34,7 +34,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
             _ => Type::Any,
         },
         values,
-    ),
+    )
+    .checked(|args| {
+        super::one_of(args, 0, "a map", |ty| matches!(ty, Type::Any | Type::Map(_) | Type::Object(_)))
+    }),
     of(
         "zipmap",
         "a map from a list of keys and a list of values",
@@ -44,7 +47,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
             _ => Type::Any,
         },
         zipmap,
-    ),
+    )
+    .checked(|args| super::sequence(args, 1)),
 ];
 
 fn keys(args: &[Value]) -> Outcome {

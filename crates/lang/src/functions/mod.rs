@@ -66,6 +66,8 @@ pub struct Function {
     run: Run,
     /// Unknown parts of arguments make the result unknown too.
     whole: bool,
+    /// What can be wrong already while some argument is not known.
+    check: fn(&[Value]) -> Result<(), Refused>,
 }
 
 impl std::fmt::Debug for Function {
@@ -171,7 +173,7 @@ const fn function(
     returns: Returns,
     run: Run,
 ) -> Function {
-    Function { name, about, params, rest: None, returns, run, whole: false }
+    Function { name, about, params, rest: None, returns, run, whole: false, check: |_| Ok(()) }
 }
 
 /// A function of values, with a fixed type.
@@ -227,6 +229,12 @@ impl Function {
     /// Needs to know its arguments through and through.
     const fn whole(mut self) -> Self {
         self.whole = true;
+        self
+    }
+
+    /// Where arguments are not known yet, the others, and the types of all, are looked at nevertheless.
+    const fn checked(mut self, check: fn(&[Value]) -> Result<(), Refused>) -> Self {
+        self.check = check;
         self
     }
 
@@ -297,27 +305,26 @@ pub(crate) fn fixed_type(function: &Function) -> Option<Type> {
     }
 }
 
-/// Whether it reads more than its arguments.
-pub(crate) fn reads_files(function: &Function) -> bool {
-    matches!(function.run, Run::Scoped(_))
-}
-
 /// Evaluates the arguments and calls the function.
 pub(crate) fn call(eval: &mut Eval<'_>, call: &Call, span: Span) -> Result<Value, Diagnostics> {
     let Some(function) = call.function else {
         return Err(unknown_function(&call.name, call.name_span).into());
     };
     let lazy = match function.run {
-        Run::Lazy(run) if !call.expand => return run(eval, &call.args, span),
+        Run::Lazy(run) if !call.expand => return eval.strictly(|eval| run(eval, &call.args, span)),
         Run::Lazy(run) => Some(run),
         _ => None,
     };
     // Of a lazy function, only what is expanded is evaluated here.
     let before = &call.args[..call.args.len().saturating_sub(1)];
-    let mut args = match (lazy, call.args.last()) {
-        (Some(_), Some(last)) => vec![eval.node(last)?],
-        _ => eval.nodes(&call.args)?,
-    };
+    let (args, failed) = eval.failing(|eval| match (lazy, call.args.last()) {
+        (Some(_), Some(last)) => eval.node(last).map(|last| vec![last]),
+        _ => eval.nodes(&call.args),
+    });
+    let mut args = args?;
+    if failed {
+        return Ok(Value::unknown(Type::Any));
+    }
     let mut marks = Marks::NONE;
     if call.expand
         && let Some(last) = args.pop()
@@ -350,18 +357,21 @@ pub(crate) fn call(eval: &mut Eval<'_>, call: &Call, span: Span) -> Result<Value
         let span_of = call.args.last().map_or(span, |n| n.span);
         let expanded = args.into_iter().map(|value| Node::new(NodeKind::Literal(value), span_of));
         let nodes: Vec<Node> = before.iter().cloned().chain(expanded).collect();
-        return run(eval, &nodes, span).map(|value| value.with_marks(marks));
+        let value = eval.strictly(|eval| run(eval, &nodes, span));
+        return value.map(|value| value.with_marks(marks));
     }
     let spans: Vec<Span> = call.args.iter().map(|n| n.span).collect();
     let place = |i: usize| spans.get(i).or(spans.last()).copied().unwrap_or(span);
-    apply(function, args, eval.scope, &place, span).map(|value| value.with_marks(marks))
+    let scope = Some(eval.scope).filter(|_| eval.sketch.is_none());
+    apply(function, args, scope, &place, span).map(|value| value.with_marks(marks))
 }
 
-/// Calls a function with values: counts, converts, looks at nulls, unknowns and marks.
+/// Calls a function with values: counts, converts, looks at nulls, unknowns and marks. What would read from its scope gives something unknown where
+/// there is none.
 fn apply(
     function: &Function,
     args: Vec<Value>,
-    scope: &dyn Scope,
+    scope: Option<&dyn Scope>,
     place: &dyn Fn(usize) -> Span,
     span: Span,
 ) -> Result<Value, Diagnostics> {
@@ -396,7 +406,7 @@ fn apply(
     };
     let mut diags = Diagnostics::new();
     let mut marks = Marks::NONE;
-    let mut unknown = false;
+    let mut unknown = scope.is_none() && matches!(function.run, Run::Scoped(_));
     let mut ready = Vec::with_capacity(args.len());
     for (i, value) in args.into_iter().enumerate() {
         let Some(param) = param(i) else { break };
@@ -427,19 +437,15 @@ fn apply(
     if diags.has_errors() {
         return Err(diags);
     }
-    if unknown {
-        let wrong =
-            ready.iter().enumerate().find(|(i, value)| value.is_unknown() && !fits(name, *i, &value.ty()));
-        if let Some((i, value)) = wrong {
-            let given = value.ty().friendly();
-            return Err(blame(i, &format!("a collection of another kind is required, not {given}")).into());
+    let result = match (function.run, scope) {
+        // Of which type such an argument will be can't be said.
+        _ if unknown && ready.iter().any(|value| value.is_unknown() && value.ty() == Type::Any) => {
+            Ok(unknown_result(function, &ready))
         }
-        return Ok(unknown_result(function, &ready).with_marks(marks));
-    }
-    let result = match function.run {
-        Run::Plain(run) => run(&ready),
-        Run::Scoped(run) => run(&ready, scope),
-        Run::Lazy(_) => refuse("it can't be called this way"),
+        _ if unknown => (function.check)(&ready).map(|()| unknown_result(function, &ready)),
+        (Run::Plain(run), _) => run(&ready),
+        (Run::Scoped(run), Some(scope)) => run(&ready, scope),
+        _ => refuse("it can't be called this way"),
     };
     match result {
         Ok(value) => Ok(value.with_marks(marks)),
@@ -451,16 +457,17 @@ fn apply(
     }
 }
 
-/// Whether a value of that type, not known yet, can turn out to be what a parameter of any type really takes.
-fn fits(function: &str, at: usize, ty: &Type) -> bool {
-    let sequence = matches!(ty, Type::Any | Type::List(_) | Type::Set(_) | Type::Tuple(_));
-    match function {
-        "concat" | "setproduct" => sequence,
-        "element" | "reverse" | "slice" if at == 0 => sequence,
-        "parseint" if at == 0 => matches!(ty, Type::Any | Type::String),
-        "zipmap" if at == 1 => sequence,
-        "lookup" | "values" if at == 0 => matches!(ty, Type::Any | Type::Map(_) | Type::Object(_)),
-        _ => true,
+/// Whether an argument is a list, a set or a tuple, or may turn out to be one.
+fn sequence(args: &[Value], i: usize) -> Result<(), Refused> {
+    let fits = |ty: &Type| matches!(ty, Type::Any | Type::List(_) | Type::Set(_) | Type::Tuple(_));
+    one_of(args, i, "a list, set or tuple", fits)
+}
+
+/// Whether the type of an argument is what its function takes.
+fn one_of(args: &[Value], i: usize, what: &str, fits: fn(&Type) -> bool) -> Result<(), Refused> {
+    match args.get(i).map(Value::ty) {
+        Some(ty) if !fits(&ty) => refuse_arg(i, format!("{what} is required, not {}", ty.friendly())),
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Numbers.
 
-use grappe_value::{Kind, Number, Value};
+use grappe_value::{Kind, Number, Type, Value};
 
 use super::{Function, Outcome, P, any, f, integer, number, refuse, refuse_arg};
 
@@ -27,7 +27,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         &[any("number"), number("base")],
         P::Number,
         parseint,
-    ),
+    )
+    .checked(|args| super::one_of(args, 0, "a text", |ty| matches!(ty, Type::Any | Type::String))),
     f("pow", "a number raised to a power", &[number("num"), number("power")], P::Number, |args| {
         from_double(pow(num(args, 0).to_f64(), num(args, 1).to_f64()))
     }),

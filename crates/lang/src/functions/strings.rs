@@ -46,14 +46,16 @@ pub(super) static FUNCTIONS: &[Function] = &[
         &[string("pattern"), string("string")],
         regex_type,
         regex,
-    ),
+    )
+    .checked(check_pattern),
     f(
         "regexall",
         "all that a regular expression finds",
         &[string("pattern"), string("string")],
         P::List,
         regexall,
-    ),
+    )
+    .checked(check_pattern),
     f(
         "replace",
         "the text with each occurrence of another replaced; /…/ is a regular expression",
@@ -311,6 +313,10 @@ fn mixed(regex: &Regex) -> Result<(), Refused> {
         return refuse_arg(0, "invalid regexp pattern: cannot mix both named and unnamed capture groups");
     }
     Ok(())
+}
+
+fn check_pattern(args: &[Value]) -> Result<(), Refused> {
+    if args[0].is_unknown() { Ok(()) } else { mixed(&*pattern(args)?) }
 }
 
 fn regex(args: &[Value]) -> Outcome {
