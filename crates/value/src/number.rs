@@ -128,7 +128,7 @@ impl Number {
         {
             return Some(Number(Repr::Int(a / b)));
         }
-        Some(Self::from_big(self.big() / other.big()))
+        Some(Self::from_big(quotient(&self.big(), &other.big())))
     }
 
     /// Remainder with the sign of the dividend: `None` when dividing by zero.
@@ -243,11 +243,8 @@ impl FromStr for Number {
             let precision = int.bit_len().max(PRECISION);
             Big::from(IBig::from(int)).with_precision(precision).value()
         } else {
-            let exact = |n: UBig| {
-                let precision = n.bit_len().max(PRECISION);
-                Big::from(IBig::from(n)).with_precision(precision).value()
-            };
-            (exact(significand) / exact(power)).with_precision(PRECISION).value()
+            let whole = |n: UBig| Big::from_parts(IBig::from(n), 0);
+            quotient(&whole(significand), &whole(power))
         };
         if negative {
             value = -value;
@@ -280,6 +277,22 @@ fn sum(a: &Big, b: &Big) -> Big {
     let (at, apart) = (low.exponent(), (high.exponent() - low.exponent()).unsigned_abs());
     let whole = low.significand() + (high.significand().clone() << apart);
     Big::from_parts(whole, at).with_precision(PRECISION).value()
+}
+
+/// The exact quotient, rounded once.
+fn quotient(a: &Big, b: &Big) -> Big {
+    let (top, bottom) = (a.repr().significand(), b.repr().significand());
+    let length = |n: &IBig| n.bit_len();
+    // More bits than are kept; the last of them says whether anything is left over.
+    let shift = (PRECISION + 2 + length(bottom)).saturating_sub(length(top));
+    let top = top.clone() << shift;
+    let whole = &top / bottom;
+    let rest = &top - &whole * bottom;
+    let sign = if (top < IBig::ZERO) == (*bottom < IBig::ZERO) { IBig::ONE } else { -IBig::ONE };
+    let sticky = if rest == IBig::ZERO { IBig::ZERO } else { sign };
+    let exponent =
+        a.repr().exponent() - b.repr().exponent() - isize::try_from(shift).unwrap_or(isize::MAX) - 1;
+    Big::from_parts((whole << 1) + sticky, exponent).with_precision(PRECISION).value()
 }
 
 /// The shortest decimal that reads back as the same binary fraction.

@@ -145,13 +145,13 @@ fn element(args: &[Value]) -> Outcome {
         _ => return refuse_arg(0, format!("cannot read elements from {}", args[0].ty().friendly())),
     };
     let index = integer(args, 1)?;
-    let Ok(index) = usize::try_from(index) else {
-        return refuse("cannot use element function with a negative index");
-    };
-    if list.is_empty() {
+    let Ok(count) = i64::try_from(list.len()) else { return refuse("the list is too long") };
+    if count == 0 {
         return refuse("cannot use element function with an empty list");
     }
-    Ok(list[index % list.len()].clone().with_marks(args[0].marks()))
+    // From the end, where it is negative.
+    let at = usize::try_from(index.rem_euclid(count)).unwrap_or_default();
+    Ok(list[at].clone().with_marks(args[0].marks()))
 }
 
 fn flatten(args: &[Value]) -> Outcome {

@@ -89,6 +89,11 @@ fn merge(args: &[Value]) -> Outcome {
                 entries.extend(more.iter().map(|(k, v)| (k.clone(), v.clone())));
                 value.ty()
             }
+            // Beside a null of no type nothing is said of what is not known.
+            Kind::Unknown(_) if args.iter().any(|arg| arg.is_null() && arg.ty() == Type::Any) => {
+                unknown = true;
+                Type::Any
+            }
             _ => {
                 return refuse_arg(
                     i,

@@ -407,6 +407,7 @@ fn apply(
     let mut diags = Diagnostics::new();
     let mut marks = Marks::NONE;
     let mut unknown = scope.is_none() && matches!(function.run, Run::Scoped(_));
+    let mut open = false;
     let mut ready = Vec::with_capacity(args.len());
     for (i, value) in args.into_iter().enumerate() {
         let Some(param) = param(i) else { break };
@@ -414,13 +415,16 @@ fn apply(
             P::Any => value,
             ty => match convert(&value, &ty.ty()) {
                 Ok(value) => value,
+                Err(_) if open => value,
                 Err(error) => {
                     diags.push(blame(i, &error.to_string()));
                     continue;
                 }
             },
         };
-        if value.is_null() && !param.null {
+        // Behind one of which even the type is open, the others are not looked at.
+        open |= !param.unknown && value.is_unknown() && value.ty() == Type::Any;
+        if value.is_null() && !param.null && !open {
             diags.push(blame(i, "argument must not be null"));
             continue;
         }
@@ -438,10 +442,7 @@ fn apply(
         return Err(diags);
     }
     let result = match (function.run, scope) {
-        // Of which type such an argument will be can't be said.
-        _ if unknown && ready.iter().any(|value| value.is_unknown() && value.ty() == Type::Any) => {
-            Ok(unknown_result(function, &ready))
-        }
+        _ if open => Ok(unknown_result(function, &ready)),
         _ if unknown => (function.check)(&ready).map(|()| unknown_result(function, &ready)),
         (Run::Plain(run), _) => run(&ready),
         (Run::Scoped(run), Some(scope)) => run(&ready, scope),
