@@ -114,7 +114,7 @@ impl Number {
         {
             return Number(Repr::Int(product));
         }
-        Self::from_big(self.big() * other.big())
+        Self::from_big(product(&self.big(), &other.big()))
     }
 
     /// Quotient: `None` when dividing by zero.
@@ -140,8 +140,8 @@ impl Number {
         if let (Repr::Int(a), Repr::Int(b)) = (&self.0, &other.0) {
             return Some(Number(Repr::Int(a.checked_rem(*b).unwrap_or(0))));
         }
-        let quotient = (self.big() / other.big()).trunc();
-        Some(Self::from_big(self.big() - quotient * other.big()))
+        let whole = quotient(&self.big(), &other.big()).trunc();
+        Some(Self::from_big(sum(&self.big(), &-product(&whole, &other.big()))))
     }
 
     /// Negation.
@@ -277,6 +277,14 @@ fn sum(a: &Big, b: &Big) -> Big {
     let (at, apart) = (low.exponent(), (high.exponent() - low.exponent()).unsigned_abs());
     let whole = low.significand() + (high.significand().clone() << apart);
     Big::from_parts(whole, at).with_precision(PRECISION).value()
+}
+
+/// The exact product, rounded once.
+fn product(a: &Big, b: &Big) -> Big {
+    let (a, b) = (a.repr(), b.repr());
+    Big::from_parts(a.significand() * b.significand(), a.exponent() + b.exponent())
+        .with_precision(PRECISION)
+        .value()
 }
 
 /// The exact quotient, rounded once.

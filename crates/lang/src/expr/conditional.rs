@@ -15,6 +15,8 @@ impl Eval<'_> {
         let [condition, yes, no] = parts;
         let (test, marks) = self.node(condition)?.unmark();
         let test = match convert(&test, &Type::Bool) {
+            // Terraform does not look at what type it will be.
+            _ if test.is_unknown() => Value::unknown(Type::Bool),
             Ok(test) if !test.is_null() => test,
             // The type is what it is.
             _ if self.sketch.is_some() => self.fallen(),

@@ -84,7 +84,7 @@ fn merge(args: &[Value]) -> Outcome {
                 u.ty.clone()
             }
             // What is added by a null is nothing, and it makes an object of the whole where it is of another type, or of none.
-            Kind::Null(ty) => ty.clone(),
+            Kind::Null(ty @ (Type::Any | Type::Map(_) | Type::Object(_))) => ty.clone(),
             Kind::Map(_, more) | Kind::Object(more) => {
                 entries.extend(more.iter().map(|(k, v)| (k.clone(), v.clone())));
                 value.ty()

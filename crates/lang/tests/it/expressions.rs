@@ -120,8 +120,11 @@ fn has_none(text: &str, error: &str) -> bool {
 /// Whether a difference is one that docs/language.md lists, as far as that is seen from outside: so few that all are counted.
 fn chosen(text: &str, got: &Value, want: &serde_json::Value) -> bool {
     // A remainder shows nothing but the last digits.
+    let remainder = text.contains(" % ");
     let close = || match (got.as_number(), want.as_f64()) {
-        (Some(got), Some(want)) => text.contains('%') || (got.to_f64() - want).abs() <= want.abs() * 1e-14,
+        (Some(got), Some(want)) => {
+            doubles(text) && remainder || (got.to_f64() - want).abs() <= want.abs() * 1e-14
+        }
         _ => false,
     };
     // There is one zero.
@@ -131,7 +134,7 @@ fn chosen(text: &str, got: &Value, want: &serde_json::Value) -> bool {
     };
     // Who asks whether a division by zero fails is told so.
     let asked = ["can(", "try("].iter().any(|ask| text.contains(ask)) && text.contains("/ 0)");
-    doubles(text) && close() || zero() || asked
+    (doubles(text) || remainder) && close() || zero() || asked
 }
 
 /// How a value differs from what it should be.
