@@ -121,9 +121,12 @@ impl Walk<'_> {
         };
         let made = self.eval(frame, |scope| expr.eval(scope));
         self.found.extend(made.found);
-        let Some(value) = made.value else { return (None, made.deps) };
+        // Also where something is wrong: what is in the block is looked at as well.
+        let stand_in = driver.one_for_all().then_some(Keys::Open(by));
+        let Some(value) = made.value else { return (stand_in, made.deps) };
         match check(&value) {
-            Ok(keys) => (Some(keys), made.deps),
+            Ok(keys) => (stand_in.or(Some(keys)), made.deps),
+            Err(_) if stand_in.is_some() && is_open(by, &value) => (stand_in, made.deps),
             Err(why) => {
                 if is_open(by, &value) {
                     let open = OpenBlock { within: frame.module, block, by, deps: made.deps.clone() };
@@ -139,7 +142,7 @@ impl Walk<'_> {
                         .span(expr.span())
                         .related(head, "in this block"),
                 );
-                (None, made.deps)
+                (stand_in, made.deps)
             }
         }
     }

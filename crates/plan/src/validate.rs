@@ -1,7 +1,7 @@
 //! `validate`: all that can be said of a configuration without variables, state or providers' answers.
 //!
-//! The same walk as a plan's, over values of which only the types are known: variables are unknown, `count` and `for_each` are not asked, and
-//! one instance stands for all.
+//! The same walk as a plan's, over values of which only the types are known: variables are unknown, and one instance stands for all of a block,
+//! whatever its `count` or `for_each` gives. What those can't be, a sensitive or an ephemeral value say, is wrong all the same.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,15 +9,14 @@ use std::sync::Arc;
 use grappe_diag::Diagnostics;
 use grappe_lang::{Config, Files, Resource};
 use grappe_provider::Registry;
-use grappe_value::addr::{Mode, ModuleAddr, ResourceAddr};
+use grappe_value::addr::Mode;
 use grappe_value::{Marks, Value};
 
 use crate::assemble::said_once;
 use crate::decide::{creation, nothing_known, propose};
-use crate::expand::Keys;
 use crate::planner::{asked, blame, problems};
 use crate::statics::Statics;
-use crate::walk::{At, Driver, Env, Made, Repeated, Walk, repeated};
+use crate::walk::{At, Driver, Env, Made, Walk};
 
 /// All that is wrong with a configuration, warnings too.
 pub fn validate(config: &Config, registry: &Registry, files: &dyn Files) -> Diagnostics {
@@ -135,19 +134,7 @@ impl Driver for Validator<'_> {
         Made { value: Some(value.with_marks(marks)), deps: asked.deps, found: asked.found }
     }
 
-    fn resource_keys(&mut self, _: &Arc<ResourceAddr>, resource: &Resource) -> Option<Keys> {
-        open(repeated(resource.count.is_some(), resource.for_each.is_some()))
+    fn one_for_all(&self) -> bool {
+        true
     }
-
-    fn provider_keys(&mut self) -> Option<Keys> {
-        open(Repeated::ForEach)
-    }
-
-    fn module_keys(&mut self, _: &ModuleAddr, _: &str, repeated: Repeated) -> Option<Keys> {
-        open(repeated)
-    }
-}
-
-fn open(repeated: Repeated) -> Option<Keys> {
-    Some(if repeated == Repeated::No { Keys::One } else { Keys::Open(repeated) })
 }

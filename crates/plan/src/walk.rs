@@ -201,15 +201,9 @@ pub(crate) trait Driver {
         None
     }
 
-    /// The configurations of a `provider` block with `for_each`, where it is not the configuration that says so.
-    fn provider_keys(&mut self) -> Option<Keys> {
-        None
-    }
-
-    /// The instances of a module, where it is not the configuration that says so.
-    fn module_keys(&mut self, parent: &ModuleAddr, call: &str, repeated: Repeated) -> Option<Keys> {
-        let _ = (parent, call, repeated);
-        None
+    /// Whether one instance stands for all of a block that has `count` or `for_each`, whatever those give.
+    fn one_for_all(&self) -> bool {
+        false
     }
 }
 
@@ -368,19 +362,8 @@ impl<'a> Walk<'a> {
         };
         let Some(call) = self.statics.call(m) else { return };
         for pm in self.instances[parent].clone() {
-            let frame = self.frame(pm);
-            let given = driver.module_keys(
-                &self.modules[pm].addr,
-                &call.name,
-                repeated(call.count.is_some(), call.for_each.is_some()),
-            );
-            let (keys, mut deps) = match given {
-                Some(keys) => (Some(keys), Vec::new()),
-                None => {
-                    let repeat = (call.count.as_ref(), call.for_each.as_ref());
-                    self.keys(repeat, &frame, call.span, Block::Call(m), driver)
-                }
-            };
+            let (frame, repeat) = (self.frame(pm), (call.count.as_ref(), call.for_each.as_ref()));
+            let (keys, mut deps) = self.keys(repeat, &frame, call.span, Block::Call(m), driver);
             let waits = self.waits(pm, &call.depends_on);
             deps.extend(&waits);
             deps.extend(self.modules[pm].gate);
@@ -438,16 +421,10 @@ impl<'a> Walk<'a> {
     /// The configurations of a `provider` block in a module instance.
     fn providers(&mut self, mi: usize, i: usize, driver: &mut dyn Driver) {
         let block = &self.statics.clone().modules[self.modules[mi].module].config.providers[i];
-        let given = block.for_each.as_ref().and_then(|_| driver.provider_keys());
-        let frame = self.frame(mi);
-        let (keys, gate) = match given {
-            Some(keys) => (Some(keys), Vec::new()),
-            None => {
-                let keys = (None, block.for_each.as_ref());
-                let own = Block::Provider(self.modules[mi].module, i);
-                self.keys(keys, &frame, block.span, own, &mut Closed)
-            }
-        };
+        let (frame, repeat) = (self.frame(mi), (None, block.for_each.as_ref()));
+        let own = Block::Provider(self.modules[mi].module, i);
+        let driver = if driver.one_for_all() { driver } else { &mut Closed };
+        let (keys, gate) = self.keys(repeat, &frame, block.span, own, driver);
         let count = keys.as_ref().map_or(0, Keys::len);
         self.modules[mi].providers[i] = Some(Providers { keys, nodes: Vec::new() });
         for at in 0..count {

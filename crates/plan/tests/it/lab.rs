@@ -94,6 +94,11 @@ impl Lab {
         config.unwrap()
     }
 
+    /// What `validate` says.
+    pub(crate) fn invalid(&self) -> String {
+        grappe_plan::validate(&self.config(), &self.registry, &self.files).to_string()
+    }
+
     pub(crate) fn try_plan(&mut self) -> Result<Plan, Diagnostics> {
         let config = self.config();
         self.plan_of(&config)

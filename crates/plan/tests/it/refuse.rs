@@ -9,9 +9,7 @@ fn refused(text: &str) -> String {
 }
 
 fn invalid(text: &str) -> String {
-    let mut lab = Lab::new();
-    let config = lab.main(text).config();
-    grappe_plan::validate(&config, &lab.registry, &grappe_lang::MemoryFiles::new()).to_string()
+    Lab::new().main(text).invalid()
 }
 
 #[test]
@@ -207,4 +205,53 @@ fn validate_needs_no_values() {
     Incorrect attribute value type: Inappropriate value for attribute "size": a number is required.
     Invalid value for "name": is bad (be good)
     "#);
+}
+
+/// What a `count` or a `for_each` can't be is said without knowing what it is.
+#[test]
+fn validate_looks_at_what_repeats() {
+    let text = r#"
+        variable "run" {
+          type      = any
+          ephemeral = true
+        }
+        variable "secret" {
+          type      = set(string)
+          sensitive = true
+        }
+        variable "list" { type = list(string) }
+        variable "any" {}
+        resource "lab_thing" "a" { count = var.run }
+        resource "lab_thing" "b" { for_each = var.run }
+        resource "lab_thing" "c" { for_each = var.secret }
+        resource "lab_thing" "d" { for_each = var.list }
+        resource "lab_thing" "e" { count = var.list }
+        resource "lab_thing" "f" { count = -1 }
+        resource "lab_thing" "g" { for_each = null }
+        data "lab_lookup" "h" {
+          count = var.run
+          key   = "k"
+        }
+        resource "lab_thing" "inside" {
+          count = "x"
+          size  = "many"
+        }
+        resource "lab_thing" "fine" { for_each = { a = var.run } }
+        resource "lab_thing" "open" { for_each = var.any }
+        "#;
+    assert_snapshot!(invalid(text));
+    let mut lab = Lab::new();
+    let main = r#"
+        variable "run" { ephemeral = true }
+        module "m" {
+          source = "./m"
+          count  = var.run
+        }
+        module "n" {
+          source   = "./m"
+          for_each = sensitive({ a = 1 })
+        }
+        "#;
+    lab.main(main).file("m/main.tf", "resource \"lab_thing\" \"a\" {}\n");
+    assert_snapshot!(lab.invalid());
 }
