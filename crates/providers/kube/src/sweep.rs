@@ -10,6 +10,7 @@
 
 mod outside;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use grappe_kubeadm::join::redact;
@@ -186,7 +187,7 @@ impl Args {
             id: format!("{}/sweep", self.cluster.id),
             load_balancers: outside.load_balancers(),
             volumes: outside.volumes(),
-            closed: outside.closed,
+            closed: !outside.closed.is_empty(),
             args: self,
         }
     }
@@ -201,7 +202,7 @@ impl Args {
             if outside.is_empty() {
                 return Ok(Ok(outside.kept));
             }
-            close(&kubectl).await?;
+            close(&kubectl, &outside.closed).await?;
             let pods = if outside.claims.is_empty() { Json::Null } else { list(&kubectl, "pods").await? };
             let doomed = outside.doomed(&pods);
             if !doomed.is_empty() {
@@ -261,11 +262,13 @@ async fn look(kubectl: &Kubectl) -> Result<Outside, Fault> {
     Ok(Outside::of(&list(kubectl, kinds).await?))
 }
 
-/// Keeps all namespaces from getting more load balancers and claims.
-async fn close(kubectl: &Kubectl) -> Result<(), Fault> {
+/// Keeps all namespaces but those that are `closed` from getting more load balancers and claims.
+async fn close(kubectl: &Kubectl, closed: &BTreeSet<String>) -> Result<(), Fault> {
     let namespaces = kubectl.get("namespaces").await?.unwrap_or_default();
-    let open = namespaces["items"].as_array().into_iter().flatten();
-    let open = open.filter(|namespace| namespace["status"]["phase"] != "Terminating");
+    let open = namespaces["items"].as_array().into_iter().flatten().filter(|namespace| {
+        let name = namespace["metadata"]["name"].as_str().unwrap_or_default();
+        namespace["status"]["phase"] != "Terminating" && !closed.contains(name)
+    });
     let quota = |namespace: &Json| {
         json!({
             "apiVersion": "v1", "kind": "ResourceQuota",
@@ -274,6 +277,9 @@ async fn close(kubectl: &Kubectl) -> Result<(), Fault> {
         })
     };
     let quotas: Vec<Json> = open.map(quota).collect();
+    if quotas.is_empty() {
+        return Ok(());
+    }
     let args = "apply --server-side --force-conflicts --field-manager=grappe -f -";
     let text = grappe_kubeadm::config::yaml::documents(&quotas);
     kubectl.feed("keep the cluster from making more", args, &text).await.map(drop)

@@ -159,7 +159,7 @@ impl Controllers<'_> {
         }
     }
 
-    pub(super) fn touch(&mut self, kind: &str, namespace: &str, name: &str) {
+    fn touch(&mut self, kind: &str, namespace: &str, name: &str) {
         let revision = self.cluster.next_revision();
         if let Some(object) = self.cluster.objects.get_mut(kind, namespace, name) {
             object["metadata"]["resourceVersion"] = revision.into();

@@ -1,5 +1,7 @@
 //! What of a cluster has something outside of it. Pure: from the API's lists.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value as Json, json};
 
 use super::LABEL;
@@ -15,8 +17,8 @@ pub(super) struct Outside {
     volumes: Vec<Json>,
     /// Volumes that stay, as their policy says.
     pub(super) kept: Vec<String>,
-    /// Whether a sweep's quotas stand.
-    pub(super) closed: bool,
+    /// The namespaces in which a sweep's quota stands.
+    pub(super) closed: BTreeSet<String>,
 }
 
 fn text<'a>(object: &'a Json, path: &str) -> &'a str {
@@ -70,7 +72,10 @@ impl Outside {
                 .map(|v| (*v).clone())
                 .collect(),
             kept: kept.iter().map(|volume| text(volume, "/metadata/name").to_owned()).collect(),
-            closed: of("ResourceQuota").any(|quota| quota["metadata"]["labels"].get(LABEL).is_some()),
+            closed: of("ResourceQuota")
+                .filter(|quota| quota["metadata"]["labels"].get(LABEL).is_some())
+                .map(|quota| text(quota, "/metadata/namespace").to_owned())
+                .collect(),
         }
     }
 
@@ -220,7 +225,7 @@ mod tests {
         assert_eq!(ours.load_balancers(), ["default/web", "default/was"]);
         assert_eq!(ours.volumes(), ["default/data", "default/soon", "pv-4"]);
         assert_eq!(ours.kept, ["pv-2"]);
-        assert!(!ours.is_empty() && !ours.closed);
+        assert!(!ours.is_empty() && ours.closed.is_empty());
         let none =
             json!({"items": [object("Service", "kubernetes", json!({"spec": {"type": "ClusterIP"}}))]});
         assert!(Outside::of(&none).is_empty() && Outside::of(&Json::Null).is_empty());
