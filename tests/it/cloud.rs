@@ -1,7 +1,7 @@
 //! `plans/modules/openstack-cloud` on simulated machines: nodes that wait for their cloud, what a cluster makes there, and how it goes. The simulated cloud
 //! controller and driver do what real ones do to the API and to the cloud; that the images run, only a cloud can show.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 
 use serde_json::Value as Json;
@@ -220,6 +220,32 @@ fn a_cluster_that_stays_keeps_what_it_made() {
     let stuck = sandbox.expect(1, &["destroy", "-auto-approve"]);
     assert!(stuck.all().contains("is in use by 1 port(s)"), "{}", stuck.all());
     assert_eq!(made(&sandbox), before);
+}
+
+#[test]
+fn a_sweep_that_is_killed_is_taken_back_or_gone_on_with() {
+    let sandbox = Sandbox::beside_plans(PLAN);
+    let secret = secret();
+    sandbox.expect(0, &["apply", "-auto-approve", &secret]);
+    run_workloads(&sandbox);
+    let mut command = sandbox.command(&["destroy", "-auto-approve", "-json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let begun = lines.take_while(|line| !line.contains("waiting for what the cluster has made")).count();
+    child.kill().unwrap();
+    assert!(child.wait().unwrap().code().is_none(), "it was over before, after {begun} events");
+    let quotas = ["kubectl", "get", "resourcequotas", "-A", "-o", "name"];
+    assert_ne!(sandbox.expect(0, &quotas).stdout, "");
+
+    // Whoever thinks better of it gets a cluster that makes load balancers as before.
+    sandbox.expect(0, &["apply", "-auto-approve", &secret]);
+    assert_eq!(sandbox.expect(0, &quotas).stdout, "");
+    run_workloads(&sandbox);
+    assert_eq!(made(&sandbox), (vec!["kube_service_lab_default_shop".to_owned()], 1));
+
+    sandbox.expect(0, &["destroy", "-auto-approve"]);
+    assert_eq!(made(&sandbox), (vec![], 0));
+    assert!(sandbox.state().is_empty());
 }
 
 #[test]
