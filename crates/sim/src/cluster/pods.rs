@@ -41,8 +41,8 @@ fn tolerated(tolerations: &Value, taint: &Value) -> bool {
     })
 }
 
-/// A taint that keeps a pod off a node, one that drives it away before others. Daemons put up with most of what makes a node unfit for others, but not with one that is not ready
-/// yet: the DaemonSet controller adds no toleration of that one's `NoSchedule`.
+/// A taint that keeps a pod off a node, one that drives it away before others. Daemons put up with most of what makes a node unfit for
+/// others, but not with one that is not ready yet: the DaemonSet controller adds no toleration of that one's `NoSchedule`.
 pub(crate) fn untolerated<'a>(spec: &Value, node: &'a Value, daemon: bool) -> Option<&'a Value> {
     let taints = node["spec"]["taints"].as_array().into_iter().flatten();
     let untolerated = taints.filter(|taint| {
