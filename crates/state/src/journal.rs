@@ -190,11 +190,12 @@ fn gone() -> Arc<StoreError> {
 
 struct Message {
     record: Vec<u8>,
-    /// Who waits; nobody where `None`.
-    done: Option<oneshot::Sender<Result<(), Arc<StoreError>>>>,
+    done: oneshot::Sender<Result<(), Arc<StoreError>>>,
+    /// Whether something waits for it to be durable.
+    urgent: bool,
 }
 
-/// How long a record that nobody waits for may be there and not be durable.
+/// How long a record that nothing waits for may be there and not be durable.
 pub const LINGER: Duration = Duration::from_millis(10);
 
 /// The thread that appends to a journal.
@@ -250,23 +251,23 @@ impl Writer {
         self.append(Vec::new()).wait()
     }
 
-    /// Queues a record, given as JSON, for somebody who waits for it.
+    /// Queues a record, given as JSON, that something waits for.
     pub fn append(&self, record: Vec<u8>) -> Durable {
+        self.send(record, true)
+    }
+
+    /// Queues a record that nothing waits for: it is durable with others, or after [`LINGER`].
+    pub fn soon(&self, record: Vec<u8>) -> Durable {
+        self.send(record, false)
+    }
+
+    fn send(&self, record: Vec<u8>, urgent: bool) -> Durable {
         let (done, durable) = oneshot::channel();
-        self.send(Message { record, done: Some(done) });
-        Durable(durable)
-    }
-
-    /// Queues a record that nobody waits for.
-    pub fn note(&self, record: Vec<u8>) {
-        self.send(Message { record, done: None });
-    }
-
-    fn send(&self, message: Message) {
         if let Some(queue) = &self.queue {
             // Where the thread is gone, the answer is dropped with the message, and its future says so.
-            let _ = queue.send(message);
+            let _ = queue.send(Message { record, done, urgent });
         }
+        Durable(durable)
     }
 }
 
@@ -277,6 +278,13 @@ impl Drop for Writer {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+fn tell(waiting: &mut Vec<oneshot::Sender<Result<(), Arc<StoreError>>>>, failed: Option<&Arc<StoreError>>) {
+    for done in waiting.drain(..) {
+        // Nobody may be left to be told.
+        let _ = done.send(failed.map_or(Ok(()), |error| Err(error.clone())));
     }
 }
 
@@ -295,8 +303,9 @@ impl Log {
 
     fn run(mut self, messages: &mpsc::Receiver<Message>) {
         let mut failed: Option<Arc<StoreError>> = None;
-        // When what is there must be durable.
+        // When what is there must be durable, and who is told then.
         let mut until: Option<Instant> = None;
+        let mut waiting = Vec::new();
         loop {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             let first = match left {
@@ -308,22 +317,23 @@ impl Log {
                 Err(mpsc::RecvTimeoutError::Timeout) => Vec::new(),
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
             };
-            let awaited = batch.iter().any(|message| message.done.is_some());
-            let due = awaited || until.is_some_and(|until| until <= Instant::now());
+            let urgent = batch.iter().any(|message| message.urgent);
+            let due = urgent || until.is_some_and(|until| until <= Instant::now());
             // After a failure nothing more is written: what is on disk must have no hole.
             if failed.is_none() {
                 self.write(&batch);
                 failed = if due { self.sync() } else { self.hand_over() }.err().map(Arc::new);
             }
             until = if due { None } else { until.or_else(|| Some(Instant::now() + LINGER)) };
-            for done in batch.into_iter().filter_map(|message| message.done) {
-                let _ = done.send(failed.clone().map_or(Ok(()), Err));
+            waiting.extend(batch.into_iter().map(|message| message.done));
+            if due || failed.is_some() {
+                tell(&mut waiting, failed.as_ref());
             }
         }
         if failed.is_none() {
-            // Nobody is left to be told: what is durable says it.
-            let _ = self.sync();
+            failed = self.sync().err().map(Arc::new);
         }
+        tell(&mut waiting, failed.as_ref());
     }
 
     fn write(&mut self, batch: &[Message]) {
@@ -373,6 +383,14 @@ mod tests {
         Box::new(Journal { file, path: path.to_owned() })
     }
 
+    fn message(n: usize) -> Message {
+        Message {
+            record: json!({ "n": n }).to_string().into_bytes(),
+            done: oneshot::channel().0,
+            urgent: false,
+        }
+    }
+
     /// A journal with one record a batch entry, written by the real writer.
     fn journal(batches: &[usize]) -> Vec<u8> {
         let dir = tempfile::tempdir().unwrap();
@@ -383,7 +401,7 @@ mod tests {
             let batch: Vec<Message> = (0..*size)
                 .map(|_| {
                     n += 1;
-                    Message { record: json!({ "n": n }).to_string().into_bytes(), done: None }
+                    message(n)
                 })
                 .collect();
             log.write(&batch);
@@ -436,7 +454,7 @@ mod tests {
         let path = dir.path().join("j");
         let writer = Writer::start(end_of(&path), 0).unwrap();
         let waits: Vec<Durable> = (0..500).map(|n| writer.append(n.to_string().into_bytes())).collect();
-        (500..600).for_each(|n| writer.note(n.to_string().into_bytes()));
+        (500..600).for_each(|n| drop(writer.soon(n.to_string().into_bytes())));
         for wait in waits {
             wait.wait().unwrap();
         }
@@ -450,7 +468,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("j");
         let mut log = Log::new(end_of(&path), 0, Arc::default());
-        let message = |n: u32| Message { record: json!({ "n": n }).to_string().into_bytes(), done: None };
         log.write(&[message(1)]);
         log.hand_over().unwrap();
         assert_eq!(read(&std::fs::read(&path).unwrap()).unwrap().records.len(), 1, "a kill does not lose it");
@@ -485,9 +502,8 @@ mod tests {
     fn a_far_storage_gets_what_nobody_waits_for_in_groups() {
         let sizes = Arc::new(std::sync::Mutex::new(Vec::new()));
         let mut log = Log::new(Box::new(Far(sizes.clone())), 0, Arc::default());
-        let message = || Message { record: b"1".to_vec(), done: None };
         for _ in 0..3 {
-            log.write(&[message()]);
+            log.write(&[message(1)]);
             log.hand_over().unwrap();
         }
         log.sync().unwrap();

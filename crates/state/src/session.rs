@@ -81,10 +81,7 @@ impl Session {
     /// Where the record can't follow those before it, or can't be sealed.
     pub fn append(&mut self, record: Record) -> Result<Durable, StateError> {
         let bytes = self.advance(record)?;
-        Ok(match &self.writer {
-            Some(writer) => writer.append(bytes),
-            None => Durable::failed(),
-        })
+        Ok(self.writer.as_ref().map_or_else(Durable::failed, |writer| writer.append(bytes)))
     }
 
     /// Moves on by one record that nobody needs to wait for: it is on disk before any later one is, and soon.
@@ -92,11 +89,16 @@ impl Session {
     /// # Errors
     /// As of [`Session::append`].
     pub fn note(&mut self, record: Record) -> Result<(), StateError> {
+        self.soon(record).map(drop)
+    }
+
+    /// The same for somebody who wants to know when that is.
+    ///
+    /// # Errors
+    /// As of [`Session::append`].
+    pub fn soon(&mut self, record: Record) -> Result<Durable, StateError> {
         let bytes = self.advance(record)?;
-        if let Some(writer) = &self.writer {
-            writer.note(bytes);
-        }
-        Ok(())
+        Ok(self.writer.as_ref().map_or_else(Durable::failed, |writer| writer.soon(bytes)))
     }
 
     /// Folds the journal whenever it has this many bytes; by itself, that is 16 MB, or twice the snapshot where that is more.
@@ -240,7 +242,7 @@ impl Session {
         let bytes = self.encode(&begin)?;
         self.ledger.apply(begin)?;
         if let Some(writer) = &self.writer {
-            writer.note(bytes);
+            drop(writer.soon(bytes));
         }
         Ok(())
     }

@@ -81,10 +81,10 @@ impl<R: Resolve> Run<'_, R> {
         let _until_it_is_told = ended.turn.take();
         let recorded = match &ended.result {
             Ok(value) => self.worked(n, value.as_ref()),
-            Err(stopped) => self.stopped(n, stopped, ended.checkpoint.as_ref()),
+            Err(stopped) => self.stopped(n, stopped, ended.checkpoint.as_ref()).map(|()| None),
         };
         let failure = match (ended.result, recorded) {
-            (Ok(value), Ok(())) => return self.done(n, value.as_ref(), queue),
+            (Ok(value), Ok(recorded)) => return self.done(n, value.as_ref(), recorded, queue),
             (Ok(_), Err(failure)) => failure,
             (Err(stopped), _) => stopped.failure,
         };
@@ -95,7 +95,7 @@ impl<R: Resolve> Run<'_, R> {
                     .detail(failure.summary)
                     .address(&op.addr),
             );
-            return self.done(n, None, queue);
+            return self.done(n, None, None, queue);
         }
         self.failed(n, failure, queue);
     }
@@ -118,10 +118,10 @@ impl<R: Resolve> Run<'_, R> {
         }
     }
 
-    /// Records what an operation made.
-    fn worked(&mut self, n: usize, value: Option<&Value>) -> Result<(), Failure> {
+    /// Records what an operation made. `None` where that is nothing.
+    fn worked(&mut self, n: usize, value: Option<&Value>) -> Result<Option<Durable>, Failure> {
         let op = &self.plan.operations[n];
-        let Some(Running { subject, start, journalled, .. }) = self.running.get(&n) else { return Ok(()) };
+        let Some(Running { subject, start, journalled, .. }) = self.running.get(&n) else { return Ok(None) };
         let (of, elapsed, journalled) = (subject.clone(), start.elapsed(), *journalled);
         let deposed = of.deposed.clone();
         let stored = self.session.state().get(&of.addr, deposed.as_deref());
@@ -144,15 +144,15 @@ impl<R: Resolve> Run<'_, R> {
                     let object = Box::new(books::after_step(step, stored));
                     vec![Change::Put { deposed, object }]
                 }
-                None => return Ok(()),
+                None => return Ok(None),
             },
             (OpAction::Delete { .. }, _) => vec![Change::Remove { deposed }],
-            _ => return Ok(()),
+            _ => return Ok(None),
         };
         // A sweep that found nothing takes nothing out.
         let swept = matches!(op.action, OpAction::Delete { adopt: Some(_), .. }) && of.deposed.is_none();
         let changes = if swept { Vec::new() } else { changes };
-        self.note(Record::Done { of, changes })
+        self.soon(Record::Done { of, changes }).map(Some)
     }
 
     /// Records what an operation that did not work leaves.
@@ -190,8 +190,14 @@ impl<R: Resolve> Run<'_, R> {
         }
     }
 
-    /// An operation is over and worked.
-    pub(super) fn done(&mut self, n: usize, value: Option<&Value>, queue: &mut ReadyQueue) {
+    /// An operation is over and worked. That is said when it is recorded.
+    pub(super) fn done(
+        &mut self,
+        n: usize,
+        value: Option<&Value>,
+        recorded: Option<Durable>,
+        queue: &mut ReadyQueue,
+    ) {
         let op = &self.plan.operations[n];
         if let Err(found) = self.resolver.done(op, value) {
             // A postcondition: the object stays as it is, what depends on it must not go on.
@@ -203,7 +209,11 @@ impl<R: Resolve> Run<'_, R> {
         queue.done(n);
         if verb.is_shown() {
             let (elapsed, left) = (millis(self.durations[n]), self.left(queue));
-            self.reporter.say(EventKind::OperationDone { op: running.name, elapsed, left });
+            let done = EventKind::OperationDone { op: running.name, elapsed, left };
+            match recorded {
+                Some(recorded) => self.reporter.say_when(recorded, done),
+                None => self.reporter.say(done),
+            }
         }
     }
 
@@ -267,6 +277,7 @@ impl<R: Resolve> Run<'_, R> {
             let error = Failure::of_state(error);
             self.summary.errors.push(Failed { op: None, error });
         }
+        self.reporter.settled().await;
         self.summary.warnings.extend(self.resolver.checks());
         self.summary.wall = self.reporter.elapsed();
         self.summary.phases.push(("snapshot", self.summary.wall - applied));

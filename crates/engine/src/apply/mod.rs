@@ -209,7 +209,12 @@ impl<R: Resolve> Run<'_, R> {
 
     /// Records something that nobody waits for.
     fn note(&mut self, record: Record) -> Result<(), Failure> {
-        self.session.note(record).map_err(|e| self.broken(&e))
+        self.soon(record).map(drop)
+    }
+
+    /// Records something that nothing but its report waits for.
+    fn soon(&mut self, record: Record) -> Result<Durable, Failure> {
+        self.session.soon(record).map_err(|e| self.broken(&e))
     }
 
     /// What can't be recorded must not be done: nothing more is begun.

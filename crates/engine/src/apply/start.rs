@@ -6,7 +6,7 @@ use std::time::Duration;
 use grappe_graph::{ReadyQueue, Verdict};
 use grappe_plan::{ObjectRef, OpAction, Operation};
 use grappe_provider::AnyResource;
-use grappe_state::{Action, Change, Pending, Record, Subject};
+use grappe_state::{Action, Change, Durable, Pending, Record, Subject};
 use grappe_value::{Value, wire};
 use tokio::time::Instant;
 
@@ -91,26 +91,28 @@ impl<R: Resolve> Run<'_, R> {
         running.prior = ready.prior;
         running.planned = ready.planned;
         let started = match op.action {
-            OpAction::Join => Ok(None),
-            OpAction::Record | OpAction::Forget => self.write_down(op, &mut running).map(|()| None),
-            _ => self.job(n, op, &mut running, turn).map(Some),
+            OpAction::Join => Ok((None, None)),
+            OpAction::Record | OpAction::Forget => {
+                self.write_down(op, &mut running).map(|recorded| (None, Some(recorded)))
+            }
+            _ => self.job(n, op, &mut running, turn).map(|job| (Some(job), None)),
         };
         self.running.insert(n, running);
         match started {
-            Ok(Some(job)) => {
+            Ok((Some(job), _)) => {
                 let task = self.tasks.spawn(job.run());
                 self.tasks_by_id.insert(task.id(), n);
             }
-            Ok(None) => {
+            Ok((None, recorded)) => {
                 let value = self.running.get(&n).and_then(|r| r.planned.clone());
-                self.done(n, value.as_ref(), queue);
+                self.done(n, value.as_ref(), recorded, queue);
             }
             Err(failure) => self.failed(n, failure, queue),
         }
     }
 
     /// Writes to the state only.
-    fn write_down(&mut self, op: &Operation, running: &mut Running) -> Result<(), Failure> {
+    fn write_down(&mut self, op: &Operation, running: &mut Running) -> Result<Durable, Failure> {
         let deposed = self.deposed_key(op)?;
         let change = match (&op.action, &running.planned) {
             (OpAction::Forget, _) => Change::Remove { deposed },
@@ -122,7 +124,7 @@ impl<R: Resolve> Run<'_, R> {
             }
             (_, None) => return Err(incomplete(op, "what to record")),
         };
-        self.note(Record::Done { of: running.subject.clone(), changes: vec![change] })
+        self.soon(Record::Done { of: running.subject.clone(), changes: vec![change] })
     }
 
     /// The task for an operation, its intent journalled.

@@ -1,5 +1,7 @@
 //! What each way to end leaves in the state.
 
+use std::sync::{Arc, Mutex};
+
 use grappe_engine::{EventKind, RunError};
 use grappe_plan::{ObjectRef, OpAction, OpId, Reason};
 use grappe_state::{Action, Ledger};
@@ -46,6 +48,29 @@ async fn a_create_stores_what_there_is() {
     assert!(events.contains("logging in with (sensitive value)") && !events.contains("hunter2"));
     let notice = |e: &EventKind| matches!(e, EventKind::ProviderConfigured { notice: Some(n), .. } if n == "nothing is real");
     assert_eq!(bench.count(notice), 1);
+}
+
+#[tokio::test]
+async fn what_is_said_to_be_done_is_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(dir.path());
+    let (store, unrecorded) = (bench.store.clone(), Arc::new(Mutex::new(Vec::new())));
+    let found = unrecorded.clone();
+    bench.on_event = Some(Arc::new(move |event| {
+        if let EventKind::OperationDone { op, .. } = event.kind
+            && !store.load().unwrap().state.objects.contains_key(&addr(&op.addr))
+        {
+            found.lock().unwrap().push(op.addr);
+        }
+    }));
+    let mut plans = Plans::default();
+    for n in 0..60 {
+        plans.create(&format!("t_thing.n{n}"), &[]);
+    }
+    let applied = bench.apply(&plans).await;
+    assert_eq!(applied.summary.counts.created, 60);
+    assert_eq!(bench.count(|e| matches!(e, EventKind::OperationDone { .. })), 60);
+    assert_eq!(*unrecorded.lock().unwrap(), [""; 0]);
 }
 
 #[tokio::test]
