@@ -21,6 +21,7 @@ mod real;
 mod sandbox;
 mod scenario;
 mod secrets;
+mod seed;
 mod simulated;
 mod stores;
 mod surgery;

@@ -1,136 +1,25 @@
-//! The plan of the OpenStack text that this project began with, as written: it parses, evaluates and plans, with the schemas that the provider's types have
-//! there.
+//! The plan of the OpenStack text that this project began with, as written: it parses, evaluates, plans and is applied, with the types that the providers
+//! have. `tests/it/seed.rs` of the repository plans it with the program.
 
-use std::sync::Arc;
-
-use grappe_provider::{AnyResource, Context, Fault, Provider, Registry, Resource, Setup, erased};
-use grappe_value::{Attribute, Nesting, Schema, Type, Value};
+use grappe_provider::Registry;
+use grappe_value::Value;
 use insta::assert_snapshot;
 
 use crate::lab::{Lab, text};
-use crate::types::{Nothing, Shout};
-
-/// A type of which only the schema matters.
-struct Kind(&'static str, fn() -> Schema);
-
-impl Resource for Kind {
-    type Client = ();
-    type Args = Nothing;
-    type State = Nothing;
-
-    fn name(&self) -> &'static str {
-        self.0
-    }
-    fn schema(&self) -> Schema {
-        self.1()
-    }
-    async fn read(&self, _: &Context<()>, _: Nothing) -> Result<Option<Nothing>, Fault> {
-        Err(Fault::permanent("the planner does no I/O"))
-    }
-    async fn create(&self, _: &Context<()>, _: Nothing) -> Result<Nothing, Fault> {
-        Err(Fault::permanent("the planner does no I/O"))
-    }
-    async fn delete(&self, _: &Context<()>, _: Nothing) -> Result<(), Fault> {
-        Err(Fault::permanent("the planner does no I/O"))
-    }
-}
-
-fn port() -> Schema {
-    let fixed_ip = Schema::new("")
-        .attr("subnet_id", Attribute::optional_computed(Type::String, ""))
-        .attr("ip_address", Attribute::optional(Type::String, ""));
-    let pair = Schema::new("")
-        .attr("ip_address", Attribute::required(Type::String, ""))
-        .attr("mac_address", Attribute::optional(Type::String, ""));
-    Schema::new("")
-        .attr("network_id", Attribute::required(Type::String, "").replace())
-        .attr("admin_state_up", Attribute::optional_computed(Type::Bool, ""))
-        .attr("security_group_ids", Attribute::optional(Type::set(Type::String), ""))
-        .attr("id", Attribute::computed(Type::String, ""))
-        .block("fixed_ip", Nesting::List, fixed_ip)
-        .block("allowed_address_pairs", Nesting::Set, pair)
-}
-
-fn instance() -> Schema {
-    let network = Schema::new("")
-        .attr("port", Attribute::optional(Type::String, "").replace())
-        .attr("uuid", Attribute::optional_computed(Type::String, "").replace());
-    Schema::new("")
-        .attr("name", Attribute::required(Type::String, ""))
-        .attr("image_name", Attribute::optional_computed(Type::String, "").replace())
-        .attr("flavor_name", Attribute::optional_computed(Type::String, ""))
-        .attr("user_data", Attribute::optional(Type::String, "").replace())
-        .attr("metadata", Attribute::optional(Type::map(Type::String), ""))
-        .attr("access_ip_v4", Attribute::computed(Type::String, ""))
-        .attr("id", Attribute::computed(Type::String, ""))
-        .block("network", Nesting::List, network)
-}
-
-fn null() -> Schema {
-    Schema::new("")
-        .attr("triggers", Attribute::optional(Type::map(Type::String), "").replace())
-        .attr("id", Attribute::computed(Type::String, ""))
-}
-
-struct OpenStack;
-
-impl Provider for OpenStack {
-    type Client = ();
-    type Config = Nothing;
-
-    fn name(&self) -> &'static str {
-        "openstack"
-    }
-    fn schema(&self) -> Schema {
-        Schema::new("")
-            .attr("auth_url", Attribute::optional(Type::String, ""))
-            .attr("token", Attribute::optional(Type::String, "").sensitive())
-    }
-    fn resources(&self) -> Vec<Box<dyn AnyResource>> {
-        vec![
-            erased::resource(Kind("openstack_networking_port_v2", port)),
-            erased::resource(Kind("openstack_compute_instance_v2", instance)),
-        ]
-    }
-    async fn configure(&self, _: &Setup, _: Nothing) -> Result<(), Fault> {
-        Ok(())
-    }
-}
-
-struct Null;
-
-impl Provider for Null {
-    type Client = ();
-    type Config = Nothing;
-
-    fn name(&self) -> &'static str {
-        "null"
-    }
-    fn resources(&self) -> Vec<Box<dyn AnyResource>> {
-        vec![erased::resource(Kind("null_resource", null))]
-    }
-    async fn configure(&self, _: &Setup, _: Nothing) -> Result<(), Fault> {
-        Ok(())
-    }
-}
 
 fn lab() -> Lab {
-    let connection = Schema::new("")
-        .attr("host", Attribute::required(Type::String, ""))
-        .attr("user", Attribute::optional(Type::String, ""))
-        .attr("agent", Attribute::optional(Type::Bool, ""));
-    let exec = Schema::new("").attr("inline", Attribute::optional(Type::list(Type::String), ""));
-    let file = Schema::new("")
-        .attr("content", Attribute::optional(Type::String, ""))
-        .attr("destination", Attribute::required(Type::String, ""));
     let mut lab = Lab::new();
-    lab.registry = Registry::default()
-        .with(erased::provider(OpenStack))
-        .with(erased::provider(Null))
-        .with_provisioner(Arc::new(Shout("remote-exec", exec, Some(connection.clone()))))
-        .with_provisioner(Arc::new(Shout("file", file, Some(connection))));
-    lab.file("templates/cloud-config.tpl", include_str!("seed/templates/cloud-config.tpl"));
-    lab.main(include_str!("seed/main.tf"));
+    let providers =
+        grappe_provider_core::providers().into_iter().chain([grappe_provider_openstack::provider()]);
+    let registry = providers.fold(Registry::default(), Registry::with);
+    lab.registry = grappe_provisioners::provisioners(&grappe_ssh::Pool::new())
+        .into_iter()
+        .fold(registry, Registry::with_provisioner);
+    lab.file(
+        "templates/cloud-config.tpl",
+        include_str!("../../../../tests/it/seed/templates/cloud-config.tpl"),
+    );
+    lab.main(include_str!("../../../../tests/it/seed/main.tf"));
     lab.variables.insert("openstack_token".into(), "token".into());
     lab
 }
@@ -201,16 +90,33 @@ fn it_is_applied_and_a_node_more_touches_what_it_must() {
     let mut lab = lab();
     let plan = lab.plan();
     lab.run(&plan, |n| n - 1);
-    assert_snapshot!(lab.steps.join("\n"), @r#"
-    openstack_compute_instance_v2.k8s_node[2] remote-exec: {"config": {"inline": ["set -e", "while [ ! -f /var/lib/cloud/instance/boot-finished ]; do sleep 1; done"]}, "connection": {"agent": true, "host": "10.0.0.6", "user": "debian"}, "secrets": []}
-    openstack_compute_instance_v2.k8s_node[1] remote-exec: {"config": {"inline": ["set -e", "while [ ! -f /var/lib/cloud/instance/boot-finished ]; do sleep 1; done"]}, "connection": {"agent": true, "host": "10.0.0.7", "user": "debian"}, "secrets": []}
-    openstack_compute_instance_v2.k8s_node[0] remote-exec: {"config": {"inline": ["set -e", "while [ ! -f /var/lib/cloud/instance/boot-finished ]; do sleep 1; done"]}, "connection": {"agent": true, "host": "10.0.0.8", "user": "debian"}, "secrets": []}
-    null_resource.certificates[1] file: {"config": {"content": "apiVersion: kubeadm.k8s.io/v1beta1\nkind: ClusterConfiguration\nnetworking:\n  podSubnet: \"10.233.64.0/18\"\netcd:\n  local:\n    serverCertSANs:\n              - \"10.0.0.8\"\n              - \"10.0.0.7\"\n    ", "destination": "/home/debian/kubeadm.yml"}, "connection": {"agent": null, "host": "10.0.0.7", "user": "debian"}, "secrets": [{"auth_url": "https://api.r1.nxs.enix.io/v3", "token": (sensitive value)}]}
-    null_resource.certificates[1] remote-exec: {"config": {"inline": ["set -e", "sudo kubeadm init phase certs all --config /home/debian/kubeadm.yml"]}, "connection": {"agent": null, "host": "10.0.0.7", "user": "debian"}, "secrets": [{"auth_url": "https://api.r1.nxs.enix.io/v3", "token": (sensitive value)}]}
-    null_resource.certificates[0] file: {"config": {"content": "apiVersion: kubeadm.k8s.io/v1beta1\nkind: ClusterConfiguration\nnetworking:\n  podSubnet: \"10.233.64.0/18\"\netcd:\n  local:\n    serverCertSANs:\n              - \"10.0.0.8\"\n              - \"10.0.0.7\"\n    ", "destination": "/home/debian/kubeadm.yml"}, "connection": {"agent": null, "host": "10.0.0.8", "user": "debian"}, "secrets": [{"auth_url": "https://api.r1.nxs.enix.io/v3", "token": (sensitive value)}]}
-    null_resource.certificates[0] remote-exec: {"config": {"inline": ["set -e", "sudo kubeadm init phase certs all --config /home/debian/kubeadm.yml"]}, "connection": {"agent": null, "host": "10.0.0.8", "user": "debian"}, "secrets": [{"auth_url": "https://api.r1.nxs.enix.io/v3", "token": (sensitive value)}]}
-    null_resource.workers[0] remote-exec: {"config": {"inline": ["set -e", "sudo kubeadm join 10.0.0.8:6443"]}, "connection": {"agent": null, "host": "10.0.0.6", "user": "debian"}, "secrets": [{"auth_url": "https://api.r1.nxs.enix.io/v3", "token": (sensitive value)}]}
-    "#);
+    let done: Vec<&str> = lab.steps.iter().filter_map(|step| step.split(": {").next()).collect();
+    assert_snapshot!(done.join("\n"), @r"
+    openstack_compute_instance_v2.k8s_node[2] remote-exec
+    openstack_compute_instance_v2.k8s_node[1] remote-exec
+    openstack_compute_instance_v2.k8s_node[0] remote-exec
+    null_resource.certificates[1] file
+    null_resource.certificates[1] remote-exec
+    null_resource.certificates[0] file
+    null_resource.certificates[0] remote-exec
+    null_resource.workers[0] remote-exec
+    ");
+    let step = |what: &str| lab.steps.iter().find(|step| step.starts_with(what)).unwrap();
+    for (what, told) in [
+        (
+            "openstack_compute_instance_v2.k8s_node[2]",
+            r#""while [ ! -f /var/lib/cloud/instance/boot-finished ]; do sleep 1; done""#,
+        ),
+        ("openstack_compute_instance_v2.k8s_node[2]", r#""host": "10.0.0.6""#),
+        (
+            "null_resource.certificates[1] file",
+            r#"serverCertSANs:\n              - \"10.0.0.8\"\n              - \"10.0.0.7\"\n"#,
+        ),
+        ("null_resource.certificates[1] file", r#""token": (sensitive value)"#),
+        ("null_resource.workers[0]", "sudo kubeadm join 10.0.0.8:6443"),
+    ] {
+        assert!(step(what).contains(told), "{}", step(what));
+    }
     assert!(lab.plan().is_empty(), "{}", text(&lab.plan()));
     lab.variables.insert("nodes_count".into(), "4".into());
     assert_snapshot!(text(&lab.plan()), @r#"
@@ -241,8 +147,8 @@ fn it_is_applied_and_a_node_more_touches_what_it_must() {
     -/+ null_resource.certificates[0] id triggers["nodes"] [Attributes([Path([Attr("triggers"), Key("nodes")])])]
     -/+ null_resource.certificates[1] id triggers["nodes"] [Attributes([Path([Attr("triggers"), Key("nodes")])])]
     + null_resource.workers[1]
-    -/+ openstack_compute_instance_v2.k8s_node[0] access_ip_v4 id network[0].port network[0].uuid network[1] [Attributes([Path([Attr("network")])])]
-    -/+ openstack_compute_instance_v2.k8s_node[1] access_ip_v4 id network[0].port network[0].uuid network[1] [Attributes([Path([Attr("network")])])]
+    -/+ openstack_compute_instance_v2.k8s_node[0] access_ip_v4 access_ip_v6 all_metadata all_tags availability_zone created flavor_id id image_id network[0].fixed_ip_v4 network[0].fixed_ip_v6 network[0].mac network[0].name network[0].port network[0].uuid network[1] region security_groups updated [Attributes([Path([Attr("network")])])]
+    -/+ openstack_compute_instance_v2.k8s_node[1] access_ip_v4 access_ip_v6 all_metadata all_tags availability_zone created flavor_id id image_id network[0].fixed_ip_v4 network[0].fixed_ip_v6 network[0].mac network[0].name network[0].port network[0].uuid network[1] region security_groups updated [Attributes([Path([Attr("network")])])]
     + openstack_compute_instance_v2.k8s_node[3]
     - openstack_networking_port_v2.admin_port[0] [IndexOutOfCount]
     - openstack_networking_port_v2.admin_port[1] [IndexOutOfCount]
