@@ -212,3 +212,52 @@ fn a_run_that_is_killed_in_a_step_leaves_those_before_it_done() {
     sandbox.expect(0, &["apply", "-auto-approve"]);
     assert_eq!(sandbox.read("steps"), "first\nsecond\nsecond\n");
 }
+
+/// A password is in no file and in no line of what is said, whether it lets the step in or not.
+#[test]
+fn a_password_is_told_to_the_host_and_to_nobody_else() {
+    let sshd = Sshd::start_with_password("open sesame 1001", false);
+    let sandbox = Sandbox::new(&format!(
+        r#"
+variable "password" {{
+  sensitive = true
+}}
+resource "terraform_data" "host" {{
+  connection {{
+    type     = "ssh"
+    host     = "127.0.0.1"
+    port     = {}
+    user     = "{}"
+    password = var.password
+    host_key = "{}"
+    timeout  = "20s"
+  }}
+  provisioner "remote-exec" {{
+    inline = ["echo I am $(id -un)"]
+  }}
+}}
+"#,
+        sshd.port,
+        sshd.user,
+        sshd.host_key("ed25519"),
+    ));
+    let hidden = |said: &str| {
+        let holds = |bytes: &[u8]| bytes.windows(6).any(|part| part == b"sesame");
+        assert!(!holds(said.as_bytes()), "{said}");
+        for (path, bytes) in sandbox.files() {
+            assert!(!holds(&bytes), "{} holds it", path.display());
+        }
+    };
+    let wrong = sandbox.expect(1, &["apply", "-auto-approve", "-var=password=open sesame 1002"]);
+    assert!(wrong.stderr.contains("a password"), "{}", wrong.stderr);
+    hidden(&wrong.all());
+    let right = ["apply", "-auto-approve", "-json", "-var=password=open sesame 1001"];
+    let ran = sandbox.expect(0, &right);
+    assert!(
+        ran.stdout.contains(&format!("I am {}", sshd.user)) || ran.stdout.contains("(output"),
+        "{}",
+        ran.stdout
+    );
+    hidden(&ran.all());
+    assert!(sshd.log().contains("Accepted password"), "{}", sshd.log());
+}

@@ -36,6 +36,24 @@ impl Sshd {
     /// # Panics
     /// As [`Sshd::start`].
     pub fn start_with(config: &str) -> Sshd {
+        Sshd::run(config, None)
+    }
+
+    /// Starts one that lets a user in by this password, and by nothing else: asked for as such, or in the server's own words (`keyboard-interactive`).
+    /// The account exists for this sshd alone.
+    ///
+    /// # Panics
+    /// As [`Sshd::start`], and where the test is not run as root.
+    pub fn start_with_password(password: &str, keyboard_interactive: bool) -> Sshd {
+        let methods = if keyboard_interactive {
+            "UsePAM yes\nKbdInteractiveAuthentication yes\nAuthenticationMethods keyboard-interactive"
+        } else {
+            "PasswordAuthentication yes\nAuthenticationMethods password"
+        };
+        Sshd::run(methods, Some(password))
+    }
+
+    fn run(config: &str, password: Option<&str>) -> Sshd {
         assert!(
             Path::new(SSHD).exists(),
             "{SSHD} is missing: install OpenSSH's server (apt-get install openssh-server) to run this test"
@@ -45,7 +63,7 @@ impl Sshd {
         keygen(&dir.path().join("host_ecdsa"), &["-t", "ecdsa"]);
         keygen(&dir.path().join("id"), &["-t", "ed25519"]);
         fs::copy(dir.path().join("id.pub"), dir.path().join("authorized_keys")).expect("copy the public key");
-        let user = output(Command::new("id").arg("-un"));
+        let mut user = output(Command::new("id").arg("-un"));
         if user == "root" {
             // Its privilege separation wants this folder.
             fs::create_dir_all("/run/sshd").expect("make /run/sshd");
@@ -53,26 +71,28 @@ impl Sshd {
         // Sessions have a home of their own: what a developer's start-up files do (print, wait for a lock) is not tested.
         let (config, set) = split_environment(config);
         let environment = format!("HOME={}{set}", dir.path().display());
+        let mut command = Command::new(SSHD);
+        if let Some(password) = password {
+            assert!(user == "root", "an sshd with an account of its own needs root");
+            user = ACCOUNT.to_owned();
+            command = beside_accounts(dir.path(), password);
+        }
+        command.args(["-D", "-e", "-f"]).arg(dir.path().join("sshd_config"));
         let mut last = String::new();
         // Another process may take the port between our asking for a free one and sshd's binding it.
         for _ in 0..5 {
             let port = free_port();
+            // Of what is said twice, sshd heeds the first.
             let text = format!(
-                "Port {port}\nListenAddress 127.0.0.1\nHostKey {d}/host_ed25519\nHostKey {d}/host_ecdsa\n\
+                "{config}\nPort {port}\nListenAddress 127.0.0.1\nHostKey {d}/host_ed25519\nHostKey {d}/host_ecdsa\n\
                  AuthorizedKeysFile {d}/authorized_keys\nPidFile none\nUsePAM no\nStrictModes no\nLogLevel VERBOSE\n\
-                 PasswordAuthentication no\nKbdInteractiveAuthentication no\n{config}\nSetEnv {environment}\n",
+                 PasswordAuthentication no\nKbdInteractiveAuthentication no\nSetEnv {environment}\n",
                 d = dir.path().display()
             );
             write(&dir.path().join("sshd_config"), &text);
             let log = log_file(&dir.path().join("log"));
-            let mut child = Command::new(SSHD)
-                .args(["-D", "-e", "-f"])
-                .arg(dir.path().join("sshd_config"))
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(log)
-                .spawn()
-                .expect("start sshd");
+            let mut child =
+                command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("start sshd");
             if wait_for_port(port, &mut child) {
                 return Sshd { dir, child, port, user };
             }
@@ -235,6 +255,30 @@ impl Drop for Agent {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The only user that [`Sshd::start_with_password`] lets in.
+const ACCOUNT: &str = "grappe-tester";
+
+/// An sshd that sees accounts of its own: those of this computer are never touched.
+fn beside_accounts(dir: &Path, password: &str) -> Command {
+    let salted = "print crypt($ARGV[0], q($6$grappe$))";
+    let hash = output(Command::new("perl").args(["-e", salted, password]));
+    let own = |name: &str, line: String| {
+        let there = fs::read_to_string(Path::new("/etc").join(name)).expect("the accounts of this computer");
+        write(&dir.join(name), &format!("{there}{line}\n"));
+    };
+    own("passwd", format!("{ACCOUNT}:x:61234:61234::/tmp:/bin/sh"));
+    own("shadow", format!("{ACCOUNT}:{hash}:19000:0:99999:7:::"));
+    write(
+        &dir.join("pam"),
+        "auth required pam_unix.so\naccount required pam_unix.so\nsession required pam_permit.so\n",
+    );
+    let script = "mount --bind $0/passwd /etc/passwd && mount --bind $0/shadow /etc/shadow && \
+                  if [ -e /etc/pam.d/sshd ]; then mount --bind $0/pam /etc/pam.d/sshd; fi && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", script]).arg(dir).arg(SSHD);
+    command
 }
 
 /// The lines of an sshd_config without its `SetEnv`, and what that sets: sshd heeds only the first.

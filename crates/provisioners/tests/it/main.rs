@@ -201,3 +201,35 @@ async fn files_and_folders_are_put_on_a_host() {
     let fault = bench.run("file", &config("content", "x", &there("into")), Some(&to)).await.0.unwrap_err();
     assert!(fault.details.iter().any(|d| d.contains("is a folder")), "{fault:?}");
 }
+
+/// By a password alone, whichever way the server asks for it; another one is refused, and shown nowhere.
+#[tokio::test]
+async fn a_password_lets_a_script_in() {
+    for keyboard_interactive in [false, true] {
+        let sshd = Sshd::start_with_password("open sesame 1001", keyboard_interactive);
+        let with = |password: &str| {
+            Value::object([
+                ("type", "ssh".into()),
+                ("host", "127.0.0.1".into()),
+                ("port", Value::from(i64::from(sshd.port))),
+                ("user", sshd.user.as_str().into()),
+                ("password", Value::from(password).sensitive()),
+                ("host_key", sshd.host_key("ed25519").as_str().into()),
+                ("timeout", "20s".into()),
+            ])
+        };
+        let bench = Bench::new();
+        let (result, said) =
+            bench.run("remote-exec", &lines(&["id -un", "echo done"]), Some(&with("open sesame 1001"))).await;
+        result.unwrap_or_else(|fault| panic!("{fault:?}\n{}", sshd.log()));
+        assert_eq!(said, [format!("Stdout: {}", sshd.user), "Stdout: done".to_owned()]);
+        assert!(!sshd.log().contains("Accepted publickey"), "{}", sshd.log());
+
+        let bench = Bench::new();
+        let (result, said) =
+            bench.run("remote-exec", &lines(&["true"]), Some(&with("open sesame 1002"))).await;
+        let fault = format!("{:?}", result.unwrap_err());
+        assert!(fault.contains("a password") && fault.contains(&sshd.user), "{fault}");
+        assert!(!format!("{fault}{said:?}").contains("sesame"), "{fault}");
+    }
+}
