@@ -14,7 +14,8 @@
 //! # Otherwise than Terraform 1.11, on purpose
 //!
 //! - Only the branch of a conditional that is taken is evaluated, and an index with a known key reads that instance only: edges are exact.
-//!   The type of the other branch still counts (`true ? 1 : "a"` is `"1"`) where it can be told without reading a resource, module or local.
+//!   The type of the other branch still counts (`true ? 1 : "a"` is `"1"`) where it can be told without reading a resource, module or local; what
+//!   fails in it is of no type, as there.
 //! - Dividing by zero is an error, not an infinity.
 //! - An unknown function is an error when loading, unless inside `try` or `can`, where Terraform has it too.
 //! - `log` and `pow` may differ from Terraform's in the last digit of a double.

@@ -22,24 +22,27 @@ pub fn unify(types: impl IntoIterator<Item = Type>) -> Option<Type> {
     }
 }
 
+/// A kind of types.
+type Is = fn(&Type) -> bool;
+const MAP: Is = |ty| matches!(ty, Type::Map(_));
+const LIST: Is = |ty| matches!(ty, Type::List(_));
+const SET: Is = |ty| matches!(ty, Type::Set(_));
+const OBJECT: Is = |ty| matches!(ty, Type::Object(_));
+const TUPLE: Is = |ty| matches!(ty, Type::Tuple(_));
+
 fn common(types: &[Type]) -> Option<Type> {
-    let are =
-        |of: fn(&Type) -> bool| types.iter().any(of) && types.iter().all(|ty| of(ty) || *ty == Type::Any);
-    let (map, list): (fn(&Type) -> bool, fn(&Type) -> bool) =
-        (|ty| matches!(ty, Type::Map(_)), |ty| matches!(ty, Type::List(_)));
-    let (object, tuple): (fn(&Type) -> bool, fn(&Type) -> bool) =
-        (|ty| matches!(ty, Type::Object(_)), |ty| matches!(ty, Type::Tuple(_)));
-    let open = types.contains(&Type::Any);
-    if are(map) || are(list) || are(|ty| matches!(ty, Type::Set(_))) || are(object) || are(tuple) {
+    let any = |is: Is| types.iter().any(is);
+    let only = |kinds: &[Is]| types.iter().all(|ty| *ty == Type::Any || kinds.iter().any(|is| is(ty)));
+    if [MAP, LIST, SET, OBJECT, TUPLE].iter().any(|is| any(*is) && only(&[*is])) {
         // What of it becomes known may be anything.
-        return if open { Some(Type::Any) } else { alike(types) };
+        return if types.contains(&Type::Any) { Some(Type::Any) } else { alike(types) };
     }
     // What stands beside maps or lists is mostly one, only not written as such.
-    let disguised = if types.iter().any(map) && are(|ty| matches!(ty, Type::Map(_) | Type::Object(_))) {
-        as_collections(types, object, objects_as_map)
-    } else if types.iter().any(list) && are(|ty| matches!(ty, Type::List(_) | Type::Tuple(_))) {
-        as_collections(types, tuple, tuples_as_list)
-    } else if types.iter().any(object) && types.iter().any(tuple) {
+    let disguised = if any(MAP) && only(&[MAP, OBJECT]) {
+        as_collections(types, OBJECT, objects_as_map)
+    } else if any(LIST) && only(&[LIST, TUPLE]) {
+        as_collections(types, TUPLE, tuples_as_list)
+    } else if any(OBJECT) && any(TUPLE) {
         return None;
     } else {
         None
@@ -127,11 +130,7 @@ fn collection(types: &[Type], elements: Vec<Type>, of: fn(Type) -> Type) -> Opti
 }
 
 /// Takes the structures among these for the collection that they have in common.
-fn as_collections(
-    types: &[Type],
-    structure: fn(&Type) -> bool,
-    collect: fn(&[Type]) -> Option<Type>,
-) -> Option<Type> {
+fn as_collections(types: &[Type], structure: Is, collect: fn(&[Type]) -> Option<Type>) -> Option<Type> {
     let structures: Vec<Type> = types.iter().filter(|ty| structure(ty)).cloned().collect();
     let collected = collect(&structures)?;
     let ty = unify(types.iter().map(|ty| if structure(ty) { collected.clone() } else { ty.clone() }))?;

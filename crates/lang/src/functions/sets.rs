@@ -115,7 +115,7 @@ fn setproduct(args: &[Value]) -> Outcome {
         let items = value.as_items().unwrap_or_default();
         rows = rows
             .iter()
-            .flat_map(|row| items.iter().map(|item| [&row[..], &[item.clone()]].concat()))
+            .flat_map(|row| items.iter().map(|item| [&row[..], std::slice::from_ref(item)].concat()))
             .collect();
     }
     let element = Type::tuple(elements);
