@@ -205,3 +205,62 @@ resource "host_file" "f" {
         assert!(ran.stderr.contains("with this id"), "{}", ran.stderr);
     }
 }
+
+/// Blocks for what `import` blocks name are written as Terraform writes them; with them, nothing is left to do but to import.
+#[test]
+fn blocks_are_written_for_what_has_none() {
+    let import = |to: &str, id: &str| format!("import {{\n  to = {to}\n  id = \"{id}\"\n}}\n");
+    let main = [
+        import("terraform_data.a", "some-id"),
+        import("random_uuid.u", "3e4666bf-d5e5-4aa7-b8ce-cefe41c7568a"),
+        import("local_file.f", "there"),
+        import("local_file.raw", "bytes"),
+        import("random_integer.n", "-5,-5,10"),
+        import("random_password.p", "hunter2"),
+    ];
+    let sandbox = Sandbox::new(&main.concat());
+    sandbox.write("there", "a \"q\" ${x}\nline two\n");
+    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(sandbox.path("bytes")).unwrap();
+    std::io::Write::write_all(&mut file, &[0, 255]).unwrap();
+    sandbox.expect(0, &["validate"]);
+    let without = sandbox.expect(1, &["plan"]).stderr;
+    assert!(without.contains("-generate-config-out=generated.tf"), "{without}");
+
+    let ran = sandbox.expect(0, &["plan", "-generate-config-out=gen.tf", "-out=p"]);
+    assert!(ran.stdout.contains("Configuration generated: "), "{}", ran.stdout);
+    assert!(ran.stdout.contains("Plan: 6 to import, 0 to add, 0 to change, 0 to destroy."), "{}", ran.stdout);
+    insta::assert_snapshot!(sandbox.read("gen.tf"));
+    assert!(!ran.all().contains("hunter2") && !sandbox.read("gen.tf").contains("hunter2"));
+    let again = sandbox.expect(1, &["plan", "-generate-config-out=gen.tf"]).stderr;
+    assert!(again.contains("gen.tf: the file for generated blocks exists already"), "{again}");
+    for elsewhere in ["../gen.tf", "gen.json"] {
+        let said = sandbox.expect(1, &["plan", &format!("-generate-config-out={elsewhere}")]).stderr;
+        assert!(said.contains("no part of the plan"), "{said}");
+    }
+    sandbox.expect(0, &["apply", "-auto-approve", "p"]);
+    sandbox.expect(0, &["plan", "-detailed-exitcode"]);
+
+    // With all blocks there, there is nothing to write.
+    sandbox.expect(0, &["plan", "-generate-config-out=more.tf", "-detailed-exitcode"]);
+    assert!(!sandbox.path("more.tf").exists());
+}
+
+#[test]
+fn blocks_that_can_t_be_written_say_why() {
+    let mut all = Vec::new();
+    for main in [
+        "import {\n  to = terraform_data.a[\"x\"]\n  id = \"x\"\n}\n",
+        "import {\n  for_each = toset([\"x\"])\n  to       = terraform_data.a\n  id       = each.key\n}\n",
+        "import {\n  to = host_file.f\n  id = \"/etc/motd\"\n}\n",
+        "import {\n  to = local_file.f\n  id = \"not-there\"\n}\n",
+        "import {\n  to = random_shuffle.s\n  id = \"x\"\n}\n",
+        "module \"m\" {\n  source = \"./m\"\n}\nimport {\n  to = module.m.terraform_data.a\n  id = \"x\"\n}\n",
+    ] {
+        let sandbox = Sandbox::new(main);
+        sandbox.write("m/main.tf", "locals {}\n");
+        let ran = sandbox.expect(1, &["plan", "-generate-config-out=gen.tf"]);
+        assert!(!sandbox.path("gen.tf").exists());
+        all.push(sandbox.clean(&ran.stderr));
+    }
+    insta::assert_snapshot!(all.join("\n\n"));
+}

@@ -195,6 +195,9 @@ pub struct PlanArgs {
     /// Save the plan, for `grappe apply FILE`.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Write blocks for the import blocks that have none, into a new file of the plan folder.
+    #[arg(long, value_name = "FILE")]
+    pub generate_config_out: Option<PathBuf>,
     /// Exit with 2 where there is anything to do.
     #[arg(long)]
     pub detailed_exitcode: bool,

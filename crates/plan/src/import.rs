@@ -10,13 +10,13 @@ use grappe_diag::{Diagnostic, Diagnostics};
 use grappe_lang::{Expr, Import};
 use grappe_provider::{AnyResource, Importable};
 use grappe_value::addr::InstanceAddr;
-use grappe_value::{Type, Value, convert};
+use grappe_value::{Attribute, Presence, Schema, Type, Value, convert};
 
 use crate::decide::creation;
 use crate::expand::{each_keys, is_open};
 use crate::input::{ImportRead, Input};
 use crate::model::ProviderConfig;
-use crate::planner::provider_config;
+use crate::planner::{Asked, provider_config};
 use crate::references::instance_key;
 use crate::walk::{At, Frame, NodeId, Repeated, Walk};
 
@@ -71,6 +71,44 @@ pub(crate) fn read(
         deadline: crate::timeouts::deadline(timeouts),
     };
     Ok(Some((read, provider)))
+}
+
+/// What stands for the arguments of a block that is not written yet: nothing, as far as a type can do with that.
+pub(crate) fn nothing_asked(at: &At<'_>, schema: &Schema) -> Asked {
+    let mut found = Diagnostics::new();
+    let mut value = |name: &str, attribute: &Attribute| match (attribute.presence, &attribute.ty) {
+        (Presence::Required, Type::String) => "".into(),
+        (Presence::Required, Type::Number) => 0i64.into(),
+        (Presence::Required, Type::Bool) => false.into(),
+        (Presence::Required, Type::List(element)) => Value::list((**element).clone(), []),
+        (Presence::Required, Type::Set(element)) => Value::set((**element).clone(), []),
+        (Presence::Required, Type::Map(element)) => Value::map::<Arc<str>>((**element).clone(), []),
+        (Presence::Required, _) => {
+            found.push(
+                Diagnostic::error("Import without a block")
+                    .detail(format!(
+                        "Where a {} is to be looked for is said by its argument \"{name}\": no block can be generated for it.",
+                        at.resource.ty
+                    ))
+                    .hint("write the block first")
+                    .span(at.resource.span),
+            );
+            Value::null(attribute.ty.clone())
+        }
+        _ => attribute.default.clone().unwrap_or_else(|| Value::null(attribute.ty.clone())),
+    };
+    let attributes = schema.attributes.iter().map(|(name, attribute)| (name.clone(), value(name, attribute)));
+    let mut entries: Vec<(Arc<str>, Value)> = attributes.collect();
+    entries.extend(schema.blocks.iter().map(|(name, block)| {
+        let none = match block.ty() {
+            Type::List(element) => Value::list((*element).clone(), []),
+            Type::Set(element) => Value::set((*element).clone(), []),
+            ty => Value::null(ty),
+        };
+        (name.clone(), none)
+    }));
+    let config = (!found.has_errors()).then(|| Value::object(entries));
+    Asked { config, timeouts: grappe_state::Timeouts::default(), deps: Vec::new(), found }
 }
 
 /// What an `import` block names: the ids by address, and what they are made of.
@@ -170,6 +208,7 @@ pub(crate) fn check_blocks(
     blocks: &[(&Import, Named)],
     wanted: &BTreeSet<InstanceAddr>,
     limited: bool,
+    has_block: &dyn Fn(&InstanceAddr) -> bool,
 ) -> Diagnostics {
     let mut found = Diagnostics::new();
     let mut seen: BTreeMap<&InstanceAddr, &Import> = BTreeMap::new();
@@ -183,7 +222,14 @@ pub(crate) fn check_blocks(
                         .related(first.span, "already declared here"),
                 );
             }
-            if !wanted.contains(addr) && !limited {
+            if !has_block(addr) {
+                found.push(
+                    Diagnostic::error("Configuration for import target does not exist")
+                        .detail("There is no resource block at the address that this imports to.")
+                        .hint("write the block, or have it written: grappe plan -generate-config-out=generated.tf")
+                        .span(block.to_span),
+                );
+            } else if !wanted.contains(addr) && !limited {
                 found.push(
                     Diagnostic::error("Configuration for import target does not exist")
                         .detail(format!(

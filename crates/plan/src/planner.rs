@@ -85,7 +85,9 @@ impl<'a> Planner<'a> {
     fn managed(&mut self, walk: &Walk<'_>, at: &At<'_>, kind: &'a dyn AnyResource) -> Made<Value> {
         let Asked { config, timeouts, mut deps, mut found } = asked(walk, at, kind.schema());
         let Some(config) = config else { return Made { value: None, deps, found } };
-        found.extend(problems(at, kind, &config));
+        if !at.resource.stands_in {
+            found.extend(problems(at, kind, &config));
+        }
         let lifecycle = &at.resource.lifecycle;
         let object = self.world.remembered_as(&at.addr);
         let id = match object {
@@ -143,7 +145,7 @@ impl<'a> Planner<'a> {
             }
         }
         let ignore = walk.choice(&lifecycle.ignore_changes, "ignore_changes", &at.frame, &mut found);
-        let mut decision = match prior.value().filter(|_| is_done) {
+        let mut decision = match prior.value().filter(|_| is_done || at.resource.stands_in) {
             Some(value) => decide::stays(value),
             None => decide(kind, prior.value(), &config, ignore, force.is_some()),
         };
@@ -287,7 +289,8 @@ impl<'a> Planner<'a> {
         }
         let wanted = self.decided.iter().map(|d| d.addr.clone());
         let wanted = wanted.chain(self.imports.iter().map(|(read, _)| read.addr.clone())).collect();
-        found.extend(import::check_blocks(&all, &wanted, limited));
+        let has_block = |addr: &InstanceAddr| walk.statics.find(&addr.resource).is_some();
+        found.extend(import::check_blocks(&all, &wanted, limited, &has_block));
         found
     }
 
@@ -458,6 +461,9 @@ pub(crate) struct Asked {
 
 /// Checks the preconditions of a block and decodes its body.
 pub(crate) fn asked(walk: &Walk<'_>, at: &At<'_>, schema: &grappe_value::Schema) -> Asked {
+    if at.resource.stands_in {
+        return crate::import::nothing_asked(at, schema);
+    }
     let (mut deps, mut found) = (Vec::new(), Diagnostics::new());
     let held = conditions(walk, at, &at.frame, true, &mut deps, &mut found);
     let made = walk.eval(&at.frame, |scope| at.resource.body.decode(schema, scope));

@@ -95,7 +95,7 @@ pub(crate) fn check_blocks(statics: &Statics<'_>) -> Diagnostics {
 }
 
 fn check_body(registry: &Registry, resource: &Resource) -> Diagnostics {
-    let schema = registry.schema(resource.mode, &resource.ty);
+    let schema = registry.schema(resource.mode, &resource.ty).filter(|_| !resource.stands_in);
     let mut found = schema.map(|schema| resource.body.check(schema)).unwrap_or_default();
     found.extend(crate::timeouts::check(resource));
     found

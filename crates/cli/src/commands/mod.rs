@@ -5,6 +5,7 @@ mod console;
 mod flows;
 mod fmt;
 mod force_unlock;
+mod generate;
 mod graph;
 mod import;
 mod output;

@@ -11,6 +11,9 @@ use crate::ui::{self, Ui};
 
 pub(super) fn run(ui: &Ui, args: &PlanArgs) -> anyhow::Result<Exit> {
     let planning = &args.planning;
+    if let Some(file) = &args.generate_config_out {
+        super::generate::run(ui, args, file)?;
+    }
     let job = Job::new(ui, &args.dir, &planning.state, Some(&planning.variables), planning)?;
     let how = How::new(planning, args.destroy);
     let (plan, live) = job.block_on(async {

@@ -61,6 +61,17 @@ struct Dynamic {
 }
 
 impl Body {
+    /// One in which nothing stands.
+    pub(crate) fn empty(span: Span) -> Self {
+        Body(Arc::new(Inner {
+            arguments: Vec::new(),
+            blocks: Vec::new(),
+            properties: Vec::new(),
+            references: Vec::new(),
+            span,
+        }))
+    }
+
     /// From what the parser made. `bound` are the iterators of the `dynamic` blocks around it.
     pub(crate) fn new(mut raw: RawBody, bound: &[Arc<str>], diags: &mut Diagnostics) -> Self {
         let mut references = Vec::new();

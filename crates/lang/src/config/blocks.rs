@@ -282,6 +282,7 @@ pub(super) fn resource(
         provisioners,
         timeouts,
         body,
+        stands_in: false,
     };
     match module.resources.entry((mode, ty.name, name.name)) {
         Entry::Vacant(entry) => {

@@ -61,7 +61,41 @@ pub(super) fn import(block: RawBlock, module: &mut Module, diags: &mut Diagnosti
     module.imports.push(Import { to, id, for_each, provider, to_span, span });
 }
 
-/// Says where the resource that something is imported to does not exist.
+impl Import {
+    /// The type and the name of what it imports to, where that stands in the root module and has no block there.
+    fn homeless(&self, root: &Module) -> Option<(Arc<str>, Arc<str>)> {
+        let [(ty, _), (name, _)] = &self.to[..] else { return None };
+        let key = (Mode::Managed, ty.clone(), name.clone());
+        (!root.resources.contains_key(&key)).then(|| (ty.clone(), name.clone()))
+    }
+}
+
+impl Module {
+    /// Puts empty blocks in the place of those that `import` blocks miss in the root module, for a plan that only finds out what they would hold.
+    ///
+    /// # Errors
+    /// Where an import is of one instance among several.
+    pub fn stand_in(&mut self) -> Result<(), Diagnostics> {
+        let mut found = Diagnostics::new();
+        for import in self.imports.clone() {
+            let Some((ty, name)) = import.homeless(self) else { continue };
+            if import.for_each.is_some() || import.to.iter().any(|(_, key)| key.is_some()) {
+                found.push(
+                    Diagnostic::error("Configuration for import target does not exist")
+                        .detail("No block can be generated for one of several instances: where an import or its resource has for_each or count.")
+                        .hint("write the block first")
+                        .span(import.to_span),
+                );
+                continue;
+            }
+            let resource = super::Resource::stand_in(ty.clone(), name.clone(), &import);
+            self.resources.insert((Mode::Managed, ty, name), Arc::new(resource));
+        }
+        found.into_result(()).map(|((), _)| ())
+    }
+}
+
+/// Says where the resource in a module that something is imported to does not exist. For those of the root module, blocks can be generated.
 pub(super) fn check(root: &Module, diags: &mut Diagnostics) {
     for import in &root.imports {
         let names: Vec<&Arc<str>> = import.to.iter().map(|(name, _)| name).collect();
@@ -74,6 +108,7 @@ pub(super) fn check(root: &Module, diags: &mut Diagnostics) {
             (at, rest) = (&found.module, after);
         }
         let known = match rest {
+            _ if names.len() == 2 => true,
             [ty, name] => at.resources.contains_key(&(Mode::Managed, (*ty).clone(), (*name).clone())),
             _ => false,
         };

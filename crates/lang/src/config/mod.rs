@@ -224,6 +224,29 @@ pub struct Resource {
     pub provisioners: Provisioners,
     /// All else: what the schema describes.
     pub body: Body,
+    /// Whether no block stands there: see [`Module::stand_in`].
+    pub stands_in: bool,
+}
+
+impl Resource {
+    fn stand_in(ty: Arc<str>, name: Arc<str>, import: &Import) -> Self {
+        Resource {
+            mode: Mode::Managed,
+            ty,
+            name,
+            span: import.span,
+            count: None,
+            for_each: None,
+            depends_on: Vec::new(),
+            provider: import.provider.clone(),
+            lifecycle: Lifecycle::default(),
+            timeouts: None,
+            scope: None,
+            provisioners: Provisioners::default(),
+            body: Body::empty(import.span),
+            stands_in: true,
+        }
+    }
 }
 
 /// `aws.west`: which configuration of a provider.

@@ -228,6 +228,12 @@ fn import(ctx: &Context<Client>, id: &str, mut args: Args) -> Result<Option<Impo
         args.content_base64 = Some(STANDARD.encode(&bytes));
     } else if args.content.is_some() {
         args.content = Some(String::from_utf8_lossy(&bytes).into_owned());
+    } else if args.source.is_none() {
+        // Its block is still to be written.
+        match String::from_utf8(bytes.clone()) {
+            Ok(text) => args.content = Some(text),
+            Err(_) => args.content_base64 = Some(STANDARD.encode(&bytes)),
+        }
     }
     args.look_at_mode(&path)?;
     Imported::new(&State { args, hashes: Hashes::of(&bytes) }).map(Some)
