@@ -87,7 +87,7 @@ fn convert_at(value: &Value, target: &Type, path: &mut Vec<Step>) -> Result<Valu
         (Kind::Map(own, entries), Type::Map(element)) if entries.is_empty() && **element == Type::Any => {
             Value::map::<Arc<str>>(own.clone(), [])
         }
-        (Kind::List(_, items) | Kind::Set(_, items) | Kind::Tuple(items), Type::Tuple(types)) => {
+        (Kind::Tuple(items), Type::Tuple(types)) => {
             if items.len() != types.len() {
                 return refuse(path, format!("a tuple of {} elements is required", types.len()));
             }

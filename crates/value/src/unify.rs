@@ -233,3 +233,33 @@ fn one_element<'a>(members: impl Iterator<Item = &'a Type> + Clone, element: &Ty
     let mut members = members;
     members.all(|ty| may_convert(ty, &one)).then_some(one)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_becomes_what_all_can_be() {
+        let object = |names: &[&str], ty: Type| Type::object(names.iter().map(|name| (*name, ty.clone())));
+        let both = |a: Type, b: Type| unify([a, b]);
+        assert_eq!(both(Type::Number, Type::String), Some(Type::String));
+        assert_eq!(both(Type::Number, Type::Bool), None);
+        assert_eq!(unify([Type::Bool, Type::String, Type::Number]), Some(Type::String));
+        let (a, ab) = (object(&["a"], Type::Number), object(&["a", "b"], Type::String));
+        assert_eq!(both(a.clone(), ab), Some(Type::map(Type::String)));
+        assert_eq!(both(a.clone(), object(&["a"], Type::String)), Some(object(&["a"], Type::String)));
+        assert_eq!(both(a.clone(), Type::tuple([Type::Number])), None);
+        // What nothing is known of leaves all open, but for what is plain.
+        assert_eq!(both(Type::Any, Type::Number), Some(Type::Number));
+        assert_eq!(both(Type::Any, Type::list(Type::Number)), Some(Type::Any));
+        assert_eq!(unify([Type::Any, Type::Number, a]), Some(Type::Any));
+    }
+
+    #[test]
+    fn a_collection_becomes_no_tuple() {
+        let pair = Type::tuple([Type::String, Type::Number]);
+        assert!(!may_convert(&Type::list(Type::String), &pair));
+        assert!(may_convert(&pair, &Type::list(Type::Any)) && may_convert(&pair, &Type::set(Type::Number)));
+        assert!(!may_convert(&Type::tuple([Type::Any, Type::list(Type::String)]), &Type::list(Type::Any)));
+    }
+}
