@@ -1,6 +1,7 @@
 //! A project of a real OpenStack of one test's own, and a plan in it.
 
-use std::process::{Command, Stdio};
+use std::fs::OpenOptions;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use grappe_bed_openstack::{Bed, Call, Chance, Fault, Proxy, Tenant};
@@ -71,8 +72,8 @@ impl Cloud {
         assert_eq!(again.state(), self.sandbox.state());
     }
 
-    /// Applies, and kills the run with SIGKILL each time that the cloud has made what such a call asks for and grappe has not learnt it yet; until a run gets to
-    /// its end. Then nothing is to be done, and all was made once.
+    /// Applies, and kills the run with SIGKILL each time that the cloud has made what such a call asks for and grappe has not learnt it yet; each of the calls
+    /// once. Then a run gets to its end, nothing is to be done, and all was made once.
     pub(crate) fn killed_at(&self, creations: &[Creation]) {
         let first = |c: &Creation| Chance::first(Fault::Mute, 1, c.method, c.path);
         self.proxy.set(creations.iter().map(first).collect());
@@ -98,16 +99,17 @@ impl Cloud {
         calls.iter().filter(|call| call.method == method && call.path.ends_with(path)).filter(obeyed).count()
     }
 
-    /// Starts a run and kills it with SIGKILL as soon as its calls are so.
+    /// Starts a run and kills it with SIGKILL as soon as its calls are so. What it says stays in `killed.log` of its home.
     pub(crate) fn kill_when(&self, args: &[&str], so: impl Fn(&[Call]) -> bool) {
-        let mut run = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = self.sandbox.home().join("killed.log");
+        let file = || OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let mut run = self.command(args).stdout(file()).stderr(file()).spawn().unwrap();
         let begin = Instant::now();
         while !so(&self.proxy.calls()) {
             if run.try_wait().unwrap().is_some() || begin.elapsed() > Duration::from_secs(120) {
-                run.kill().unwrap();
-                let ran = run.wait_with_output().unwrap();
-                let said = [ran.stdout, ran.stderr].concat();
-                panic!("the run does not come to what it is killed at: {}", String::from_utf8_lossy(&said));
+                let _ = run.kill();
+                let said = std::fs::read_to_string(&log).unwrap();
+                panic!("the run does not come to what it is killed at: {said}");
             }
             std::thread::park_timeout(Duration::from_millis(10));
         }
@@ -177,17 +179,10 @@ impl Cloud {
         lists.try_into().expect("an answer each")
     }
 
-    /// These commands list nothing. (Nova shows what it has deleted for a moment.)
+    /// These commands list nothing but servers that Nova itself calls DELETED: it lists them until their host's share is given back.
     pub(crate) fn nothing_left<const N: usize>(&self, commands: [&str; N]) {
-        let going = |left: &[Json]| !left.is_empty() && left.iter().all(|l| l["Status"] == "DELETED");
-        let mut left = self.lists(commands);
-        for _ in 0..10 {
-            if !left.iter().any(|left| going(left)) {
-                break;
-            }
-            left = self.lists(commands);
-        }
-        for (what, left) in commands.iter().zip(left) {
+        for (what, mut left) in commands.iter().zip(self.lists(commands)) {
+            left.retain(|object| object["Status"] != "DELETED");
             assert_eq!(left, [Json::Null; 0], "{what}");
         }
     }

@@ -2,48 +2,13 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use grappe_bed_openstack::{Chance, Fault};
+use grappe_bed_openstack::{Chance, Fault, fleet};
 use serde_json::Value as Json;
 
 use super::cloud::Cloud;
+use crate::sandbox::Sandbox;
 
 const MANY: usize = 50;
-
-/// Ports have a tag, so that their keys are tags, too.
-const PLAN: &str = r#"
-resource "openstack_networking_network_v2" "lan" {
-  name = "lan"
-}
-resource "openstack_networking_subnet_v2" "lan" {
-  network_id = openstack_networking_network_v2.lan.id
-  cidr       = "10.20.0.0/22"
-}
-resource "openstack_networking_secgroup_v2" "k8s" {
-  name = "k8s"
-}
-resource "openstack_networking_port_v2" "p" {
-  count              = 50
-  name               = "p-${count.index}"
-  network_id         = openstack_networking_network_v2.lan.id
-  security_group_ids = [openstack_networking_secgroup_v2.k8s.id]
-  tags               = ["fleet"]
-  fixed_ip {
-    subnet_id = openstack_networking_subnet_v2.lan.id
-  }
-}
-data "openstack_images_image_v2" "tiny" {
-  name = "tiny"
-}
-resource "openstack_compute_instance_v2" "n" {
-  count       = 50
-  name        = "n-${count.index}"
-  image_id    = data.openstack_images_image_v2.tiny.id
-  flavor_name = "m1.tiny"
-  network {
-    port = openstack_networking_port_v2.p[count.index].id
-  }
-}
-"#;
 
 /// All there is, each with a key of its own, as OpenStack's client sees it.
 fn whole(cloud: &Cloud) {
@@ -70,7 +35,7 @@ fn gone(cloud: &Cloud) {
 
 #[test]
 fn fifty_servers_come_whatever_the_api_does() {
-    let cloud = Cloud::new("fleet", PLAN);
+    let cloud = Cloud::with("fleet", Sandbox::new(&fleet(MANY)));
     let some = |fault, times| Chance { times: Some(times), ..Chance::new(fault, 10) };
     cloud.proxy.set(vec![
         // Each halves what goes on at once.
@@ -109,7 +74,7 @@ fn fifty_servers_come_whatever_the_api_does() {
 
 #[test]
 fn killed_in_the_midst_of_fifty_nothing_is_left_over() {
-    let cloud = Cloud::new("killed", PLAN);
+    let cloud = Cloud::with("killed", Sandbox::new(&fleet(MANY)));
     // Servers are being made, and others are still to come.
     cloud.kill_when(&["apply", "-auto-approve"], |calls| {
         calls.iter().filter(|c| c.method == "POST" && c.path.ends_with("/servers")).count() >= MANY / 2

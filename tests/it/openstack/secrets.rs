@@ -45,7 +45,7 @@ fn nothing_secret_is_written_anywhere() {
             ran.all()
         };
         said += &run(0, &["plan", "-out=saved"]);
-        // A run that is killed leaves its journal.
+        // A run that is killed leaves its journal, and what it said.
         cloud.proxy.set(vec![Chance::first(Fault::Mute, 1, "POST", "/ports")]);
         let before = cloud.proxy.calls().len();
         cloud.kill_when(&["apply", "-auto-approve", "saved"], |calls| {

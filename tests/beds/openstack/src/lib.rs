@@ -6,6 +6,7 @@
 //!
 //! A [`Proxy`] in between counts the calls of one test, and makes them fail.
 
+mod fleet;
 mod proxy;
 mod recipe;
 mod start;
@@ -16,6 +17,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use grappe_bed_stages::{ensure, folder, line};
 
+pub use fleet::fleet;
 pub use proxy::{Call, Chance, Fault, Proxy};
 pub use start::Bed;
 pub use tenant::Tenant;
