@@ -7,6 +7,7 @@ mod chaos;
 mod check;
 mod differential;
 mod docs;
+mod fleet;
 mod growing;
 mod kill_trial;
 mod measure;
@@ -36,6 +37,10 @@ const HELP: &str = "cargo xtask COMMAND
                        writes docs/benchmarks-plans.md
   bench chain-beside-tasks
                        a chain of six beside six single ones by two hands, beside terraform
+  bench openstack [SERVERS] [pairs=N]
+                       50 servers and ports on the OpenStack test bed, beside OpenStack's SDK, and a
+                       plan over 500 that finds nothing to do; takes half an hour and writes
+                       docs/benchmarks-openstack.md
   kill-trial [TRIALS [SEED]]
                        what a SIGKILL during an apply leaves, beside terraform (29 trials with each
                        otherwise); writes docs/kill-trial.md
@@ -65,6 +70,7 @@ fn main() -> ExitCode {
         ["docs", "--check"] => docs::write(true),
         ["bench", "shapes"] => shapes::run(),
         ["bench", "chain-beside-tasks"] => chain::run(),
+        ["bench", "openstack", ref words @ ..] => fleet::run(words),
         ["shapes", dir] => shapes::command(dir),
         ["bench", ref sizes @ ..] => bench::run(sizes),
         ["chaos", ref flags @ ..] => chaos::run(flags),
