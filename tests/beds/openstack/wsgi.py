@@ -24,6 +24,8 @@ class Server(BaseApplication):
             "timeout": 600,
             "graceful_timeout": 2,
             "keepalive": 75,
+            # Nova asks Neutron for the ports of 150 servers in one line.
+            "limit_request_line": 0,
             "control_socket_disable": True,
         }
         for name, value in settings.items():
