@@ -112,6 +112,8 @@ class Terraform:
         all = []
         for i in range(len(self.texts)):
             change = shown.get(f"o{i}", {"after": None, "after_unknown": False})
+            if "terraform_data" not in self.texts[i] and has_true(change["after_unknown"]):
+                self.odd.add(i)  # as in answers()
             good = "=> " + json.dumps(change.get("after"), ensure_ascii=False) + " " + json.dumps(change["after_unknown"])
             all.append(None if i in self.odd else "!! " + self.errors[i] if i in self.errors else good)
         return all
