@@ -17,7 +17,7 @@ use grappe_value::Value;
 pub(crate) use eval::Eval;
 pub(crate) use node::{Binary, Call, For, Node, NodeKind, Ref, Step, Unary};
 pub(crate) use operators::equal;
-pub(crate) use refine::{beginning, counted};
+pub(crate) use refine::{beginning, counted, settled};
 pub(crate) use resolve::{MISSING_VARIABLE, Resolver, unknown_function};
 
 use crate::{Reference, Scope, syntax};

@@ -29,10 +29,10 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use grappe_diag::{Diagnostic, Diagnostics, Span};
-use grappe_value::{Kind, Marks, Type, Value, convert};
+use grappe_value::{Kind, Marks, Range, Type, Value, convert};
 
 use crate::Scope;
-use crate::expr::{Call, Eval, Node, NodeKind, beginning, unknown_function};
+use crate::expr::{Call, Eval, Node, NodeKind, beginning, settled, unknown_function};
 
 /// What a function gives: a value, or why not.
 pub(crate) type Outcome = Result<Value, Refused>;
@@ -480,6 +480,11 @@ fn unknown_result(function: &Function, args: &[Value]) -> Value {
     match (function.name, ty) {
         ("format", _) => beginning(text(args, 0).split('%').next().unwrap_or_default()),
         ("jsonencode", _) => beginning(encoding::first_of_json(&args[0])),
+        // As many as before.
+        ("sort", ty) => {
+            let (least, most) = Range::of_length(&args[0]);
+            settled(Value::unknown_not_null(ty).within(Range::Length(least, most)))
+        }
         (_, Type::Any) => Value::unknown(Type::Any),
         (_, ty) => Value::unknown_not_null(ty),
     }

@@ -15,8 +15,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     .rest(arg("other_sets", P::Set))
     .whole(),
     of("setproduct", "all combinations of an element of each", &[], |_| Type::Any, setproduct)
-        .rest(any("sets"))
-        .checked(|args| (0..args.len()).try_for_each(|i| alike(args, i))),
+        .rest(any("sets").unknown()),
     of(
         "setsubtract",
         "what is in the first set and not in the second",
@@ -86,11 +85,16 @@ fn setproduct(args: &[Value]) -> Outcome {
         return refuse("at least two arguments are required");
     }
     let mut total = 1usize;
+    // An empty tuple is empty, known or not.
+    let unknown = |value: &Value| value.is_unknown() && value.ty() != Type::tuple([]);
     for i in 0..args.len() {
+        if args[i].is_unknown() && args[i].ty() == Type::Any {
+            return Ok(Value::unknown(Type::Any));
+        }
         alike(args, i)?;
         total = total.saturating_mul(items(args, i).len());
     }
-    if args.iter().any(|set| matches!(set.kind(), Kind::Set(..)) && !set.is_wholly_known()) {
+    if args.iter().any(|set| unknown(set) || matches!(set.kind(), Kind::Set(..)) && !set.is_wholly_known()) {
         // What is not known in a set may be the same as something else in it.
         return Ok(Value::unknown(Type::Any));
     }
