@@ -89,13 +89,15 @@ fn nothing_outlives_the_first_process_or_the_last_user() {
     assert!(run.join("state").exists());
 
     // The next one cleans up, at an address of its own; the bed that it leaves waits for another, who has the same.
-    let up = |lines: BufReader<_>| lines.lines().map(Result::unwrap).find(|line| line.starts_with("up "));
-    let (mut second, lines) = user(temp.path(), "go");
-    let first_up = up(lines).expect("it starts");
+    // The pipes stay open: a user that can't say how its test ended fails.
+    let up =
+        |lines: &mut BufReader<_>| lines.lines().map(Result::unwrap).find(|line| line.starts_with("up "));
+    let (mut second, mut lines) = user(temp.path(), "go");
+    let first_up = up(&mut lines).expect("it starts");
     assert_ne!(first_up, format!("up {}", shared.address()));
     assert!(second.wait().unwrap().success());
-    let (mut third, lines) = user(temp.path(), "join");
-    assert_eq!(up(lines), Some(first_up));
+    let (mut third, mut lines) = user(temp.path(), "join");
+    assert_eq!(up(&mut lines), Some(first_up));
     let mode = |name: &str| {
         std::os::unix::fs::PermissionsExt::mode(&run.join(name).metadata().unwrap().permissions()) & 0o777
     };
