@@ -9,16 +9,17 @@ use serde_json::Value as Json;
 use super::lab::Lab;
 use crate::scenario::{self, World};
 
-/// A phase: its name, what grappe says when it begins, and how many seconds later it is in its midst.
+/// A phase: its name, what grappe says when it begins, and how many seconds later it is in its midst. What goes on beside it may be done by then: each phase
+/// comes before what takes longer.
 type Phase = (&'static str, fn(&Json) -> bool, u64);
 
 const PHASES: [Phase; 6] = [
     ("machines", |e| e["type"] == "operation_done" && has(e, "local_machine.this"), 0),
     ("packages", |e| says(e, "kubeadm_host.node", "installing"), 1),
     ("init", |e| says(e, "kubeadm_cluster.this", "kubeadm init"), 6),
+    ("the pod network", |e| says(e, "kube_cni.this", "applying"), 0),
     ("a worker's join", |e| says(e, "kubeadm_worker.this", "kubeadm join"), 1),
     ("a control plane's join", |e| says(e, "kubeadm_control_plane.this", "kubeadm join"), 6),
-    ("the pod network", |e| says(e, "kube_cni.this", "applying"), 0),
 ];
 
 fn has(event: &Json, what: &str) -> bool {
