@@ -24,7 +24,8 @@ pub(crate) struct Reporter {
 #[derive(Default)]
 struct Held {
     events: VecDeque<(Option<Durable>, Event)>,
-    /// Says them.
+    /// Whether a task is at it, which says all that comes until nothing is left.
+    busy: bool,
     task: Option<JoinHandle<()>>,
 }
 
@@ -34,25 +35,22 @@ impl Reporter {
     }
 
     pub(crate) fn say(&self, kind: EventKind) {
-        self.tell(None, kind);
+        self.say_when(None, kind);
     }
 
-    /// Says it once its record is on disk: who is killed then has not said more than the state knows. What is never recorded is never said; the error that
-    /// follows tells it.
-    pub(crate) fn say_when(&self, recorded: Durable, kind: EventKind) {
-        self.tell(Some(recorded), kind);
-    }
-
-    fn tell(&self, recorded: Option<Durable>, kind: EventKind) {
+    /// Says it once its record, where it has one, is on disk: who is killed then has not said more than the state knows. What is never recorded is never said;
+    /// the error that follows tells it.
+    pub(crate) fn say_when(&self, recorded: Option<Durable>, kind: EventKind) {
         let event = Event { at: self.elapsed(), kind };
         let mut held = self.held();
-        if held.events.is_empty() {
-            if recorded.is_none() {
-                return (self.sink)(event);
-            }
-            held.task = Some(tokio::spawn(self.clone().let_go()));
+        if recorded.is_none() && !held.busy {
+            return (self.sink)(event);
         }
         held.events.push_back((recorded, event));
+        if !held.busy {
+            held.busy = true;
+            held.task = Some(tokio::spawn(self.clone().let_go()));
+        }
     }
 
     /// Waits until all is said.
@@ -65,21 +63,25 @@ impl Reporter {
     }
 
     async fn let_go(self) {
-        while let Some(recorded) = self.first() {
-            let recorded = recorded.await.is_ok();
-            let mut held = self.held();
-            if let Some((_, event)) = held.events.pop_front().filter(|_| recorded) {
+        while let Some((recorded, event)) = self.next() {
+            if recorded.await.is_ok() {
                 (self.sink)(event);
-            }
-            while held.events.front().is_some_and(|(recorded, _)| recorded.is_none()) {
-                held.events.pop_front().into_iter().for_each(|(_, event)| (self.sink)(event));
             }
         }
     }
 
-    /// What the first event waits for. It stays where it is, so that what comes meanwhile waits too.
-    fn first(&self) -> Option<Durable> {
-        self.held().events.front_mut()?.0.take()
+    /// Says what waits for nothing, up to the next event that does: that one, and what it waits for. Where there is none, the task is over, in the same
+    /// breath: whoever speaks next speaks for themselves.
+    fn next(&self) -> Option<(Durable, Event)> {
+        let mut held = self.held();
+        while let Some((recorded, event)) = held.events.pop_front() {
+            match recorded {
+                Some(recorded) => return Some((recorded, event)),
+                None => (self.sink)(event),
+            }
+        }
+        held.busy = false;
+        None
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -142,7 +144,7 @@ mod tests {
             other => panic!("{other:?}"),
         }));
         reporter.notice("a");
-        reporter.say_when(writer.append(b"1".to_vec()), EventKind::Notice { text: "b".into() });
+        reporter.say_when(Some(writer.append(b"1".to_vec())), EventKind::Notice { text: "b".into() });
         reporter.notice("c");
         tokio::task::yield_now().await;
         let before = all.lock().unwrap().clone();

@@ -210,10 +210,7 @@ impl<R: Resolve> Run<'_, R> {
         if verb.is_shown() {
             let (elapsed, left) = (millis(self.durations[n]), self.left(queue));
             let done = EventKind::OperationDone { op: running.name, elapsed, left };
-            match recorded {
-                Some(recorded) => self.reporter.say_when(recorded, done),
-                None => self.reporter.say(done),
-            }
+            self.reporter.say_when(recorded, done);
         }
     }
 
