@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Cluster;
-use super::kinds::Kind;
+use super::kinds::{Kind, known};
 
 /// What came of an apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,14 +203,8 @@ impl Cluster {
             object["spec"] = json!({"finalizers": ["kubernetes"]});
             object["status"] = json!({"phase": "Active"});
         }
-        let kind = Kind {
-            kind: "ServiceAccount".into(),
-            plural: "serviceaccounts".into(),
-            group: String::new(),
-            namespaced: true,
-        };
         let object = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {}});
-        self.store(&kind, name, "default", object, now);
+        self.store(&known("ServiceAccount"), name, "default", object, now);
     }
 
     fn defaults(&mut self, kind: &Kind, object: &mut Value) {

@@ -2,22 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::kinds::Kind;
-use super::objects::Objects;
+use super::kinds::known;
+use super::objects::{Objects, text};
 use super::quotas;
-use super::workloads::{Controllers, replicas, text};
+use super::workloads::{Controllers, replicas};
 
 /// What keeps a claim there while a pod uses it.
 const PROTECTION: &str = "kubernetes.io/pvc-protection";
-
-pub(super) fn kind() -> Kind {
-    Kind {
-        kind: "PersistentVolumeClaim".into(),
-        plural: "persistentvolumeclaims".into(),
-        group: String::new(),
-        namespaced: true,
-    }
-}
 
 /// What the API server makes of a claim that comes in.
 pub(super) fn admit(claim: &mut Value) {
@@ -67,12 +58,13 @@ pub(super) fn mounted(mut pod: Value, set: &Value, n: u64) -> Value {
 impl Controllers<'_> {
     /// Makes the claims of StatefulSets, and lets those go that no pod on a node uses any more.
     pub(super) fn claims(&mut self) {
+        let kind = known("PersistentVolumeClaim");
         for (namespace, name, claim) in self.wanted_claims() {
             let objects = &self.cluster.objects;
             if objects.get("PersistentVolumeClaim", &namespace, &name).is_none()
-                && quotas::exceeded(objects, &kind(), &namespace, &name, &claim).is_none()
+                && quotas::exceeded(objects, &kind, &namespace, &name, &claim).is_none()
             {
-                self.cluster.store(&kind(), &namespace, &name, claim, self.now);
+                self.cluster.store(&kind, &namespace, &name, claim, self.now);
             }
         }
         let objects = &self.cluster.objects;

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use super::Cluster;
 use super::claims;
-use super::kinds::Kind;
+use super::kinds::known;
 use super::nodes::condition;
-use super::workloads::text;
+use super::objects::text;
 use crate::world::State;
-use crate::world::model::{Port, Volume, fresh_id, hex};
+use crate::world::model::{Port, Volume, fresh_id};
 
 const UNINITIALIZED: &str = "node.cloudprovider.kubernetes.io/uninitialized";
 /// What keeps a Service there until its load balancer is gone.
@@ -111,17 +111,7 @@ impl State {
         let network = self.ports.get(machine.ports.first()?)?.network.clone();
         let taken = |ip| self.ports.values().any(|port| port.network == network && port.ip == ip);
         let ip = self.networks.get(&network)?.cidr.hosts().skip(1).find(|ip| !taken(*ip))?;
-        let octets = hex(6);
-        let port = Port {
-            id: fresh_id(),
-            name,
-            network,
-            ip,
-            mac: format!("fa:16:3e:{}:{}:{}", &octets[..2], &octets[2..4], &octets[4..6]),
-            allowed_address_pairs: Vec::new(),
-            machine: None,
-            metadata: Default::default(),
-        };
+        let port = Port::new(name, network, ip);
         self.ports.insert(port.id.clone(), port);
         Some(ip.to_string())
     }
@@ -153,7 +143,7 @@ impl State {
                 "status": {"phase": "Bound"},
             });
             let now = self.now();
-            cluster.store(&volume_kind(), "", &volume.name, object, now);
+            cluster.store(&known("PersistentVolume"), "", &volume.name, object, now);
             let Some(stored) = cluster.objects.get_mut("PersistentVolumeClaim", namespace, name) else {
                 continue;
             };
@@ -179,15 +169,6 @@ impl State {
                 stored["status"] = json!({"phase": "Released"});
             }
         }
-    }
-}
-
-fn volume_kind() -> Kind {
-    Kind {
-        kind: "PersistentVolume".into(),
-        plural: "persistentvolumes".into(),
-        group: String::new(),
-        namespaced: false,
     }
 }
 

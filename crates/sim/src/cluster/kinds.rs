@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Cluster;
+use super::objects::text;
 
 /// A kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,8 +100,12 @@ fn of(row: &Row) -> Kind {
     Kind { kind: row.0.to_owned(), plural: row.1.to_owned(), group: row.3.to_owned(), namespaced: row.4 }
 }
 
-fn text<'a>(value: &'a Value, path: &str) -> &'a str {
-    value.pointer(path).and_then(Value::as_str).unwrap_or_default()
+/// A kind that every API server knows.
+///
+/// # Panics
+/// Where it is not one of them.
+pub(crate) fn known(kind: &str) -> Kind {
+    of(KINDS.iter().find(|row| row.0 == kind).unwrap_or_else(|| panic!("no API server knows {kind}")))
 }
 
 impl Cluster {

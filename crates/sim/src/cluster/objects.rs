@@ -18,6 +18,11 @@ impl std::fmt::Debug for Objects {
     }
 }
 
+/// A text in an object; empty where there is none.
+pub(crate) fn text<'a>(object: &'a Value, path: &str) -> &'a str {
+    object.pointer(path).and_then(Value::as_str).unwrap_or_default()
+}
+
 fn key(kind: &str, namespace: &str, name: &str) -> String {
     format!("{kind}/{namespace}/{name}")
 }

@@ -7,17 +7,13 @@ use base64::Engine as _;
 use serde_json::{Map, Value, json};
 use sha2::Digest as _;
 
-use super::kinds::Kind;
+use super::kinds::known;
 use super::{Cluster, Token};
 use crate::tools::rfc3339;
 
 const PREFIX: &str = "bootstrap-token-";
 /// The certificates' name.
 const CERTS: &str = "kubeadm-certs";
-
-fn kind() -> Kind {
-    Kind { kind: "Secret".into(), plural: "secrets".into(), group: String::new(), namespaced: true }
-}
 
 fn base64(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(text)
@@ -73,7 +69,7 @@ impl Cluster {
             let name = format!("{PREFIX}{}", token.id);
             let wanted = secret(&token);
             if self.objects.get("Secret", "kube-system", &name).is_none_or(|s| s["data"] != wanted["data"]) {
-                self.store(&kind(), "kube-system", &name, wanted, now);
+                self.store(&known("Secret"), "kube-system", &name, wanted, now);
             }
         }
         self.show_certs(now);
@@ -99,7 +95,7 @@ impl Cluster {
             "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": data,
             "metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "Secret", "name": owner, "uid": uid, "controller": true, "blockOwnerDeletion": true}]},
         });
-        self.store(&kind(), "kube-system", CERTS, object, now);
+        self.store(&known("Secret"), "kube-system", CERTS, object, now);
     }
 
     /// `jws-kubeconfig-ID` in cluster-info: with it whoever holds the token knows that the text is the cluster's.

@@ -5,24 +5,17 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use sha2::Digest as _;
 
+use super::Cluster;
 use super::budgets;
 use super::claims;
+use super::kinds::known;
 use super::nodes::{self, Seen};
-use super::objects::Objects;
+use super::objects::{Objects, text};
 use super::pods::{self, Fare};
-use super::{Cluster, kinds::Kind};
 use crate::world::State;
 
 /// How long a container takes to start, in milliseconds.
 const START: i64 = 40;
-
-pub(super) fn text<'a>(value: &'a Value, path: &str) -> &'a str {
-    value.pointer(path).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn pod_kind() -> Kind {
-    Kind { kind: "Pod".into(), plural: "pods".into(), group: String::new(), namespaced: true }
-}
 
 /// Five or ten letters that depend on a text.
 fn suffix(seed: &str, length: usize) -> String {
@@ -116,14 +109,8 @@ impl Controllers<'_> {
             if self.cluster.objects.get("Node", "", &seen.name).is_none()
                 && deleted.is_some_and(|at| at < seen.started)
             {
-                let kind = Kind {
-                    kind: "Node".into(),
-                    plural: "nodes".into(),
-                    group: String::new(),
-                    namespaced: false,
-                };
                 let node = nodes::new_node(&seen.name, &seen.labels, &[]);
-                self.cluster.store(&kind, "", &seen.name, node, self.now);
+                self.cluster.store(&known("Node"), "", &seen.name, node, self.now);
             }
         }
     }
@@ -221,7 +208,7 @@ impl Controllers<'_> {
             pod["metadata"]["ownerReferences"] =
                 json!([{"apiVersion": "v1", "kind": "Node", "name": node, "uid": node, "controller": true}]);
             pod["spec"]["nodeName"] = node.into();
-            self.cluster.store(&pod_kind(), &namespace, &name, pod, self.now);
+            self.cluster.store(&known("Pod"), &namespace, &name, pod, self.now);
         }
     }
 
@@ -339,7 +326,7 @@ impl Controllers<'_> {
             if let Some(node) = w.node {
                 pod["spec"]["nodeName"] = node.into();
             }
-            self.cluster.store(&pod_kind(), &w.namespace, &w.name, pod, self.now);
+            self.cluster.store(&known("Pod"), &w.namespace, &w.name, pod, self.now);
         }
     }
 

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::config::Settings;
-use super::init::{document, kind, map, nth_address};
+use super::init::{document, map, nth_address};
 use crate::cluster::Cluster;
-use crate::cluster::kinds::Kind;
+use crate::cluster::kinds::{Kind, known};
 use crate::cluster::versions::{self, minor};
 use crate::world::State;
 
@@ -22,11 +22,11 @@ pub(super) fn apply(s: &mut State, id: &str, settings: &Settings, name: &str) {
         COREDNS => json!({"Corefile": ".:53 {\n    errors\n    health\n}\n"}),
         _ => json!({"config.conf": document(&settings.proxy)}),
     };
-    let maps = kind("ConfigMap", "configmaps", "", true);
+    let maps = known("ConfigMap");
     if cluster.objects.get("ConfigMap", "kube-system", name).is_none() {
         cluster.store(&maps, "kube-system", name, map(config), now);
     }
-    let services = kind("Service", "services", "", true);
+    let services = known("Service");
     if name == COREDNS && cluster.objects.get("Service", "kube-system", "kube-dns").is_none() {
         let dns = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"labels": {"k8s-app": "kube-dns"}},
             "spec": {"clusterIP": nth_address(&settings.service_subnet, 10), "selector": {"k8s-app": "kube-dns"}, "ports": [{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53, "protocol": "TCP"}]}});
@@ -35,10 +35,8 @@ pub(super) fn apply(s: &mut State, id: &str, settings: &Settings, name: &str) {
     let images = versions::images(&settings.version, settings.cluster["imageRepository"].as_str());
     let image = images.into_iter().find(|i| i.contains(name)).unwrap_or_default();
     let (kind, object) = match name {
-        COREDNS => {
-            (kind("Deployment", "deployments", "apps", true), coredns(&image, minor(&settings.version)))
-        }
-        _ => (kind("DaemonSet", "daemonsets", "apps", true), kube_proxy(&image)),
+        COREDNS => (known("Deployment"), coredns(&image, minor(&settings.version))),
+        _ => (known("DaemonSet"), kube_proxy(&image)),
     };
     put(cluster, &kind, name, object, now);
 }
@@ -47,7 +45,7 @@ pub(super) fn apply(s: &mut State, id: &str, settings: &Settings, name: &str) {
 pub(super) fn configure(s: &mut State, id: &str, settings: &Settings, name: &str) {
     let now = s.now();
     let Some(cluster) = s.clusters.get_mut(id).filter(|_| name == KUBE_PROXY) else { return };
-    let maps = kind("ConfigMap", "configmaps", "", true);
+    let maps = known("ConfigMap");
     cluster.store(&maps, "kube-system", name, map(json!({"config.conf": document(&settings.proxy)})), now);
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::config::{self, Node, Settings, skipped};
 use super::{addons, files, preflight, tokens, trace};
 use crate::cluster::access::{Kubeconfig, address};
-use crate::cluster::kinds::Kind;
+use crate::cluster::kinds::known;
 use crate::cluster::nodes::new_node;
 use crate::cluster::versions::{self, minor};
 use crate::cluster::{Cluster, EtcdMember, UploadedCerts, pki};
@@ -178,10 +178,6 @@ pub(super) fn wait_control_plane(cx: &mut Cx<'_>, settings: &Settings) -> Result
     Ok(())
 }
 
-pub(super) fn kind(kind: &str, plural: &str, group: &str, namespaced: bool) -> Kind {
-    Kind { kind: kind.into(), plural: plural.into(), group: group.into(), namespaced }
-}
-
 pub(super) fn map(data: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}, "data": data})
 }
@@ -202,7 +198,7 @@ pub(super) fn upload_config(s: &mut State, id: &str, settings: &Settings) {
     let Some(cluster) = s.clusters.get_mut(id) else { return };
     cluster.configuration = settings.cluster.clone();
     let config = map(json!({"ClusterConfiguration": document(&settings.cluster)}));
-    let maps = kind("ConfigMap", "configmaps", "", true);
+    let maps = known("ConfigMap");
     cluster.store(&maps, "kube-system", "kubeadm-config", config, now);
     if settings.kubelet.as_object().is_some_and(|o| !o.is_empty()) {
         cluster.kubelet_configuration = settings.kubelet.clone();
@@ -217,7 +213,7 @@ fn furnish(s: &mut State, id: &str, settings: &Settings) {
     let now = s.now();
     {
         let Some(cluster) = s.clusters.get_mut(id) else { return };
-        let namespaces = kind("Namespace", "namespaces", "", false);
+        let namespaces = known("Namespace");
         for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
             cluster.store(
                 &namespaces,
@@ -227,14 +223,14 @@ fn furnish(s: &mut State, id: &str, settings: &Settings) {
                 now,
             );
         }
-        let maps = kind("ConfigMap", "configmaps", "", true);
+        let maps = known("ConfigMap");
         let info = map(
             json!({"kubeconfig": document(&json!({"clusters": [{"name": "", "cluster": {"server": format!("https://{}", cluster.public_endpoint()), "certificate-authority-data": pki::base64(&cluster.ca)}}]}))}),
         );
         cluster.store(&maps, "kube-public", "cluster-info", info, now);
         let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"labels": {"component": "apiserver", "provider": "kubernetes"}},
             "spec": {"clusterIP": nth_address(&settings.service_subnet, 1), "ports": [{"name": "https", "port": 443, "targetPort": settings.node.port}]}});
-        let services = kind("Service", "services", "", true);
+        let services = known("Service");
         cluster.store(&services, "default", "kubernetes", service, now);
     }
     for name in [addons::COREDNS, addons::KUBE_PROXY] {
@@ -288,7 +284,7 @@ pub(super) fn register(s: &mut State, id: &str, node: &Node) {
     let now = s.now();
     let Some(cluster) = s.clusters.get_mut(id) else { return };
     let object = registration(node);
-    cluster.store(&kind("Node", "nodes", "", false), "", &node.name, object, now);
+    cluster.store(&known("Node"), "", &node.name, object, now);
 }
 
 /// Uploads the shared certificates of a control plane under a key; they live two hours, with a token of their own.

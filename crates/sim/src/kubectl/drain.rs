@@ -4,12 +4,9 @@ use serde_json::Value;
 
 use super::get::find;
 use super::{Kubectl, select};
+use crate::cluster::objects::text;
 use crate::cluster::{Cluster, budgets};
 use crate::tools::Status;
-
-fn text<'a>(object: &'a Value, path: &str) -> &'a str {
-    object.pointer(path).and_then(Value::as_str).unwrap_or_default()
-}
 
 pub(super) fn cordon(k: &mut Kubectl<'_, '_>, close: bool, words: &[&str]) -> Status {
     let mut what = vec!["nodes"];

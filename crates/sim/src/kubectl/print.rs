@@ -3,10 +3,7 @@
 use serde_json::Value;
 
 use crate::cluster::kinds::Kind;
-
-fn text<'a>(value: &'a Value, path: &str) -> &'a str {
-    value.pointer(path).and_then(Value::as_str).unwrap_or_default()
-}
+use crate::cluster::objects::text;
 
 /// `-o json`, `-o yaml`, `-o jsonpath=…`; an error for what is none of these.
 pub(super) fn formatted(output: &str, value: &Value) -> Result<String, String> {

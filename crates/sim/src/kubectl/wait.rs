@@ -8,11 +8,8 @@ use super::get::find;
 use super::{Kubectl, jsonpath, label_of};
 use crate::cluster::kinds::Kind;
 use crate::cluster::nodes::condition;
+use crate::cluster::objects::text;
 use crate::tools::Status;
-
-fn text<'a>(object: &'a Value, path: &str) -> &'a str {
-    object.pointer(path).and_then(Value::as_str).unwrap_or_default()
-}
 
 /// Whether an object is as `--for` wants it.
 fn holds(wanted: &str, object: Option<&Value>) -> Result<bool, String> {

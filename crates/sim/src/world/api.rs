@@ -197,17 +197,10 @@ impl World {
             let cidr = s.networks.get(&new.network).ok_or_else(|| missing("network", &new.network))?.cidr;
             let ip = choose_address(s, &new, cidr)?;
             check_pairs(&new.allowed_address_pairs)?;
-            let octets = hex(6);
-            let mac = format!("fa:16:3e:{}:{}:{}", &octets[..2], &octets[2..4], &octets[4..6]);
             let port = Port {
-                id: fresh_id(),
-                name: new.name,
-                network: new.network,
-                ip,
-                mac,
                 allowed_address_pairs: new.allowed_address_pairs,
-                machine: None,
                 metadata: new.metadata,
+                ..Port::new(new.name, new.network, ip)
             };
             s.ports.insert(port.id.clone(), port.clone());
             Ok(port)

@@ -60,6 +60,23 @@ pub struct Port {
     pub metadata: BTreeMap<String, String>,
 }
 
+impl Port {
+    /// A new one that no machine has yet.
+    pub(crate) fn new(name: String, network: String, ip: std::net::Ipv4Addr) -> Self {
+        let octets = hex(6);
+        Port {
+            id: fresh_id(),
+            name,
+            network,
+            ip,
+            mac: format!("fa:16:3e:{}:{}:{}", &octets[..2], &octets[2..4], &octets[4..6]),
+            allowed_address_pairs: Vec::new(),
+            machine: None,
+            metadata: BTreeMap::new(),
+        }
+    }
+}
+
 /// A volume that somebody in the cloud made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {

@@ -14,6 +14,7 @@ use self::policy::Versions;
 use super::config::{self, Node, Settings, api_version, release};
 use super::init::{kubelet_map, upload_config};
 use super::{ADMIN_CONF, addons, files, join, reach, table, trace};
+use crate::cluster::kinds::known;
 use crate::cluster::versions::{companions, minor};
 use crate::tools::{Cx, Opts, Status};
 use crate::world::State;
@@ -367,7 +368,7 @@ fn marks(s: &mut State, id: &str, minor: u32) {
         }
         if node != old {
             let name = old["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-            cluster.replace(&super::init::kind("Node", "nodes", "", false), "", &name, &old, node);
+            cluster.replace(&known("Node"), "", &name, &old, node);
         }
     }
 }
