@@ -58,25 +58,20 @@ pub(super) fn run(ui: &Ui, args: &PlanArgs, file: &Path) -> anyhow::Result<()> {
         Ok(job.plan(&ledger, &how).await?.0)
     })?;
     let config = &job.project.config.root;
-    let stands_in = |import: &&Import| {
-        let addr = &import.addr.resource;
-        let block = config.resources.get(&(addr.mode, addr.ty.clone(), addr.name.clone()));
-        addr.module.is_root() && block.is_some_and(|block| block.stands_in)
-    };
-    let made: Vec<&Import> = plan.imports.iter().filter(stands_in).collect();
+    let standing_in = plan.imports.iter().filter_map(|import| {
+        let of = &import.addr.resource;
+        let block = config.resources.get(&(of.mode, of.ty.clone(), of.name.clone()))?;
+        (of.module.is_root() && block.stands_in).then_some((import, block))
+    });
+    let made: Vec<_> = standing_in.collect();
     if made.is_empty() {
         return Ok(());
     }
     let mut text =
         "# __generated__ by grappe\n# Look through these blocks and move them to where they belong.\n"
             .to_owned();
-    for import in &made {
-        let of = import.addr.resource.clone();
-        let uses = config
-            .resources
-            .get(&(of.mode, of.ty.clone(), of.name.clone()))
-            .and_then(|r| r.provider.as_ref());
-        let provider = uses.map(|uses| match &uses.of.alias {
+    for (import, stands_in) in &made {
+        let provider = stands_in.provider.as_ref().map(|uses| match &uses.of.alias {
             Some(alias) => format!("{}.{alias}", uses.of.name),
             None => uses.of.name.to_string(),
         });
@@ -88,7 +83,7 @@ pub(super) fn run(ui: &Ui, args: &PlanArgs, file: &Path) -> anyhow::Result<()> {
     let text =
         grappe_lang::format(source, &text).map_err(|found| crate::error::Rejected { found, sources })?;
     write_atomic(file, text.as_bytes(), MODE)?;
-    let blocks: Vec<String> = made.iter().map(|import| import.addr.to_string()).collect();
+    let blocks: Vec<String> = made.iter().map(|(import, _)| import.addr.to_string()).collect();
     ui.event(&json!({ "type": "configuration_generated", "file": file.display().to_string(), "addresses": blocks }));
     if !ui.is_json() {
         ui.line(format!(

@@ -94,7 +94,7 @@ impl Eval<'_> {
     /// What stands for a reference where only its type is wanted, so that nothing is read: `None` where its value is not read but known.
     pub(super) fn sketch_of(&mut self, reference: &Ref) -> Option<Value> {
         let sketch = self.sketch.as_mut()?;
-        let ty = match &reference.subject {
+        Some(match &reference.subject {
             Subject::Variable(name) if reference.steps.is_empty() => {
                 self.scope.variable_type(name).filter(|ty| !ty.has_any()).map(Value::unknown)?
             }
@@ -110,8 +110,7 @@ impl Eval<'_> {
                 }
             },
             _ => return None,
-        };
-        Some(ty)
+        })
     }
 }
 

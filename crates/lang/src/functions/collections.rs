@@ -48,9 +48,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         lookup,
     )
     .rest(any("default").null().unknown().marked())
-    .checked(|args| {
-        super::one_of(args, 0, "a map", |ty| matches!(ty, Type::Any | Type::Map(_) | Type::Object(_)))
-    }),
+    .checked(|args| super::mapping(args, 0)),
     of("one", "the only element, or null where there is none", &[any("list")], element_type, one)
         .checked(|args| sequence(args, 0)),
     f("sum", "the sum of numbers", &[any("list")], P::Number, sum).whole(),

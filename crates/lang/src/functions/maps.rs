@@ -35,9 +35,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         },
         values,
     )
-    .checked(|args| {
-        super::one_of(args, 0, "a map", |ty| matches!(ty, Type::Any | Type::Map(_) | Type::Object(_)))
-    }),
+    .checked(|args| super::mapping(args, 0)),
     of(
         "zipmap",
         "a map from a list of keys and a list of values",

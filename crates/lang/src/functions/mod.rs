@@ -464,6 +464,11 @@ fn sequence(args: &[Value], i: usize) -> Result<(), Refused> {
     one_of(args, i, "a list, set or tuple", fits)
 }
 
+/// Whether an argument is a map or an object, or may turn out to be one.
+fn mapping(args: &[Value], i: usize) -> Result<(), Refused> {
+    one_of(args, i, "a map", |ty| matches!(ty, Type::Any | Type::Map(_) | Type::Object(_)))
+}
+
 /// Whether the type of an argument is what its function takes.
 fn one_of(args: &[Value], i: usize, what: &str, fits: fn(&Type) -> bool) -> Result<(), Refused> {
     match args.get(i).map(Value::ty) {
