@@ -6,14 +6,13 @@ use std::process::Stdio;
 
 use serde_json::Value as Json;
 
+use crate::hosts::{HOSTS, LAB};
 use crate::sandbox::{Ran, Sandbox};
 
 /// Nobody's credential.
 const SECRET: &str = "hunter2-of-the-\"application\"-credential";
 
 const PLAN: &str = r#"
-provider "sim" {}
-
 variable "secret" {
   type      = string
   ephemeral = true
@@ -27,38 +26,10 @@ locals {
   machines = { cp-1 = "10.0.0.11", worker-1 = "10.0.0.101" }
 }
 
-resource "tls_private_key" "lab" {
-  algorithm = "ED25519"
-}
-
-resource "local_sensitive_file" "key" {
-  filename = "${path.module}/.grappe/id_ed25519"
-  content  = tls_private_key.lab.private_key_openssh
-}
-
-resource "sim_network" "lab" {
-  name = "lab"
-  cidr = "10.0.0.0/24"
-}
-
 resource "sim_port" "this" {
   for_each   = local.machines
   network_id = sim_network.lab.id
   fixed_ip   = each.value
-}
-
-resource "sim_machine" "this" {
-  for_each        = local.machines
-  name            = each.key
-  port_ids        = [sim_port.this[each.key].id]
-  authorized_keys = [tls_private_key.lab.public_key_openssh]
-}
-
-resource "host_machine" "this" {
-  for_each         = local.machines
-  address          = each.value
-  instance         = sim_machine.this[each.key].id
-  private_key_file = local_sensitive_file.key.filename
 }
 
 module "cluster" {
@@ -117,6 +88,10 @@ spec:
   volumeClaimTemplates: [{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce]}}]
 ";
 
+fn sandbox() -> Sandbox {
+    Sandbox::beside_plans(&[LAB, HOSTS, PLAN].concat())
+}
+
 fn secret() -> String {
     format!("-var=secret={SECRET}")
 }
@@ -156,7 +131,7 @@ fn first(ran: &Ran, event: &str, addresses: &[&str]) -> usize {
 
 #[test]
 fn nodes_wait_for_the_cloud_and_what_the_cluster_made_there_goes_first() {
-    let sandbox = Sandbox::beside_plans(PLAN);
+    let sandbox = sandbox();
     let secret = secret();
     let apply = |code: i32, more: &[&str]| {
         sandbox.expect(code, &[&["apply", "-auto-approve", "-json", &secret], more].concat())
@@ -205,7 +180,7 @@ fn nodes_wait_for_the_cloud_and_what_the_cluster_made_there_goes_first() {
 
 #[test]
 fn a_cluster_that_stays_keeps_what_it_made() {
-    let sandbox = Sandbox::beside_plans(PLAN);
+    let sandbox = sandbox();
     let secret = secret();
     sandbox.expect(0, &["apply", "-auto-approve", &secret]);
     run_workloads(&sandbox);
@@ -224,7 +199,7 @@ fn a_cluster_that_stays_keeps_what_it_made() {
 
 #[test]
 fn a_sweep_that_is_killed_is_taken_back_or_gone_on_with() {
-    let sandbox = Sandbox::beside_plans(PLAN);
+    let sandbox = sandbox();
     let secret = secret();
     sandbox.expect(0, &["apply", "-auto-approve", &secret]);
     run_workloads(&sandbox);
@@ -250,7 +225,7 @@ fn a_sweep_that_is_killed_is_taken_back_or_gone_on_with() {
 
 #[test]
 fn manifests_and_configuration_are_filled_in() {
-    let sandbox = Sandbox::beside_plans(PLAN);
+    let sandbox = sandbox();
     let without = sandbox.expect(1, &["plan"]);
     assert!(
         without.stderr.contains("The secret of the application credential is missing"),

@@ -6,6 +6,7 @@ mod cloud;
 mod commands;
 mod ephemeral;
 mod flows;
+mod hosts;
 mod imports;
 mod keys;
 mod kill;

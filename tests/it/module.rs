@@ -2,56 +2,35 @@
 
 use serde_json::Value as Json;
 
+use crate::hosts::{HOSTS, LAB};
 use crate::sandbox::{Ran, Sandbox};
 
-/// Simulated machines, and what makes a cluster of them.
-fn plan(cluster: &str) -> String {
-    format!(
-        r#"
-provider "sim" {{}}
+/// Who is in the cluster, and where whoever may be is.
+const NODES: &str = r#"
+variable "kubernetes_version" { default = "1.33.4" }
 
-variable "kubernetes_version" {{ default = "1.33.4" }}
-
-variable "balancers" {{
+variable "balancers" {
   type    = list(string)
   default = ["lb-1"]
-}}
+}
 
-variable "control_planes" {{
+variable "control_planes" {
   type    = list(string)
   default = ["cp-1", "cp-2", "cp-3"]
-}}
+}
 
-variable "workers" {{
+variable "workers" {
   type    = list(string)
   default = ["worker-1", "worker-2"]
-}}
+}
 
-locals {{
-  addresses = {{
+locals {
+  addresses = {
     lb-1 = "10.0.0.5", cp-1 = "10.0.0.11", cp-2 = "10.0.0.12", cp-3 = "10.0.0.13", cp-4 = "10.0.0.14", cp-5 = "10.0.0.15",
     worker-1 = "10.0.0.101", worker-2 = "10.0.0.102"
-  }}
-}}
-
-resource "tls_private_key" "lab" {{
-  algorithm = "ED25519"
-}}
-
-resource "local_sensitive_file" "key" {{
-  filename = "${{path.module}}/.grappe/id_ed25519"
-  content  = tls_private_key.lab.private_key_openssh
-}}
-
-resource "sim_network" "lab" {{
-  name = "lab"
-  cidr = "10.0.0.0/24"
-}}
-
-{cluster}
-"#
-    )
+  }
 }
+"#;
 
 /// Machines that come and go with the cluster's.
 const MACHINES: &str = r#"
@@ -64,20 +43,6 @@ resource "sim_port" "this" {
   network_id            = sim_network.lab.id
   fixed_ip              = each.value
   allowed_address_pairs = ["10.244.0.0/16", "10.96.0.0/16"]
-}
-
-resource "sim_machine" "this" {
-  for_each        = local.machines
-  name            = each.key
-  port_ids        = [sim_port.this[each.key].id]
-  authorized_keys = [tls_private_key.lab.public_key_openssh]
-}
-
-resource "host_machine" "this" {
-  for_each         = local.machines
-  address          = each.value
-  instance         = sim_machine.this[each.key].id
-  private_key_file = local_sensitive_file.key.filename
 }
 
 module "cluster" {
@@ -167,7 +132,7 @@ const FIVE: &str = "-var=control_planes=[\"cp-1\",\"cp-2\",\"cp-3\",\"cp-4\",\"c
 
 #[test]
 fn one_block_grows_shrinks_goes_two_minors_further_and_goes() {
-    let sandbox = Sandbox::beside_plans(&plan(MACHINES));
+    let sandbox = Sandbox::beside_plans(&[LAB, NODES, HOSTS, MACHINES].concat());
     sandbox.expect(0, &["apply", "-auto-approve", ONE]);
     assert_eq!(nodes(&sandbox).len(), 3);
     sandbox.expect(0, &["apply", "-auto-approve", FIVE]);
@@ -212,7 +177,7 @@ fn one_block_grows_shrinks_goes_two_minors_further_and_goes() {
 
 #[test]
 fn a_release_that_is_out_of_reach_is_refused_in_the_plan() {
-    let sandbox = Sandbox::beside_plans(&plan(MACHINES));
+    let sandbox = Sandbox::beside_plans(&[LAB, NODES, HOSTS, MACHINES].concat());
     sandbox.expect(0, &["apply", "-auto-approve", ONE]);
     let far = sandbox.expect(1, &["plan", ONE, "-var=kubernetes_version=1.37.0"]);
     assert!(far.stderr.contains("1.33.4 to 1.37.0 is too far for one upgrade"), "{}", far.stderr);
@@ -223,7 +188,7 @@ fn a_release_that_is_out_of_reach_is_refused_in_the_plan() {
 
 #[test]
 fn a_dead_machine_by_address_leaves_and_a_live_one_is_given_back() {
-    let sandbox = Sandbox::beside_plans(&plan(METAL));
+    let sandbox = Sandbox::beside_plans(&[LAB, NODES, METAL].concat());
     sandbox.expect(0, &["apply", "-auto-approve"]);
     assert_eq!(nodes(&sandbox).len(), 5);
     sandbox.expect(0, &["plan", "-detailed-exitcode"]);

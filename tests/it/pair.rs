@@ -1,30 +1,15 @@
 //! Two load balancers with one address between them: when one is lost, the API stays where it was.
 
+use crate::hosts::{HOSTS, LAB};
 use crate::sandbox::Sandbox;
 
 /// Simulated machines under `plans/modules/ha-cluster`.
 const PLAN: &str = r#"
-provider "sim" {}
-
 locals {
   balancers      = { lb-1 = "10.0.0.8", lb-2 = "10.0.0.9" }
   control_planes = { cp-1 = "10.0.0.11" }
   workers        = { worker-1 = "10.0.0.21" }
   machines       = merge(local.balancers, local.control_planes, local.workers)
-}
-
-resource "tls_private_key" "lab" {
-  algorithm = "ED25519"
-}
-
-resource "local_sensitive_file" "key" {
-  filename = "${path.module}/.grappe/id_ed25519"
-  content  = tls_private_key.lab.private_key_openssh
-}
-
-resource "sim_network" "lab" {
-  name = "pair"
-  cidr = "10.0.0.0/24"
 }
 
 resource "sim_port" "this" {
@@ -34,22 +19,6 @@ resource "sim_port" "this" {
   network_id            = sim_network.lab.id
   fixed_ip              = each.value
   allowed_address_pairs = contains(keys(local.balancers), each.key) ? ["10.0.0.100"] : ["10.244.0.0/16", "10.96.0.0/16"]
-}
-
-resource "sim_machine" "this" {
-  for_each = local.machines
-
-  name            = each.key
-  port_ids        = [sim_port.this[each.key].id]
-  authorized_keys = [tls_private_key.lab.public_key_openssh]
-}
-
-resource "host_machine" "this" {
-  for_each = local.machines
-
-  address          = each.value
-  instance         = sim_machine.this[each.key].id
-  private_key_file = local_sensitive_file.key.filename
 }
 
 module "cluster" {
@@ -71,7 +40,7 @@ output "endpoint" {
 
 #[test]
 fn the_address_moves_to_the_other_one_and_comes_back() {
-    let sandbox = Sandbox::beside_plans(PLAN);
+    let sandbox = Sandbox::beside_plans(&[LAB, HOSTS, PLAN].concat());
     sandbox.expect(0, &["apply", "-auto-approve"]);
     assert_eq!(sandbox.expect(0, &["output", "-raw", "endpoint"]).stdout.trim(), "10.0.0.100:6443");
     let ready = || sandbox.expect(0, &["ssh", "worker-1", "curl -sk https://10.0.0.100:6443/readyz"]).stdout;

@@ -8,8 +8,12 @@ use serde_json::Value as Json;
 
 use crate::sandbox::Sandbox;
 
+/// The ports, to the letter.
+pub(crate) const SNIPPET: &str = include_str!("seed/snippet.tf");
+
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new(include_str!("seed/main.tf"));
+    sandbox.write("snippet.tf", SNIPPET);
     sandbox.write("templates/cloud-config.tpl", include_str!("seed/templates/cloud-config.tpl"));
     sandbox
 }

@@ -2,6 +2,7 @@
 
 use super::cloud::{Cloud, post};
 use crate::sandbox::flat;
+use crate::seed::SNIPPET;
 
 /// Ports as the seed writes them, word for word, and machines on them.
 const PLAN: &str = r##"
@@ -65,6 +66,7 @@ resource "openstack_compute_instance_v2" "n" {
 }
 "##;
 
+/// What stands around the ports of the text.
 const PORTS: &str = r#"
 variable "nodes_count" {}
 variable "internal_network_id" {}
@@ -73,21 +75,6 @@ variable "k8s_pod_cidr" {}
 variable "k8s_service_cidr" {}
 variable "security_group_id" {}
 
-resource "openstack_networking_port_v2" "k8s_port" {
-  count = "${var.nodes_count}"
-  network_id = "${var.internal_network_id}"
-  admin_state_up = "true"
-  fixed_ip {
-    subnet_id = "${var.internal_network_subnet_id}"
-  }
-  allowed_address_pairs {
-    ip_address = "${var.k8s_pod_cidr}"
-  }
-  allowed_address_pairs {
-    ip_address = "${var.k8s_service_cidr}"
-  }
-  security_group_ids = ["${var.security_group_id}"]
-}
 output "ids" { value = openstack_networking_port_v2.k8s_port[*].id }
 "#;
 
@@ -95,6 +82,7 @@ output "ids" { value = openstack_networking_port_v2.k8s_port[*].id }
 fn machines_live_and_go() {
     let cloud = Cloud::new("machines", PLAN);
     cloud.sandbox.write("ports/main.tf", PORTS);
+    cloud.sandbox.write("ports/snippet.tf", SNIPPET);
     cloud.killed_at(&[
         post("/v2.1/os-keypairs", 1),
         post("/v2.1/os-server-groups", 1),

@@ -19,7 +19,10 @@ fn lab() -> Lab {
         "templates/cloud-config.tpl",
         include_str!("../../../../tests/it/seed/templates/cloud-config.tpl"),
     );
-    lab.main(include_str!("../../../../tests/it/seed/main.tf"));
+    lab.main(concat!(
+        include_str!("../../../../tests/it/seed/snippet.tf"),
+        include_str!("../../../../tests/it/seed/main.tf")
+    ));
     lab.variables.insert("openstack_token".into(), "token".into());
     lab
 }

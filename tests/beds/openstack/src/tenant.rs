@@ -80,6 +80,7 @@ impl Tenant {
         let text = self.openstack(bed, &[args, &["-f", "json"]].concat())?;
         serde_json::from_str(&text).with_context(|| format!("openstack {args:?} prints {text:?}"))
     }
+
     /// As [`Self::query`], of several commands by one client, which takes a second to start: what each prints.
     ///
     /// # Errors
