@@ -8,9 +8,13 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::model::State;
+
+/// How long a world may be held by one who is about to let it go: a run gives its state back before its world, and whoever waited
+/// for the state is here first.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a world could not be opened or saved.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +73,7 @@ pub(super) fn write_atomic(path: &Path, text: &str) -> Result<(), StoreError> {
     File::open(folder).and_then(|f| f.sync_all()).map_err(fail("sync", folder))
 }
 
-/// Takes the lock file beside the world; it is held as long as the returned file lives.
+/// Takes the lock file beside the world, waiting for it a little; it is held as long as the returned file lives.
 pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".lock");
@@ -83,7 +87,16 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
         .mode(0o600)
         .open(&beside)
         .map_err(fail)?;
-    match file.try_lock() {
+    let until = Instant::now() + PATIENCE;
+    let taken = loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            taken => break taken,
+        }
+    };
+    match taken {
         Ok(()) => {
             // The pid is a courtesy for the error below; without it the lock holds as well.
             let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));

@@ -93,6 +93,21 @@ fn one_process_at_a_time_and_one_world_within_it() {
 }
 
 #[test]
+fn a_world_that_is_about_to_be_let_go_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = std::fs::File::create(folder.path().join("world.json.lock")).unwrap();
+    held.lock().unwrap();
+    let opened = std::thread::scope(|threads| {
+        let opening = threads.spawn(|| World::open(folder.path().join("world.json")));
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        assert!(!opening.is_finished(), "opened while another had it");
+        drop(held);
+        opening.join().unwrap()
+    });
+    assert!(opened.is_ok(), "{opened:?}");
+}
+
+#[test]
 fn what_is_no_world_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("world.json");
