@@ -20,7 +20,7 @@ const KILLS: u64 = 2_000;
 /// Counts by row and column.
 type Counts = BTreeMap<String, BTreeMap<String, u64>>;
 
-/// The flags: how many kills, with which seed (a new one each time otherwise, and said), and the one trial that is done again.
+/// The flags: how many kills, with which seed (a new one each time otherwise, and said), and the one trial, or the part, that is done again.
 pub(crate) fn run(flags: &[&str]) -> Result<()> {
     let number = |word: &str| word.parse::<u64>().with_context(|| format!("{word:?} is no number"));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -64,14 +64,14 @@ pub(crate) fn run(flags: &[&str]) -> Result<()> {
     }
     let status = child.wait()?;
     say(table(&counts));
-    let killed = sum(&counts, "kills");
+    let (killed, trials) = (sum(&counts, "kills"), sum(&counts, "trials"));
     say(format!(
-        "{killed} kills, {} trials, {} lost, seed {seed}, {:.0} s",
-        sum(&counts, "trials"),
+        "{killed} kills, {trials} trials, {} lost, seed {seed}, {:.0} s",
         sum(&counts, "lost"),
         begin.elapsed().as_secs_f64()
     ));
     ensure!(status.success(), "the suite failed: {status}");
+    ensure!(trials > 0, "no trial of this seed is called that");
     ensure!(only.is_some() || killed >= kills, "there were only {killed} kills");
     Ok(())
 }

@@ -37,6 +37,8 @@ struct Node {
     /// How many `local-exec` steps its creation has.
     steps: usize,
     create_first: bool,
+    /// Is a machine, or is made of one.
+    on_machine: bool,
 }
 
 impl Node {
@@ -118,8 +120,10 @@ fn nodes(rng: &mut StdRng, size: usize) -> Vec<Node> {
         };
         let data = kind == Kind::Data;
         let steps = if data && rng.random_bool(0.2) { rng.random_range(1..=2) } else { 0 };
-        let create_first = data && rng.random_bool(0.2);
-        nodes.push(Node { kind, fate, deps, steps, create_first });
+        let on_machine = kind == Kind::Machine || deps.iter().any(|d| nodes[*d].on_machine);
+        // What is created before it is destroyed makes that of all it is made of, and two machines can't have one port.
+        let create_first = data && rng.random_bool(0.2) && !on_machine;
+        nodes.push(Node { kind, fate, deps, steps, create_first, on_machine });
     }
     nodes
 }

@@ -19,7 +19,7 @@ pub(super) struct Settings {
     pub(super) seed: u64,
     /// How many kills the whole suite makes at least; `None` for the share of the gate.
     pub(super) kills: Option<usize>,
-    /// The one trial that is done again.
+    /// The one trial that is done again, or the part whose trials are.
     pub(super) only: Option<String>,
 }
 
@@ -37,6 +37,12 @@ impl Settings {
     /// This many in the gate, this many of a hundred of the whole suite's kills there.
     pub(super) fn kills(&self, gate: usize, percent: usize) -> usize {
         self.kills.map_or(gate, |all| (all * percent).div_ceil(100))
+    }
+
+    /// Whether this trial is to be done.
+    fn wants(&self, id: &str) -> bool {
+        let Some(only) = &self.only else { return true };
+        id.strip_prefix(only.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Chance that depends on the seed and on what it is for.
@@ -90,7 +96,7 @@ pub(super) fn all<'a>(
     let work = || {
         loop {
             let Some(trial) = trials.lock().unwrap_or_else(PoisonError::into_inner).next() else { return };
-            if settings.only.as_ref().is_some_and(|only| *only != trial.id) {
+            if !settings.wants(&trial.id) {
                 continue;
             }
             let mut rng = settings.chance(&trial.id);
@@ -138,6 +144,8 @@ fn message(panic: &(dyn std::any::Any + Send)) -> String {
 fn print(tally: &Tally) {
     let all = tally.0.lock().unwrap_or_else(PoisonError::into_inner);
     let mut out = std::io::stdout().lock();
+    // The dots of the tests before may stand in the line.
+    let _ = writeln!(out);
     for (row, columns) in &*all {
         for (column, n) in columns {
             let _ = writeln!(out, "chaos\t{row}\t{column}\t{n}");
