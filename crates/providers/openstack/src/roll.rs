@@ -1,6 +1,7 @@
 //! Waiting by list: whoever waits for a server, a volume or a load balancer looks at the same list, which is fetched once a second as long as somebody waits.
 //!
-//! Fifty servers that start cost one request a second, not fifty. Nova's list is limited to what has changed since the run logged in, by the cloud's own clock.
+//! Fifty servers that start cost one request a second, not fifty. Nova is asked for what has changed lately, by the cloud's own clock; and now and then
+//! for all that has changed since the run logged in.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -18,10 +19,47 @@ use crate::client::{Call, Client, Service};
 /// How often a list is fetched.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A list at one moment: objects by their ids.
+/// How often a list is a whole one. Those between have what changed since the whole list before the last: the clocks of a cloud's computers differ by less.
+const WHOLE: Duration = Duration::from_secs(30);
+
+/// A list at one moment.
 struct Roll {
     begun: Instant,
-    objects: HashMap<String, Json>,
+    /// Objects by their ids.
+    objects: HashMap<String, Arc<Json>>,
+    window: Window,
+}
+
+/// Some seconds in which the changes since one moment are asked for.
+#[derive(Clone)]
+struct Window {
+    begun: Instant,
+    /// The newest change at its begin, in Nova's words.
+    newest: Option<String>,
+    /// The newest change at the begin of the window before: what is asked for.
+    since: Option<String>,
+}
+
+impl Window {
+    /// The window of a list that had these.
+    fn of(items: &[Json], begun: Instant, last: Option<&Window>) -> Self {
+        if let Some(same) = last.filter(|window| window.holds(begun)) {
+            return same.clone();
+        }
+        // Only Nova's objects have it: the lists of all others are whole ones.
+        let newest = items.iter().filter_map(|item| item["updated"].as_str()).max();
+        let since = last.and_then(|window| window.newest.clone());
+        Self { begun, newest: newest.map(str::to_owned), since }
+    }
+
+    fn holds(&self, now: Instant) -> bool {
+        now < self.begun + WHOLE
+    }
+
+    /// Since when changes are asked for now; `None` for all of them.
+    fn since(&self, now: Instant) -> Option<&str> {
+        self.since.as_deref().filter(|_| self.holds(now))
+    }
 }
 
 type Place = Arc<Mutex<Option<Arc<Roll>>>>;
@@ -71,15 +109,20 @@ impl Client {
         let (path, key) =
             listed(service).ok_or_else(|| Fault::permanent("nothing to wait with (a bug in grappe)"))?;
         let mut call = Call::new(Method::GET, service, region, path);
-        if service == Service::Compute {
-            call = call
-                .query("changes-since", self.session().await?.body.issued_at.clone())
-                .version(crate::compute::READ);
-        }
         let begun = Instant::now();
+        let lately = last.as_deref().and_then(|roll| Some((roll.window.since(begun)?, &roll.objects)));
+        if service == Service::Compute {
+            let since = match lately {
+                Some((since, _)) => since.to_owned(),
+                None => self.session().await?.body.issued_at.clone(),
+            };
+            call = call.query("changes-since", since).version(crate::compute::READ);
+        }
         let items = self.list(call, key).await?;
-        let objects = items.into_iter().filter_map(|o| Some((o["id"].as_str()?.to_owned(), o))).collect();
-        let roll = Arc::new(Roll { begun, objects });
+        let window = Window::of(&items, begun, last.as_deref().map(|roll| &roll.window));
+        let mut objects = lately.map_or_else(HashMap::new, |(_, objects)| objects.clone());
+        objects.extend(items.into_iter().filter_map(|o| Some((o["id"].as_str()?.to_owned(), Arc::new(o)))));
+        let roll = Arc::new(Roll { begun, objects, window });
         *last = Some(roll.clone());
         Ok(roll)
     }
@@ -114,10 +157,10 @@ pub(crate) async fn wait(
         let mut seen = roll.objects.get(id).cloned();
         if seen.is_none() && service == Service::Compute {
             // What has not changed is not listed: it may be long ready, or gone.
-            seen = crate::compute::server(client, region, id).await?;
+            seen = crate::compute::server(client, region, id).await?.map(Arc::new);
         }
-        match look(seen.as_ref())? {
-            Look::Done => return Ok(seen),
+        match look(seen.as_deref())? {
+            Look::Done => return Ok(seen.map(Arc::unwrap_or_clone)),
             Look::Wait(doing) if doing != said => {
                 ctx.progress(&doing);
                 said = doing;
@@ -164,4 +207,29 @@ pub(crate) async fn pause(ctx: &Context<Client>, wait: Duration) -> Result<(), F
 
 fn stopped() -> Fault {
     Fault::transient("stopped while waiting")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn lists_between_two_whole_ones_have_what_changed_since_the_one_before() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let servers =
+            |times: &[&str]| -> Vec<Json> { times.iter().map(|t| json!({ "updated": t })).collect() };
+        let first = Window::of(&servers(&["2026-11-27T04:00:09Z", "2026-11-27T04:00:07Z"]), at(0), None);
+        assert_eq!(first.since(at(1)), None, "there was none before");
+        let first = Window::of(&servers(&["2026-11-27T04:00:10Z"]), at(1), Some(&first));
+        let second = Window::of(&servers(&["2026-11-27T04:00:39Z"]), at(30), Some(&first));
+        assert_eq!(second.since(at(31)), Some("2026-11-27T04:00:09Z"));
+        let second = Window::of(&servers(&["2026-11-27T04:00:40Z"]), at(31), Some(&second));
+        assert_eq!(second.since(at(59)), Some("2026-11-27T04:00:09Z"));
+        assert_eq!(second.since(at(60)), None, "it is time for a whole one");
+        let third = Window::of(&servers(&[]), at(60), Some(&second));
+        assert_eq!(third.since(at(61)), Some("2026-11-27T04:00:39Z"));
+    }
 }
