@@ -22,6 +22,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How often a list is a whole one. Those between have what changed since the whole list before the last: the clocks of a cloud's computers differ by less.
 const WHOLE: Duration = Duration::from_secs(30);
 
+/// How often an object is looked at itself that no list has: Nova does not say that a server that waits for its host has changed.
+const ALONE: Duration = Duration::from_secs(10);
+
 /// A list at one moment.
 struct Roll {
     begun: Instant,
@@ -138,6 +141,7 @@ pub(crate) async fn wait(
     let mut after = Instant::now();
     let mut missed = 0;
     let mut said = String::new();
+    let mut alone: Option<(Instant, Option<Arc<Json>>)> = None;
     loop {
         let roll = tokio::select! {
             roll = client.roll(service, region, after) => roll,
@@ -157,7 +161,11 @@ pub(crate) async fn wait(
         let mut seen = roll.objects.get(id).cloned();
         if seen.is_none() && service == Service::Compute {
             // What has not changed is not listed: it may be long ready, or gone.
-            seen = crate::compute::server(client, region, id).await?.map(Arc::new);
+            if alone.as_ref().is_none_or(|(at, _)| at.elapsed() >= ALONE) {
+                let found = crate::compute::server(client, region, id).await?;
+                alone = Some((Instant::now(), found.map(Arc::new)));
+            }
+            seen = alone.as_ref().and_then(|(_, found)| found.clone());
         }
         match look(seen.as_deref())? {
             Look::Done => return Ok(seen.map(Arc::unwrap_or_clone)),

@@ -77,7 +77,9 @@ impl Stored {
                                 == *value
                                 || o["name"] == *value
                         }
-                        "changes-since" | "fields" | "limit" => true,
+                        // As Nova does: what was never changed is not listed.
+                        "changes-since" => o["updated"].as_str().is_some_and(|at| at >= value.as_str()),
+                        "fields" | "limit" => true,
                         name => o[name] == *value,
                     })
                 };

@@ -29,6 +29,9 @@ async fn who_waits_for_servers_shares_one_list() {
             let mut stored = ready.stored.lock().unwrap();
             for server in stored.objects.entry("servers".into()).or_default().values_mut() {
                 server["status"] = if late { "ACTIVE" } else { "BUILD" }.into();
+                if late {
+                    server["updated"] = "2026-11-27T04:00:00Z".into();
+                }
                 server["flavor"] = json!({ "id": "1" });
                 server["image"] = json!({ "id": "i" });
             }
@@ -40,6 +43,8 @@ async fn who_waits_for_servers_shares_one_list() {
     let lists = fake.count("GET", "changes-since");
     let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap();
     assert!(lists <= seconds + 2, "{lists} lists in {seconds} s");
+    let alone = fake.count("GET", "/servers/server-") - fake.count("GET", "os-interface");
+    assert_eq!(alone, 30, "each is looked at once until a list has it");
     assert_eq!(fake.count("POST", "servers"), 30);
 }
 
