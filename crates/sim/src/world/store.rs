@@ -91,6 +91,10 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     let taken = loop {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "a world is opened outside of the runtime's workers"
+                )]
                 std::thread::sleep(Duration::from_millis(20));
             }
             taken => break taken,

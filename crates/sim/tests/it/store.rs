@@ -95,11 +95,12 @@ fn one_process_at_a_time_and_one_world_within_it() {
 #[test]
 fn a_world_that_is_about_to_be_let_go_is_waited_for() {
     let folder = tempfile::tempdir().unwrap();
-    let held = std::fs::File::create(folder.path().join("world.json.lock")).unwrap();
+    let lock = folder.path().join("world.json.lock");
+    let held = std::fs::OpenOptions::new().write(true).create_new(true).open(lock).unwrap();
     held.lock().unwrap();
     let opened = std::thread::scope(|threads| {
         let opening = threads.spawn(|| World::open(folder.path().join("world.json")));
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        std::thread::park_timeout(std::time::Duration::from_millis(300));
         assert!(!opening.is_finished(), "opened while another had it");
         drop(held);
         opening.join().unwrap()
