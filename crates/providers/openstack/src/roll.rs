@@ -131,7 +131,7 @@ impl Client {
     }
 }
 
-/// Waits until `look` is content with an object of a service's list. It sees `None` where the object is not in the list.
+/// Waits until `look` is content with an object of a service's list. It sees `None` where there is no such object; of a server, that is asked of Nova itself.
 pub(crate) async fn wait(
     ctx: &Context<Client>,
     (service, region, id): (Service, Option<&str>, &str),
